@@ -1,0 +1,142 @@
+"""The paper's three architectures, as data: which layers a network has, before any weight exists.
+
+Source: Lakshminarayanan & Singh (2020), section 5, with the layer sizes of the authors' released notebooks.
+This file does not import torch, so that planning (the workflow, the experiments) stays light.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """A fully connected layer: q = W z + b with W of shape [out_features, in_features].
+
+    ``before`` says what happens to the incoming hidden output: ``"flatten"`` makes it a vector, ``"pool"`` averages
+    it over positions, ``""`` leaves it alone.
+    """
+
+    in_features: int
+    out_features: int
+    bias: bool
+    before: str = ""
+
+
+@dataclass(frozen=True)
+class ConvLayer:
+    """A 3×3 convolution, stride 1, zero padding 1 ('same'), kernel of shape [out_channels, in_channels, 3, 3]."""
+
+    in_channels: int
+    out_channels: int
+    bias: bool
+    before: str = ""
+
+
+Layer = DenseLayer | ConvLayer
+
+
+@dataclass(frozen=True)
+class FullyConnected:
+    """A fully connected network of d weight layers, hence d - 1 hidden layers of equal width.
+
+    Args:
+        depth: d ≥ 1, the number of weight layers. The paper's MNIST network has d = 6.
+        width: w ≥ 1, units in each hidden layer.
+        in_features: d_in ≥ 1. The input may have any shape of that many numbers; it is flattened.
+        out_features: C ≥ 1, the number of outputs.
+        bias: whether units have biases. Paths are defined without; the released table code has them.
+
+    Raises:
+        ValueError: a size is not a positive whole number.
+    """
+
+    depth: int
+    width: int
+    in_features: int = 784
+    out_features: int = 10
+    bias: bool = True
+
+    def __post_init__(self):
+        _require_positive(self, "depth", "width", "in_features", "out_features")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """(d_in, w_1, …, w_{d-1}): the nodes that a path can pick, layer by layer, input first."""
+        return (self.in_features,) + (self.width,) * (self.depth - 1)
+
+    @property
+    def paths(self) -> int:
+        """P = d_in · w^(d-1), the number of paths from an input node to one output."""
+        return prod(self.widths)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The weight layers, input side first."""
+        sizes = (*self.widths, self.out_features)
+        return tuple(
+            DenseLayer(i, o, self.bias, "flatten" if n == 0 else "") for n, (i, o) in enumerate(pairwise(sizes))
+        )
+
+
+@dataclass(frozen=True)
+class _Convolutional:
+    """Four 3×3 convolutions, then three dense layers; what stands between them tells the two apart."""
+
+    in_channels: int = 3
+    image_size: int = 32
+    out_features: int = 10
+    bias: bool = True
+    channels: tuple[int, ...] = (64, 64, 128, 128)
+    dense: tuple[int, ...] = (256, 256)
+
+    between = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "dense", tuple(self.dense))
+        _require_positive(self, "in_channels", "image_size", "out_features")
+        for name in ("channels", "dense"):
+            sizes = getattr(self, name)
+            if not sizes or any(not _is_positive(size) for size in sizes):
+                raise ValueError(f"{name} must be one or more positive whole numbers; got {sizes!r}.")
+
+    @property
+    def in_features(self) -> int:
+        """Numbers in one input image."""
+        return self.in_channels * self.image_size**2
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The weight layers, input side first."""
+        sizes = (self.in_channels, *self.channels)
+        convolutions = [ConvLayer(i, o, self.bias) for i, o in pairwise(sizes)]
+        positions = self.image_size**2 if self.between == "flatten" else 1
+        sizes = (self.channels[-1] * positions, *self.dense, self.out_features)
+        dense = [
+            DenseLayer(i, o, self.bias, self.between if n == 0 else "") for n, (i, o) in enumerate(pairwise(sizes))
+        ]
+        return (*convolutions, *dense)
+
+
+@dataclass(frozen=True)
+class VConv(_Convolutional):
+    """The paper's VCONV: 3×3 convolutions of 64, 64, 128, 128 channels, flatten, dense 256, 256, 10."""
+
+    between = "flatten"
+
+
+@dataclass(frozen=True)
+class GConv(_Convolutional):
+    """The paper's GCONV: VCONV with a global average pool in place of the flatten."""
+
+    between = "pool"
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _require_positive(arch: object, *names: str) -> None:
+    for name in names:
+        value = getattr(arch, name)
+        if not _is_positive(value):
+            raise ValueError(f"{type(arch).__name__}: {name} must be a positive whole number; got {value!r}.")

@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all: written under a temporary name in the same folder, then renamed."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import BinaryIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Opens a binary file that takes ``path``'s place when the block ends well, and vanishes otherwise.
+
+    Its content is on the disk before the rename, so that a crash leaves the old file or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes text in UTF-8, atomically."""
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def write_with(path: Path, save: Callable[[BinaryIO], object]) -> None:
+    """Lets ``save`` write to a file object, atomically."""
+    with replacing(path) as file:
+        save(file)

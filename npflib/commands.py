@@ -1,0 +1,78 @@
+"""The command line: ``npf train`` and ``npf ledger``."""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from npflib import experiments, folders
+from npflib.regimes import REGIMES
+
+
+def _seeds(_context, _parameter, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 0,1,2.") from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Neural path features and the neural path kernel: runs and ledger of the companion."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+
+
+@main.command()
+@click.option(
+    "--experiment", required=True, type=click.Choice([*(e.name for e in experiments.TABLE), *experiments.COMPANION])
+)
+@click.option("--regime", required=True, type=click.Choice(list(REGIMES)))
+@click.option("--profile", default="quick", show_default=True, type=click.Choice(list(experiments.PROFILES)))
+@click.option("--seeds", callback=_seeds, help="Comma-separated, e.g. 0,1,2. Default: the profile's.")
+@click.option("--build", default="", help="Build folder. Default: the profile's own.")
+@click.option("--device", default=None, help="cpu, cuda, … Default: CUDA where there is one.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def train(experiment, regime, profile, seeds, build, device, quiet) -> None:
+    """Train one regime of one experiment, all seeds at once. Repeat an interrupted command to go on."""
+    from npflib import training
+
+    try:
+        records = training.ensure(
+            experiment, regime, profile, seeds=seeds, build=build, device=device, progress=not quiet
+        )
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted. The same command goes on from the last finished epoch.", err=True)
+        sys.exit(130)
+    for record in records:
+        click.echo(
+            f"{record.experiment} {record.regime} seed {record.seed}: peak {100 * record.peak:.2f} % "
+            f"(epoch {record.peak_epoch}), final {100 * record.final:.2f} %, {record.epochs} epochs, "
+            f"{record.seconds:.0f} s, {record.data['title']}"
+        )
+
+
+@main.command()
+@click.option("--profile", default="quick", show_default=True, type=click.Choice(list(experiments.PROFILES)))
+@click.option("--build", default="", help="Build folder. Default: the profile's own.")
+@click.option("--check", is_flag=True, help="Fail when a verdict contradicts its claim's standing.")
+def ledger(profile, build, check) -> None:
+    """Collect the claims of a build into its ledger, claims.json."""
+    from npflib import claims
+
+    folder: Path = folders.build(profile, build)
+    try:
+        found = claims.collect(folder)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    for claim in found:
+        click.echo(f"{claim.verdict:10} {claim.id}: {claim.sentence}")
+    broken = claims.contradictions(found)
+    for claim in broken:
+        click.echo(f"CONTRADICTS ITS STANDING ({claim.standing}): {claim.id} is {claim.verdict}", err=True)
+    if check and broken:
+        sys.exit(1)

@@ -1,0 +1,36 @@
+"""Where things lie: the project, a build's products, the published records."""
+
+import os
+from pathlib import Path
+
+from npflib import experiments
+
+
+def project() -> Path:
+    """The project's root: the nearest folder, from here upwards, that holds ``npflib/`` and ``notebooks/``.
+
+    Outside a checkout (the library installed on its own) it is the current folder.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks").is_dir() and (folder / "npflib").is_dir():
+            return folder
+    return here
+
+
+def build(profile: str, given: str | os.PathLike = "") -> Path:
+    """A profile's build folder: the one given, else NPF_BUILD, else ``build`` (quick) or ``build/<profile>``.
+
+    Raises:
+        ValueError: unknown profile.
+    """
+    experiments.profile(profile)
+    chosen = str(given) or os.environ.get("NPF_BUILD", "")
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    return project() / "build" if profile == "quick" else project() / "build" / profile
+
+
+def published() -> Path:
+    """The published full-budget records; an absent folder holds none."""
+    return project() / "results"

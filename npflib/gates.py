@@ -1,0 +1,59 @@
+"""Gates: what switches a unit, and with it every path through that unit, on or off.
+
+Source: Lakshminarayanan & Singh (2020), sections 2 and 4.
+"""
+
+import torch
+from torch import Tensor
+
+BETA = 4.0
+EPS = 0.1
+
+
+def hard_gate(q: Tensor) -> Tensor:
+    """Hard gate of a ReLU unit, G = 1[q > 0].
+
+    A unit at exactly q = 0 is off, so that ``q * hard_gate(q)`` is ReLU(q) at every q.
+
+    Args:
+        q: pre-activations, any shape, floating.
+
+    Returns:
+        Zeros and ones of q's shape and dtype. The gate is piecewise constant: no gradient flows into q.
+
+    Raises:
+        ValueError: q is not a floating tensor.
+    """
+    _require_floating(q)
+    return (q > 0).to(q.dtype)
+
+
+def soft_gate(q: Tensor, beta: float = BETA, eps: float = EPS) -> Tensor:
+    """Soft gate G = (1 + ε) / (1 + exp(-β q)), which lets the gates learn by gradient.
+
+    Its derivative is ∂G/∂q = β G (1 - G / (1 + ε)). As β grows G tends to (1 + ε)·1[q > 0]; with ε > 0 an open gate
+    slightly amplifies.
+
+    Args:
+        q: pre-activations, any shape, floating.
+        beta: steepness β > 0. The paper's experiments use 4.
+        eps: excess ε ≥ 0. The paper's experiments use 0.1.
+
+    Returns:
+        Values in (0, 1 + ε), q's shape and dtype.
+
+    Raises:
+        ValueError: q is not floating, β is not positive, or ε is negative.
+    """
+    _require_floating(q)
+    if not beta > 0:
+        raise ValueError(f"beta is the steepness of the soft gate and must be positive; got {beta!r}.")
+    if not eps >= 0:
+        raise ValueError(f"eps is what an open gate adds to 1 and must be at least 0; got {eps!r}.")
+    return (1 + eps) * torch.sigmoid(beta * q)
+
+
+def _require_floating(q: Tensor) -> None:
+    if not torch.is_tensor(q) or not q.is_floating_point():
+        given = q.dtype if torch.is_tensor(q) else type(q).__name__
+        raise ValueError(f"pre-activations must be a floating tensor; got {given}. Convert with q.float().")

@@ -1,0 +1,65 @@
+"""Random initial weights, each from an explicit generator.
+
+Every function fills a weight tensor in place. ``fan_in`` and ``fan_out`` count, for a 3×3 kernel, its nine taps too.
+"""
+
+from math import sqrt
+
+import torch
+from torch import Generator, Tensor, nn
+
+SCHEMES = ("glorot_uniform", "signed", "gaussian")
+
+
+def glorot_uniform_(weight: Tensor, generator: Generator | None = None) -> Tensor:
+    """Uniform on [-a, a], a = sqrt(6 / (fan_in + fan_out)): Keras' default, used for the paper's table."""
+    return nn.init.xavier_uniform_(weight, generator=generator)
+
+
+def signed_(weight: Tensor, sigma: float, generator: Generator | None = None) -> Tensor:
+    """Symmetric Bernoulli weights, -σ or +σ with probability ½ each: the assumption of the fixed-gate theorem."""
+    _require_sigma(sigma)
+    return weight.bernoulli_(0.5, generator=generator).mul_(2).sub_(1).mul_(sigma)
+
+
+def gaussian_(weight: Tensor, sigma: float, generator: Generator | None = None) -> Tensor:
+    """Normal weights of mean 0 and standard deviation σ."""
+    _require_sigma(sigma)
+    return weight.normal_(0.0, sigma, generator=generator)
+
+
+@torch.no_grad()
+def initialise_(
+    network: nn.Module, scheme: str = "glorot_uniform", sigma: float | None = None, generator: Generator | None = None
+) -> nn.Module:
+    """Draws all weights of a network anew, input side first, and sets its biases to zero.
+
+    Args:
+        network: any module with a ``layers`` list (``networks.ReLUNetwork``, ``networks.ValueNetwork``).
+        scheme: "glorot_uniform", "signed" (±σ) or "gaussian".
+        sigma: σ for the last two; None means sqrt(2 / fan_in), layer by layer, which keeps ReLU signals' size.
+        generator: source of randomness; None is torch's global one.
+
+    Returns:
+        The same network.
+
+    Raises:
+        ValueError: unknown scheme, or σ not positive.
+    """
+    if scheme not in SCHEMES:
+        raise ValueError(f"unknown initialisation {scheme!r}; allowed: {', '.join(SCHEMES)}.")
+    for layer in network.layers:
+        if scheme == "glorot_uniform":
+            glorot_uniform_(layer.weight, generator)
+        else:
+            fan_in = layer.weight[0].numel()
+            fill = signed_ if scheme == "signed" else gaussian_
+            fill(layer.weight, sqrt(2 / fan_in) if sigma is None else sigma, generator)
+        if layer.bias is not None:
+            layer.bias.zero_()
+    return network
+
+
+def _require_sigma(sigma: float) -> None:
+    if not sigma > 0:
+        raise ValueError(f"sigma is the scale of the weights and must be positive; got {sigma!r}.")

@@ -1,0 +1,182 @@
+"""ReLU networks and deep gated networks of the paper's architectures.
+
+Notation: pre-activation q(l) = Θ(l) z(l-1), hidden output z(l) = q(l) · G(l), z(0) = x, output Θ(d) z(d-1), with
+biases added to q where the architecture has them. A ReLU network takes G(l) = 1[q(l) > 0] from itself; a deep gated
+network (DGN) takes it from a second network of the same shape. Source: Lakshminarayanan & Singh (2020), sections 2, 4.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from npflib.architectures import ConvLayer, DenseLayer, FullyConnected, GConv, Layer, VConv
+from npflib.gates import BETA, EPS, hard_gate, soft_gate
+from npflib.initialisation import initialise_
+
+__all__ = [
+    "DeepGatedNetwork",
+    "FullyConnected",
+    "GConv",
+    "ReLUNetwork",
+    "VConv",
+    "ValueNetwork",
+]
+
+Architecture = FullyConnected | VConv | GConv
+
+
+class ValueNetwork(nn.Module):
+    """A network whose hidden units are *linear pre-activation × a gate given from outside*.
+
+    Given gates, it is linear in its input and its output is ⟨φ, v⟩: gates and input make the neural path feature φ,
+    its weights the neural path value v.
+
+    Args:
+        arch: the architecture.
+        generator: source of the Glorot-uniform initial weights (biases start at zero); None is torch's global one.
+    """
+
+    def __init__(self, arch: Architecture, generator: Generator | None = None):
+        super().__init__()
+        self.arch = arch
+        self.specification = arch.layers()
+        self.layers = nn.ModuleList(_module(layer) for layer in self.specification)
+        initialise_(self, generator=generator)
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Weight matrices [out, in] (kernels [out, in, 3, 3]), input side first."""
+        return [layer.weight for layer in self.layers]
+
+    @property
+    def hidden_layers(self) -> int:
+        """d - 1, the number of gate tensors."""
+        return len(self.layers) - 1
+
+    def pre_activation(self, index: int, z: Tensor) -> Tensor:
+        """q of layer ``index`` (0 is the input side) from the hidden output z below it."""
+        before = self.specification[index].before
+        if before == "flatten":
+            z = z.flatten(1)
+        elif before == "pool":
+            z = z.mean(dim=(2, 3))
+        return self.layers[index](z)
+
+    def forward(self, x: Tensor, gates: Sequence[Tensor]) -> Tensor:
+        """Output [n, C] for inputs x [n, …] behind the given gates, one tensor a hidden layer.
+
+        Raises:
+            ValueError: the number of gate tensors, or a gate's shape, is not the network's.
+        """
+        if len(gates) != self.hidden_layers:
+            raise ValueError(f"the network has {self.hidden_layers} hidden layers; got gates for {len(gates)}.")
+        z = self._input(x)
+        for index, gate in enumerate(gates):
+            q = self.pre_activation(index, z)
+            if gate.shape != q.shape:
+                raise ValueError(
+                    f"gates of hidden layer {index + 1} must have the shape {tuple(q.shape)} of its "
+                    f"pre-activations; got {tuple(gate.shape)}."
+                )
+            z = q * gate
+        return self.pre_activation(self.hidden_layers, z)
+
+    def _input(self, x: Tensor) -> Tensor:
+        given = x.numel() // x.shape[0] if x.ndim > 1 and x.shape[0] else None
+        if isinstance(self.specification[0], ConvLayer):
+            size = self.arch.image_size
+            expected = (self.arch.in_channels, size, size)
+            if tuple(x.shape[1:]) == (self.arch.in_features,):
+                x = x.unflatten(1, expected)
+            if tuple(x.shape[1:]) != expected:
+                raise ValueError(f"inputs must be images [n, {', '.join(map(str, expected))}]; got {tuple(x.shape)}.")
+        elif x.ndim < 2 or given not in (None, self.arch.in_features):
+            raise ValueError(
+                f"inputs must be [n, …] with {self.arch.in_features} numbers each; got {tuple(x.shape)}. "
+                "A single example needs a leading dimension: x[None]."
+            )
+        return x
+
+
+class ReLUNetwork(ValueNetwork):
+    """A ReLU network: a value network behind the hard gates of its own pre-activations."""
+
+    def pre_activations(self, x: Tensor) -> list[Tensor]:
+        """q of every hidden layer, input side first."""
+        z, found = self._input(x), []
+        for index in range(self.hidden_layers):
+            q = self.pre_activation(index, z)
+            found.append(q)
+            z = q.relu()
+        return found
+
+    def gates(self, x: Tensor) -> list[Tensor]:
+        """Hard gates 1[q > 0] of every hidden layer: [n, w], or [n, channels, height, width]."""
+        return [hard_gate(q) for q in self.pre_activations(x)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [n, C] of inputs x [n, …]."""
+        z = self._input(x)
+        for index in range(self.hidden_layers):
+            z = self.pre_activation(index, z).relu()
+        return self.pre_activation(self.hidden_layers, z)
+
+
+class DeepGatedNetwork(nn.Module):
+    """Deep gated network: a value network behind the gates of a separate feature network.
+
+    ``feature`` is a ReLU network; its pre-activations q_f give the gates, its own output (and so its last layer) is
+    not used. ``value`` is a value network of the same architecture; the DGN's output is the value network's. The two
+    share no parameter, so the tangent kernel splits exactly into a value and a gate part.
+
+    Args:
+        arch: the architecture of both networks.
+        gate: "hard", G = 1[q_f > 0], through which no gradient reaches ``feature``; or "soft",
+            G = (1 + ε) / (1 + exp(-β q_f)), through which ``feature`` learns.
+        generator: source of the initial weights, ``feature`` first; None is torch's global one.
+        beta: β of the soft gate.
+        eps: ε of the soft gate.
+
+    Raises:
+        ValueError: unknown gate.
+    """
+
+    def __init__(
+        self,
+        arch: Architecture,
+        gate: str = "hard",
+        generator: Generator | None = None,
+        beta: float = BETA,
+        eps: float = EPS,
+    ):
+        super().__init__()
+        if gate not in ("hard", "soft"):
+            raise ValueError(f"unknown gate {gate!r}; allowed: 'hard', 'soft'.")
+        soft_gate(torch.zeros(()), beta, eps)
+        self.arch, self.gate, self.beta, self.eps = arch, gate, beta, eps
+        self.feature = ReLUNetwork(arch, generator)
+        self.value = ValueNetwork(arch, generator)
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The value network's weights, input side first."""
+        return self.value.weights
+
+    def gates(self, x: Tensor) -> list[Tensor]:
+        """Gates that the value network sees, one tensor a hidden layer."""
+        return [self.gate_of(q) for q in self.feature.pre_activations(x)]
+
+    def gate_of(self, q: Tensor) -> Tensor:
+        """The gate that a pre-activation of the feature network gives."""
+        return hard_gate(q) if self.gate == "hard" else soft_gate(q, self.beta, self.eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [n, C] of inputs x [n, …]."""
+        return self.value(x, self.gates(x))
+
+
+def _module(layer: Layer) -> nn.Module:
+    if isinstance(layer, DenseLayer):
+        return nn.utils.skip_init(nn.Linear, layer.in_features, layer.out_features, bias=layer.bias)
+    return nn.utils.skip_init(nn.Conv2d, layer.in_channels, layer.out_channels, 3, padding=1, bias=layer.bias)

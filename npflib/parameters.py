@@ -1,0 +1,63 @@
+"""Validation of notebook parameters: a wrong one stops the notebook at once, saying what is allowed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class ParameterError(ValueError):
+    """A notebook parameter that is not allowed; the message says what was given and what is."""
+
+
+def choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """Raises unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        raise ParameterError(f"{name} = {value!r} is not allowed; choose one of: {', '.join(map(repr, allowed))}.")
+
+
+def number(name: str, value: Any, kind: type = int, least: float | None = None, most: float | None = None) -> None:
+    """Raises unless ``value`` is an int (or, with kind=float, a finite number) from ``least`` to ``most``."""
+    kinds = (int,) if kind is int else (int, float)
+    what = "a whole number" if kind is int else "a number"
+    bounds = [f"at least {least:,}"] * (least is not None) + [f"at most {most:,}"] * (most is not None)
+    allowed = " ".join([what, " and ".join(bounds)]).strip()
+    wrong = isinstance(value, bool) or not isinstance(value, kinds) or value != value
+    if wrong or (least is not None and value < least) or (most is not None and value > most):
+        raise ParameterError(f"{name} = {value!r} is not allowed; it must be {allowed}.")
+
+
+def numbers(name: str, values: Any, kind: type = int, least: float | None = None, most: float | None = None) -> None:
+    """Raises unless ``values`` is a list or tuple of one or more numbers that ``number`` accepts."""
+    if not isinstance(values, list | tuple) or not values:
+        raise ParameterError(f"{name} = {values!r} is not allowed; it must be a list of one or more numbers.")
+    for index, value in enumerate(values):
+        number(f"{name}[{index}]", value, kind, least, most)
+
+
+def only(namespace: Mapping[str, Any], *names: str) -> None:
+    """Raises if a notebook was given a parameter that it does not have.
+
+    Called with ``globals()`` right after the parameters, when the only plain values in the namespace are parameters:
+    its own, and those that papermill injected. papermill itself lets a misspelt name pass.
+
+    Args:
+        namespace: the notebook's ``globals()``.
+        names: the parameters that it has.
+    """
+    plain = (str, int, float, bool, list, tuple, dict, type(None))
+    for name, value in namespace.items():
+        if isinstance(value, plain) and not name.startswith("_") and name not in (*names, "In", "Out"):
+            raise ParameterError(f"unknown parameter {name!r}; this notebook has: {', '.join(names)}.")
+
+
+def check(profile: str, build: str, seed: int = 0) -> None:
+    """Checks the parameters that every notebook has.
+
+    Raises:
+        ParameterError: profile is not a known one, build not a text, or seed not a whole number of at least 0.
+    """
+    from npflib.experiments import PROFILES
+
+    choice("profile", profile, list(PROFILES))
+    if not isinstance(build, str):
+        raise ParameterError(f"build = {build!r} is not allowed; it must be a folder's name, or '' for the default.")
+    number("seed", seed, int, least=0)

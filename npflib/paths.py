@@ -1,0 +1,144 @@
+"""Paths, neural path features and neural path values: the definitions themselves, for small networks.
+
+A path p picks one node in every layer: an input node I_0(p), hidden nodes I_1(p), …, I_{d-1}(p), and the output.
+There are P = d_in · w_1 ⋯ w_{d-1} of them, so everything here that lists paths is for small networks; what a network
+of the paper's size needs is computed layer by layer (``path_sum`` here, and ``npflib.kernels``).
+Source: Lakshminarayanan & Singh (2020), section 2.
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+MAX_PATHS = 2_000_000
+
+
+def enumerate_paths(widths: Sequence[int], limit: int = MAX_PATHS) -> Tensor:
+    """All paths of a fully connected network, in lexicographic order.
+
+    Args:
+        widths: (d_in, w_1, …, w_{d-1}), input first.
+        limit: the largest number of paths to enumerate.
+
+    Returns:
+        int64 [P, d]; entry [p, l] is the node I_l(p) that path p picks in layer l, layer 0 being the input.
+
+    Raises:
+        ValueError: no widths, a width that is not a positive whole number, or P above the limit.
+    """
+    widths = tuple(widths)
+    if not widths or any(int(w) != w or w < 1 for w in widths):
+        raise ValueError(f"widths must be positive whole numbers (d_in, w_1, …, w_{{d-1}}); got {widths!r}.")
+    count = prod(int(w) for w in widths)
+    if count > limit:
+        raise ValueError(
+            f"widths {widths} make {count:,} paths, more than the {limit:,} that may be enumerated. Use a smaller "
+            "network, or the layer-by-layer forms (paths.path_sum, kernels.neural_path_kernel), which list no path."
+        )
+    return torch.cartesian_prod(*(torch.arange(int(w)) for w in widths)).reshape(count, len(widths))
+
+
+def neural_path_feature(x: Tensor, gates: Sequence[Tensor], limit: int = MAX_PATHS) -> Tensor:
+    """Neural path feature φ_x(p) = x[I_0(p)] · A(x, p), with path activity A(x, p) = Π_l G_x(l)[I_l(p)].
+
+    Args:
+        x: inputs [n, d_in].
+        gates: d - 1 tensors [n, w_l], hard or soft.
+        limit: the largest number of paths to enumerate.
+
+    Returns:
+        [n, P], paths in the order of ``enumerate_paths``.
+
+    Raises:
+        ValueError: shapes that do not match, or too many paths.
+    """
+    check_examples(x, gates)
+    paths = enumerate_paths((x.shape[1], *(g.shape[1] for g in gates)), limit)
+    feature = x[:, paths[:, 0]]
+    for layer, gate in enumerate(gates, start=1):
+        feature = feature * gate[:, paths[:, layer]]
+    return feature
+
+
+def neural_path_value(weights: Sequence[Tensor], limit: int = MAX_PATHS) -> Tensor:
+    """Neural path value v(p) = Π_{l=1}^{d} Θ(l)[I_l(p), I_{l-1}(p)], one column for each of C outputs.
+
+    Args:
+        weights: d matrices [out, in], input side first; the last is [C, w_{d-1}].
+        limit: the largest number of paths to enumerate.
+
+    Returns:
+        [P, C], paths in the order of ``enumerate_paths``.
+
+    Raises:
+        ValueError: no weights, matrices that do not chain, or too many paths.
+    """
+    if not weights:
+        raise ValueError("weights must hold at least one matrix [out, in]; got none.")
+    for layer, weight in enumerate(weights):
+        if weight.ndim != 2 or (layer and weight.shape[1] != weights[layer - 1].shape[0]):
+            shapes = [tuple(w.shape) for w in weights]
+            raise ValueError(f"weights must chain as [w_1, d_in], [w_2, w_1], …, [C, w_(d-1)]; got {shapes}.")
+    paths = enumerate_paths([weight.shape[1] for weight in weights], limit)
+    value = weights[-1][:, paths[:, -1]].T
+    for layer, weight in enumerate(weights[:-1]):
+        value = value * weight[paths[:, layer + 1], paths[:, layer], None]
+    return value
+
+
+def path_sum(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """⟨φ_x, v⟩ summed layer by layer, without listing a path.
+
+    The sum over all paths factorises: summing over I_0 first, then I_1, …, it is
+    Θ(d) D(d-1) Θ(d-1) ⋯ D(1) Θ(1) x with D(l) = diag G_x(l), at the cost of one forward pass.
+
+    Args:
+        x: inputs [n, d_in].
+        gates: d - 1 tensors [n, w_l].
+        weights: d matrices [out, in], input side first.
+
+    Returns:
+        [n, C].
+
+    Raises:
+        ValueError: shapes that do not match.
+    """
+    check_examples(x, gates)
+    if len(weights) != len(gates) + 1:
+        raise ValueError(f"{len(weights)} weight matrices need {len(weights) - 1} gate tensors; got {len(gates)}.")
+    total = x
+    for weight, gate in zip(weights, gates, strict=False):
+        total = total @ weight.T * gate
+    return total @ weights[-1].T
+
+
+def active_paths(gates: Sequence[Tensor]) -> Tensor:
+    """Number of paths from any one input node that are active, Π_l Σ_i G_x(l)[i], for every example.
+
+    Args:
+        gates: d - 1 tensors [n, w_l] of hard gates.
+
+    Returns:
+        float64 [n]. It is Λ(x, x), the diagonal of ``kernels.path_overlap``.
+    """
+    check_examples(None, gates)
+    return torch.stack([gate.sum(1, dtype=torch.float64) for gate in gates]).prod(0)
+
+
+def check_examples(x: Tensor | None, gates: Sequence[Tensor]) -> None:
+    """Raises a ValueError unless x is [n, d_in] and every gate tensor [n, w_l] with the same n and dtype."""
+    if x is None and not gates:
+        raise ValueError("gates must hold at least one tensor [n, w_l]; got none.")
+    if x is not None and x.ndim != 2:
+        raise ValueError(f"inputs must be [n, d_in]; got {tuple(x.shape)}. Flatten images with x.flatten(1).")
+    first = gates[0] if x is None else x
+    for layer, gate in enumerate(gates, start=1):
+        if gate.ndim != 2:
+            raise ValueError(
+                f"gates of hidden layer {layer} must be [n, w_{layer}]; got {tuple(gate.shape)}. "
+                "These formulas are for fully connected networks."
+            )
+        if len(gate) != len(first):
+            raise ValueError(f"gates of hidden layer {layer} are for {len(gate)} examples, expected {len(first)}.")

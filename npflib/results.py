@@ -1,0 +1,143 @@
+"""Run records: one JSON file a run, written whole or not at all, and read back with every fault named.
+
+Records of a build lie in ``<build>/runs``; published full-budget records in ``results/``, which no build writes.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from npflib.atomic import write_text
+
+SCHEMA = 1
+
+
+class RecordError(ValueError):
+    """A run record that cannot be read; the message names the file, the fault and the mend."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One training run.
+
+    Attributes:
+        experiment: name of the experiment.
+        regime: name of the regime.
+        seed: the run's seed.
+        profile: "smoke", "quick" or "paper": the scale of its budget.
+        configuration: everything that determines the result, budget included.
+        history: per epoch: "train_loss", "train_accuracy" (running means while the epoch's steps were taken),
+            "test_loss", "test_accuracy". Accuracies are fractions.
+        peak: largest test accuracy over the epochs: the paper's figure, selected on the test set.
+        peak_epoch: the first epoch (from 1) that reached it.
+        final: test accuracy after the last epoch: selected on nothing.
+        seconds: wall-clock seconds of the run's share (the batch of seeds' time divided by its seeds).
+        data: where the data came from, checksums included.
+        environment: Python, torch, device, threads.
+        library: version and source hash of npflib.
+        schema: version of this format.
+    """
+
+    experiment: str
+    regime: str
+    seed: int
+    profile: str
+    configuration: dict[str, Any]
+    history: dict[str, list[float]]
+    peak: float
+    peak_epoch: int
+    final: float
+    seconds: float
+    data: dict[str, Any]
+    environment: dict[str, Any]
+    library: dict[str, str]
+    schema: int = field(default=SCHEMA)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that were run."""
+        return len(self.history["test_accuracy"])
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the run had the paper's whole budget on the real data."""
+        return self.profile == "paper" and not self.data["stand_in"]
+
+
+def path_of(folder: Path, experiment: str, regime: str, seed: int) -> Path:
+    """Where the record of a run lies below a folder of records."""
+    return Path(folder) / experiment / regime / f"seed-{seed}.json"
+
+
+def write(record: Record, folder: Path) -> Path:
+    """Writes a record below ``folder``, atomically, and returns its path."""
+    path = path_of(folder, record.experiment, record.regime, record.seed)
+    write_text(path, json.dumps(asdict(record), indent=1, allow_nan=False) + "\n")
+    return path
+
+
+def read(path: Path) -> Record:
+    """Reads a record.
+
+    Raises:
+        RecordError: the file is missing, not JSON, of another schema, or lacks a field; the message names it.
+    """
+    path = Path(path)
+    mend = "Delete it and run the experiment again, or restore it from version control."
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"there is no run record {path}.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecordError(f"{path} is not a readable run record ({error}). {mend}") from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        given = found.get("schema") if isinstance(found, dict) else type(found).__name__
+        raise RecordError(f"{path} has schema {given!r}; this library reads schema {SCHEMA}. {mend}")
+    names = {f.name for f in fields(Record)}
+    if set(found) != names:
+        missing, extra = sorted(names - set(found)), sorted(set(found) - names)
+        raise RecordError(f"{path} lacks fields {missing} and has unknown fields {extra}. {mend}")
+    record = Record(**found)
+    accuracies = record.history.get("test_accuracy")
+    if not accuracies or record.peak != max(accuracies) or record.final != accuracies[-1]:
+        raise RecordError(f"{path} contradicts itself: peak and final are not those of its history. {mend}")
+    return record
+
+
+def read_all(folder: Path, experiment: str | None = None, regime: str | None = None) -> list[Record]:
+    """All records below a folder, sorted by experiment, regime and seed; an absent folder holds none.
+
+    Args:
+        folder: ``<build>/runs`` or ``results``.
+        experiment: only this experiment's.
+        regime: only this regime's.
+    """
+    paths = Path(folder).glob(f"{experiment or '*'}/{regime or '*'}/seed-*.json")
+    return sorted((read(p) for p in paths), key=lambda r: (r.experiment, r.regime, r.seed))
+
+
+def tabulate(records: Iterable[Record]):
+    """Records as a pandas table: one row a run, accuracies in per cent."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "experiment": r.experiment,
+                "regime": r.regime,
+                "seed": r.seed,
+                "profile": r.profile,
+                "epochs": r.epochs,
+                "train examples": r.configuration["train_examples"],
+                "peak": 100 * r.peak,
+                "final": 100 * r.final,
+                "peak epoch": r.peak_epoch,
+                "seconds": r.seconds,
+                "data": r.data["title"],
+                "stand-in": r.data["stand_in"],
+            }
+            for r in records
+        ]
+    )

@@ -1,0 +1,89 @@
+"""Forward and backward signals of each layer: all that a tangent kernel needs to know about a fully connected network.
+
+The gradient of an output with respect to a layer's weights is (signal coming back) ⊗ (signal going in). For a deep
+gated network, with q_v, z_v the value network's signals, q_f, z_f the feature network's, and G = gate(q_f):
+
+    value part  δ_v(l) = G(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)
+    gate part   δ_f(l) = G'(q_f(l)) ∘ q_v(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)  +  1[q_f(l) > 0] ∘ Θ_f(l+1)ᵀ δ_f(l+1)
+
+The first term of δ_f is layer l's own gate, the second what later gates see through the feature network.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from npflib.gates import hard_gate
+from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
+
+
+@dataclass(frozen=True)
+class LayerSignals:
+    """What enters one layer and what comes back to it.
+
+    Attributes:
+        forward: z(l-1), [n, w_{l-1}].
+        backward: δ_c(l) for every output c, [n, C·w_l].
+        bias: 1.0 if the layer has biases (their gradient is δ itself), else 0.0.
+    """
+
+    forward: Tensor
+    backward: Tensor
+    bias: float
+
+
+def tangent_signals(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "all") -> list[LayerSignals]:
+    """Signals of every layer whose parameters belong to ``part`` ("all", "value" or "gate"), for inputs x [n, …]."""
+    x = x.flatten(1)
+    if isinstance(network, ReLUNetwork):
+        return [] if part == "gate" else _value_signals(network, x, network.gates(x))[0]
+    gates = network.gates(x)
+    value, arriving, pre_activations = _value_signals(network.value, x, gates)
+    found = list(value) if part != "gate" else []
+    if part != "value" and network.gate == "soft":
+        found += _gate_signals(network, x, gates, arriving, pre_activations)
+    return found
+
+
+def _value_signals(
+    network: ValueNetwork, x: Tensor, gates: list[Tensor]
+) -> tuple[list[LayerSignals], list[Tensor], list[Tensor]]:
+    """Signals of a value network; what arrives from above at each hidden output [n, C, w]; its pre-activations."""
+    forwards, pre_activations = [x], []
+    for index, gate in enumerate(gates):
+        q = network.pre_activation(index, forwards[-1])
+        pre_activations.append(q)
+        forwards.append(q * gate)
+    weights = network.weights
+    outputs = len(weights[-1])
+    delta = torch.eye(outputs, dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
+    signals, arriving = [_signals(network, len(gates), forwards[-1], delta)], []
+    for index in reversed(range(len(gates))):
+        above = delta @ weights[index + 1]
+        arriving.insert(0, above)
+        delta = above * gates[index][:, None]
+        signals.insert(0, _signals(network, index, forwards[index], delta))
+    return signals, arriving, pre_activations
+
+
+def _gate_signals(
+    network: DeepGatedNetwork, x: Tensor, gates: list[Tensor], arriving: list[Tensor], pre_activations: list[Tensor]
+) -> list[LayerSignals]:
+    """Signals of the feature network's hidden layers, through which the soft gates depend on its parameters."""
+    feature, weights = network.feature, network.feature.weights
+    q = feature.pre_activations(x)
+    forwards = [x, *(layer.relu() for layer in q)]
+    signals, delta = [], None
+    for index in reversed(range(len(gates))):
+        slope = network.beta * gates[index] * (1 - gates[index] / (1 + network.eps))
+        own = arriving[index] * (pre_activations[index] * slope)[:, None]
+        if delta is not None:
+            own = own + delta @ weights[index + 1] * hard_gate(q[index])[:, None]
+        delta = own
+        signals.insert(0, _signals(feature, index, forwards[index], delta))
+    return signals
+
+
+def _signals(network: ValueNetwork, index: int, forward: Tensor, delta: Tensor) -> LayerSignals:
+    return LayerSignals(forward, delta.flatten(1), float(network.layers[index].bias is not None))

@@ -1,0 +1,354 @@
+"""One training loop for all regimes: several seeds at once, resumable, and bit for bit repeatable.
+
+A run is determined by its configuration, seed, data, the library's code and the machine's arithmetic (device, thread
+count). Example order and initial weights depend on the seed alone, so a seed may be trained in any company.
+"""
+
+import logging
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from npflib import data, experiments, folders, regimes, results
+from npflib.architectures import FullyConnected
+from npflib.atomic import write_with
+from npflib.experiments import Experiment
+from npflib.gates import BETA, EPS
+from npflib.module_learner import ModuleLearner
+from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.optimisers import keras_optimiser
+from npflib.randomness import generator
+from npflib.results import Record
+from npflib.source_hash import training_source_hash
+from npflib.stacked import StackedLearner
+
+log = logging.getLogger("npflib")
+
+
+class MissingGatesError(ValueError):
+    """FLNPF was asked for before the ReLU networks whose gates it copies were trained."""
+
+
+def ensure(
+    experiment: str,
+    regime: str,
+    profile: str = "quick",
+    *,
+    seeds: Sequence[int] | None = None,
+    build: str | os.PathLike = "",
+    device: str | None = None,
+    progress: bool = True,
+) -> list[Record]:
+    """Records of an experiment's regime, one a seed: read where they are valid, trained where they are not.
+
+    A record is valid when its configuration, its data and the fingerprint of the training code are today's. FLNPF
+    first ensures the ReLU networks of the same seeds. Training writes a checkpoint after every epoch; an interrupted
+    call, repeated, goes on from there and ends with the same bits.
+
+    Args:
+        experiment: a name in ``experiments.TABLE`` or ``experiments.COMPANION``.
+        regime: a name in ``regimes.REGIMES``.
+        profile: "smoke", "quick" or "paper".
+        seeds: whole numbers ≥ 0; None means the profile's own.
+        build: the build folder; "" is the profile's own.
+        device: "cpu", "cuda", …; None takes CUDA where there is one.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The records, in the order of the seeds.
+
+    Raises:
+        ValueError: an unknown name, seeds that are repeated or not whole numbers ≥ 0, or a device that is not there.
+    """
+    chosen = experiments.find(experiment)
+    regimes.find(regime)
+    wanted = _checked_seeds(experiments.profile(profile).seeds if seeds is None else seeds)
+    where = _checked_device(device)
+    folder = folders.build(profile, build)
+    dataset = _dataset(chosen, profile)
+    configuration = configuration_of(chosen, regime, profile, dataset)
+    found = {seed: _valid_record(folder, chosen, regime, seed, configuration, dataset) for seed in wanted}
+    missing = [seed for seed, record in found.items() if record is None]
+    if missing:
+        learnt = None
+        if regimes.find(regime).feature == "learnt":
+            ensure(experiment, "ReLU", profile, seeds=missing, build=folder, device=device, progress=progress)
+            learnt = [trained_network(experiment, "ReLU", s, profile, build=folder) for s in missing]
+        networks = [
+            regimes.start(regime, chosen.arch, seed, None if learnt is None else learnt[i])
+            for i, seed in enumerate(missing)
+        ]
+        run = _Run(chosen, regime, profile, missing, dataset, configuration, folder, where, networks)
+        found |= dict(zip(missing, run.finish(progress), strict=True))
+    return [found[seed] for seed in wanted]
+
+
+def trained_network(
+    experiment: str,
+    regime: str,
+    seed: int,
+    profile: str = "quick",
+    *,
+    build: str | os.PathLike = "",
+    which: str = "best",
+) -> ReLUNetwork | DeepGatedNetwork:
+    """The network of a finished run, on the CPU.
+
+    Args:
+        experiment: name of the experiment.
+        regime: name of the regime.
+        seed: the run's seed.
+        profile: the run's profile.
+        build: the build folder; "" is the profile's own.
+        which: "best", the epoch of highest test accuracy (the paper's choice), or "last".
+
+    Raises:
+        ValueError: unknown name or ``which``.
+        MissingGatesError: that run has not been trained in this build.
+    """
+    if which not in ("best", "last"):
+        raise ValueError(f"which must be 'best' or 'last'; got {which!r}.")
+    arch, chosen = experiments.find(experiment).arch, regimes.find(regime)
+    path = _weights_path(folders.build(profile, build), experiment, regime, seed)
+    if not path.exists():
+        raise MissingGatesError(
+            f"there are no weights of {experiment}, {regime}, seed {seed} at {path}. Train them first: "
+            f"npf train --experiment {experiment} --regime {regime} --profile {profile} --seeds {seed}"
+        )
+    network = ReLUNetwork(arch) if chosen.gate == "own" else DeepGatedNetwork(arch, chosen.gate)
+    network.load_state_dict(torch.load(path, weights_only=True)[which])
+    return network
+
+
+def configuration_of(experiment: Experiment, regime: str, profile: str, dataset: data.Dataset) -> dict[str, Any]:
+    """Everything but the seed and the code that determines a run's result."""
+    budget = experiments.budget(experiment.name, profile)
+    return {
+        "architecture": type(experiment.arch).__name__,
+        **_plain(asdict(experiment.arch)),
+        "initialisation": "glorot_uniform, zero biases",
+        "optimiser": experiment.optimiser,
+        "learning_rate": experiment.learning_rate,
+        "batch": experiment.batch,
+        "epochs": budget.epochs,
+        "full_epochs": experiment.epochs,
+        "train_examples": len(dataset.train_labels),
+        "test_examples": len(dataset.test_labels),
+        "soft_gate": {"beta": BETA, "eps": EPS} if regimes.find(regime).gate == "soft" else None,
+        "gates_from": "the ReLU run's best epoch on the test set" if regime == "FLNPF" else None,
+        "precision": "float32",
+    }
+
+
+class _Run:
+    """The seeds of one regime that are trained together, from start or checkpoint to records."""
+
+    def __init__(self, experiment, regime, profile, seeds, dataset, configuration, folder, device, networks):
+        self.experiment, self.regime, self.profile, self.seeds = experiment, regime, profile, list(seeds)
+        self.dataset, self.configuration, self.folder, self.device = dataset, configuration, folder, device
+        self.learner = _learner(networks, dataset, device)
+        self.parameters = self.learner.parameters()
+        self.optimiser = keras_optimiser(experiment.optimiser, self.parameters, experiment.learning_rate)
+        self.epochs = configuration["epochs"]
+        self.history = [
+            {"train_loss": [], "train_accuracy": [], "test_loss": [], "test_accuracy": []} for _ in self.seeds
+        ]
+        self.best: list[dict[str, Tensor]] = [{} for _ in self.seeds]
+        self.seconds = 0.0
+        self.checkpoint = folder / "checkpoints" / experiment.name / regime / f"seeds-{'-'.join(map(str, seeds))}.pt"
+
+    @property
+    def done(self) -> int:
+        return len(self.history[0]["test_accuracy"])
+
+    def finish(self, progress: bool) -> list[Record]:
+        self._resume()
+        batch, count = self.experiment.batch, len(self.dataset.train_labels)
+        steps = -(-count // batch)
+        label = f"{self.experiment.name} {self.regime} ({len(self.seeds)} seeds, {self.epochs} epochs)"
+        with tqdm(
+            desc=label, total=self.epochs * steps, initial=self.done * steps, unit="step", disable=not progress,
+            mininterval=1.0,
+        ) as bar:  # fmt: skip
+            while self.done < self.epochs:
+                self._epoch(batch, bar)
+                self._save()
+                bar.set_postfix(test=" ".join(f"{100 * h['test_accuracy'][-1]:.2f}" for h in self.history))
+        records = self._write()
+        self.checkpoint.unlink(missing_ok=True)
+        return records
+
+    @torch.no_grad()
+    def _epoch(self, batch: int, bar: tqdm) -> None:
+        started = time.perf_counter()
+        count, epoch = len(self.dataset.train_labels), self.done
+        orders = [torch.randperm(count, generator=generator(seed, "order", epoch)) for seed in self.seeds]
+        for chosen in torch.stack(orders).to(self.device).split(batch, dim=1):
+            self.learner.gradients(chosen)
+            self.optimiser.step()
+            bar.update()
+        train_loss, train_accuracy = self.learner.take_running(count)
+        test_loss, test_accuracy = self.learner.test()
+        for copy, history in enumerate(self.history):
+            if test_accuracy[copy] > max(history["test_accuracy"], default=-1.0):
+                self.best[copy] = self.learner.state_dict(copy)
+            history["train_loss"].append(train_loss[copy])
+            history["train_accuracy"].append(train_accuracy[copy])
+            history["test_loss"].append(test_loss[copy])
+            history["test_accuracy"].append(test_accuracy[copy])
+        self.seconds += time.perf_counter() - started
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "experiment": self.experiment.name,
+            "regime": self.regime,
+            "seeds": self.seeds,
+            "configuration": self.configuration,
+            "data": self.dataset.source.as_dict(),
+            "source": training_source_hash(),
+        }
+
+    def _save(self) -> None:
+        state = {
+            "identity": self._identity(),
+            "parameters": [p.detach().cpu() for p in self.parameters],
+            "optimiser": self.optimiser.state_dict(),
+            "history": self.history,
+            "best": self.best,
+            "seconds": self.seconds,
+        }
+        write_with(self.checkpoint, lambda file: torch.save(state, file))
+
+    def _resume(self) -> None:
+        if not self.checkpoint.exists():
+            return
+        state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+        if state["identity"] != self._identity():
+            log.warning(
+                "the checkpoint of %s %s was made by other code, data or settings: starting afresh",
+                self.experiment.name,
+                self.regime,
+            )
+            return
+        with torch.no_grad():
+            for parameter, saved in zip(self.parameters, state["parameters"], strict=True):
+                parameter.copy_(saved)
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.history, self.best, self.seconds = state["history"], state["best"], state["seconds"]
+        log.info("%s %s goes on after epoch %d", self.experiment.name, self.regime, self.done)
+
+    def _write(self) -> list[Record]:
+        records = []
+        for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
+            accuracies = history["test_accuracy"]
+            weights = {"best": self.best[copy], "last": self.learner.state_dict(copy)}
+            path = _weights_path(self.folder, self.experiment.name, self.regime, seed)
+            write_with(path, lambda file, weights=weights: torch.save(weights, file))
+            record = Record(
+                experiment=self.experiment.name,
+                regime=self.regime,
+                seed=seed,
+                profile=self.profile,
+                configuration=self.configuration,
+                history=history,
+                peak=max(accuracies),
+                peak_epoch=accuracies.index(max(accuracies)) + 1,
+                final=accuracies[-1],
+                seconds=self.seconds / len(self.seeds),
+                data=self.dataset.source.as_dict(),
+                environment=environment_of(self.device),
+                library={"version": _version(), "source": training_source_hash()},
+            )
+            # The record comes last: where it stands, its weights stand too.
+            results.write(record, self.folder / "runs")
+            records.append(record)
+        return records
+
+
+def environment_of(device: torch.device) -> dict[str, Any]:
+    """Python, torch, device and threads: what else a run's bits depend on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": name,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("npflib")
+
+
+def _learner(networks, dataset: data.Dataset, device: torch.device) -> StackedLearner | ModuleLearner:
+    kind = StackedLearner if isinstance(networks[0].arch, FullyConnected) else ModuleLearner
+    return kind(networks, dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels, device)
+
+
+def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
+    budget = experiments.budget(experiment.name, profile)
+    return data.subset(data.load(experiment.dataset), budget.train_examples, budget.test_examples)
+
+
+def _valid_record(folder, experiment, regime, seed, configuration, dataset) -> Record | None:
+    path = results.path_of(folder / "runs", experiment.name, regime, seed)
+    weights = _weights_path(folder, experiment.name, regime, seed)
+    if not (path.exists() and weights.exists()):
+        return None
+    record = results.read(path)
+    valid = (
+        record.configuration == configuration
+        and record.data == dataset.source.as_dict()
+        and record.library["source"] == training_source_hash()
+    )
+    if not valid:
+        log.info("%s was made by other code, data or settings: it will be replaced", path.name)
+    return record if valid else None
+
+
+def _weights_path(folder: Path, experiment: str, regime: str, seed: int) -> Path:
+    return Path(folder) / "weights" / experiment / regime / f"seed-{seed}.pt"
+
+
+def _checked_seeds(seeds: Sequence[int]) -> list[int]:
+    seeds = list(seeds)
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"seeds must be one or more different whole numbers; got {seeds!r}.")
+    for seed in seeds:
+        generator(seed, "order")
+    return seeds
+
+
+def _checked_device(device: str | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {device!r} is not there; use 'cpu', or leave it out. ({error})") from error
+    return torch.device(device)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as JSON would give them back."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
