@@ -44,7 +44,7 @@ def path_overlap(
         Λ [n, m].
 
     Raises:
-        ValueError: shapes that do not match, or a chunk that is not positive.
+        ValueError: no gates, shapes that do not match, a type that is not floating, or a chunk that is not positive.
     """
     left, right = _checked_pair(None, gates, None, gates2, dtype)
     return _product_of_grams(left, right, chunk)
@@ -66,14 +66,16 @@ def neural_path_kernel(
         gates: their gates, d - 1 tensors [n, w_l], hard or soft.
         x2: other inputs [m, d_in]; None means x itself.
         gates2: the other inputs' gates, d - 1 tensors [m, w_l]; given exactly when x2 is.
-        dtype: floating type to compute in; None keeps x's own. Use torch.float64 where H is to be inverted.
+        dtype: floating type to compute in; None keeps x's own (float64 for whole-number pixels). Use torch.float64
+            where H is to be inverted.
         chunk: examples to a block.
 
     Returns:
         H [n, m], symmetric to the bit when x2 is None.
 
     Raises:
-        ValueError: shapes that do not match, x2 without gates2 or the reverse, or a chunk that is not positive.
+        ValueError: shapes that do not match, x2 without gates2 or the reverse, a type that is not floating, or a chunk
+            that is not positive.
     """
     if (x2 is None) != (gates2 is None):
         missing = "gates2" if gates2 is None else "x2"
@@ -118,16 +120,24 @@ def neural_tangent_kernel(
         K [n, m], symmetric to the bit when x2 is None.
 
     Raises:
-        ValueError: unknown part, a network that is not fully connected, inputs of the wrong size, a bad chunk.
+        ValueError: unknown part, another kind of network, inputs of the wrong size, a type that is not floating, or a
+            chunk that is not positive.
     """
     if part not in PARTS:
         raise ValueError(f"unknown part {part!r} of the tangent kernel; allowed: {', '.join(PARTS)}.")
     arch = getattr(network, "arch", None)
-    if not isinstance(arch, FullyConnected):
+    if not isinstance(network, ReLUNetwork | DeepGatedNetwork) or not isinstance(arch, FullyConnected):
         raise ValueError(
             "neural_tangent_kernel is for ReLUNetwork and DeepGatedNetwork of the FullyConnected architecture; got "
             f"{type(network).__name__} of {type(arch).__name__}."
         )
+    _check_floating(dtype)
+    for inputs in (x,) if x2 is None else (x, x2):
+        if inputs.ndim < 2 or inputs.shape[1:].numel() != arch.in_features:
+            raise ValueError(
+                f"inputs must be [n, …] with {arch.in_features} numbers each; got {tuple(inputs.shape)}. "
+                "A single example needs a leading dimension: x[None]."
+            )
     if dtype is not None:
         network = deepcopy(network).to(dtype)
     parameter = network.weights[0]
@@ -152,11 +162,12 @@ def neural_tangent_kernel(
 def alignment(kernel: Tensor, y: Tensor) -> float:
     """Alignment of a kernel with labels, ν = yᵀ (K / tr K)⁻¹ y; small is aligned (Claim 5).
 
-    Solved in float64 by Cholesky factorisation; no inverse is formed. For n labels ν ≥ n² whatever the kernel
-    (Cauchy-Schwarz), with equality only if y is an eigenvector that carries the whole trace.
+    Solved in float64 by Cholesky factorisation; no inverse is formed. The scale of K drops out. For n labels ν ≥ n
+    whatever the kernel: yᵀK⁻¹y ≥ n²/(yᵀKy) (Cauchy-Schwarz) and yᵀKy ≤ n·λ_max ≤ n·tr K. ν approaches n when y is an
+    eigenvector that carries nearly the whole trace; a multiple of the identity, which knows no labels, has ν = n².
 
     Args:
-        kernel: K [n, n], symmetric positive definite.
+        kernel: K [n, n], n ≥ 1, symmetric positive definite.
         y: n labels, each -1 or +1.
 
     Returns:
@@ -166,8 +177,9 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
         ValueError: K is not a square symmetric matrix of finite numbers, labels are not ±1, or K is singular to
             working precision.
     """
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1]:
-        raise ValueError(f"kernel must be a square matrix [n, n]; got {tuple(kernel.shape)}.")
+    kernel = torch.as_tensor(kernel)
+    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not len(kernel):
+        raise ValueError(f"kernel must be a square matrix [n, n] of n ≥ 1 examples; got {tuple(kernel.shape)}.")
     k = kernel.detach().to(torch.float64)
     labels = torch.as_tensor(y).detach().to(device=k.device, dtype=torch.float64)
     if labels.shape != (len(k),):
@@ -185,8 +197,9 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
     pivots = factor.diagonal() ** 2
     if info.item() or pivots.min() <= len(k) * torch.finfo(torch.float64).eps * pivots.max():
         raise ValueError(
-            f"kernel of {len(k)} examples is singular to working precision, so ν is not defined. Examples that occur "
-            "twice or share all their paths make it so: leave them out, or compute the kernel in float64."
+            f"kernel of {len(k)} examples is singular to working precision (or not positive definite), so ν is not "
+            "defined. Examples that occur twice, or whose path features are linearly dependent, make it so: leave "
+            "some out, or compute the kernel in float64."
         )
     solution = torch.cholesky_solve(labels[:, None], factor)[:, 0]
     return float(k.trace() * (labels @ solution))
@@ -200,23 +213,29 @@ def _checked_pair(
     dtype: torch.dtype | None,
 ) -> tuple[list[Tensor], list[Tensor] | None]:
     """The factors of a product of Gram matrices, of one type, for both sides (None: the second is the first)."""
+    _check_floating(dtype)
 
     def factors(inputs, gates):
         check_examples(inputs, gates)
-        found = [*([] if inputs is None else [inputs]), *gates]
-        own = found[0].dtype if found[0].is_floating_point() else torch.float64
-        return [f.detach().to(dtype or own) for f in found]
+        return [*([] if inputs is None else [inputs]), *gates]
 
     left = factors(x, gates)
+    if dtype is None:
+        dtype = left[0].dtype if left[0].is_floating_point() else torch.float64
     if gates2 is None:
-        return left, None
+        return [f.detach().to(dtype) for f in left], None
     right = factors(x2, gates2)
     if [f.shape[1] for f in left] != [f.shape[1] for f in right]:
         raise ValueError(
             "both sides must come from the same network: widths (input first, where given) are "
             f"{[f.shape[1] for f in left]} and {[f.shape[1] for f in right]}."
         )
-    return left, right
+    return [f.detach().to(dtype) for f in left], [f.detach().to(left[0].device, dtype) for f in right]
+
+
+def _check_floating(dtype: torch.dtype | None) -> None:
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"kernels are computed in a floating type, such as torch.float64; got dtype {dtype}.")
 
 
 def _product_of_grams(left: list[Tensor], right: list[Tensor] | None, chunk: int) -> Tensor:

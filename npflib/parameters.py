@@ -1,6 +1,7 @@
 """Validation of notebook parameters: a wrong one stops the notebook at once, saying what is allowed."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 
@@ -17,10 +18,11 @@ def choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
 def number(name: str, value: Any, kind: type = int, least: float | None = None, most: float | None = None) -> None:
     """Raises unless ``value`` is an int (or, with kind=float, a finite number) from ``least`` to ``most``."""
     kinds = (int,) if kind is int else (int, float)
-    what = "a whole number" if kind is int else "a number"
-    bounds = [f"at least {least:,}"] * (least is not None) + [f"at most {most:,}"] * (most is not None)
+    what = "a whole number" if kind is int else "a finite number"
+    limits = (("at least", least), ("at most", most))
+    bounds = [f"{word} {limit:,}" for word, limit in limits if limit is not None]
     allowed = " ".join([what, " and ".join(bounds)]).strip()
-    wrong = isinstance(value, bool) or not isinstance(value, kinds) or value != value
+    wrong = isinstance(value, bool) or not isinstance(value, kinds) or value != value or abs(value) == inf
     if wrong or (least is not None and value < least) or (most is not None and value > most):
         raise ParameterError(f"{name} = {value!r} is not allowed; it must be {allowed}.")
 

@@ -8,6 +8,7 @@ Source: Lakshminarayanan & Singh (2020), section 2.
 
 from collections.abc import Sequence
 from math import prod
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def enumerate_paths(widths: Sequence[int], limit: int = MAX_PATHS) -> Tensor:
         ValueError: no widths, a width that is not a positive whole number, or P above the limit.
     """
     widths = tuple(widths)
-    if not widths or any(int(w) != w or w < 1 for w in widths):
+    if not widths or any(isinstance(w, bool) or not isinstance(w, Integral) or w < 1 for w in widths):
         raise ValueError(f"widths must be positive whole numbers (d_in, w_1, …, w_{{d-1}}); got {widths!r}.")
     count = prod(int(w) for w in widths)
     if count > limit:
@@ -75,12 +76,7 @@ def neural_path_value(weights: Sequence[Tensor], limit: int = MAX_PATHS) -> Tens
     Raises:
         ValueError: no weights, matrices that do not chain, or too many paths.
     """
-    if not weights:
-        raise ValueError("weights must hold at least one matrix [out, in]; got none.")
-    for layer, weight in enumerate(weights):
-        if weight.ndim != 2 or (layer and weight.shape[1] != weights[layer - 1].shape[0]):
-            shapes = [tuple(w.shape) for w in weights]
-            raise ValueError(f"weights must chain as [w_1, d_in], [w_2, w_1], …, [C, w_(d-1)]; got {shapes}.")
+    _check_weights(weights)
     paths = enumerate_paths([weight.shape[1] for weight in weights], limit)
     value = weights[-1][:, paths[:, -1]].T
     for layer, weight in enumerate(weights[:-1]):
@@ -106,8 +102,13 @@ def path_sum(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor]) -> T
         ValueError: shapes that do not match.
     """
     check_examples(x, gates)
-    if len(weights) != len(gates) + 1:
-        raise ValueError(f"{len(weights)} weight matrices need {len(weights) - 1} gate tensors; got {len(gates)}.")
+    _check_weights(weights)
+    widths = [weight.shape[1] for weight in weights]
+    if widths != [x.shape[1], *(gate.shape[1] for gate in gates)]:
+        raise ValueError(
+            f"weights for widths {widths} (d_in, w_1, …, w_(d-1)) need inputs and gates of those widths; got inputs "
+            f"{tuple(x.shape)} and gates {[tuple(gate.shape) for gate in gates]}."
+        )
     total = x
     for weight, gate in zip(weights, gates, strict=False):
         total = total @ weight.T * gate
@@ -128,7 +129,7 @@ def active_paths(gates: Sequence[Tensor]) -> Tensor:
 
 
 def check_examples(x: Tensor | None, gates: Sequence[Tensor]) -> None:
-    """Raises a ValueError unless x is [n, d_in] and every gate tensor [n, w_l] with the same n and dtype."""
+    """Raises a ValueError unless x is [n, d_in] and every gate tensor [n, w_l] with the same n."""
     if x is None and not gates:
         raise ValueError("gates must hold at least one tensor [n, w_l]; got none.")
     if x is not None and x.ndim != 2:
@@ -142,3 +143,12 @@ def check_examples(x: Tensor | None, gates: Sequence[Tensor]) -> None:
             )
         if len(gate) != len(first):
             raise ValueError(f"gates of hidden layer {layer} are for {len(gate)} examples, expected {len(first)}.")
+
+
+def _check_weights(weights: Sequence[Tensor]) -> None:
+    if not len(weights):
+        raise ValueError("weights must hold at least one matrix [out, in]; got none.")
+    for layer, weight in enumerate(weights):
+        if weight.ndim != 2 or (layer and weight.shape[1] != weights[layer - 1].shape[0]):
+            shapes = [tuple(w.shape) for w in weights]
+            raise ValueError(f"weights must chain as [w_1, d_in], [w_2, w_1], …, [C, w_(d-1)]; got {shapes}.")

@@ -4,6 +4,7 @@ A run is determined by its configuration, seed, data, the library's code and the
 count). Example order and initial weights depend on the seed alone, so a seed may be trained in any company.
 """
 
+import hashlib
 import logging
 import os
 import platform
@@ -142,6 +143,7 @@ def configuration_of(experiment: Experiment, regime: str, profile: str, dataset:
         "full_epochs": experiment.epochs,
         "train_examples": len(dataset.train_labels),
         "test_examples": len(dataset.test_labels),
+        "examples": _digest(dataset),
         "soft_gate": {"beta": BETA, "eps": EPS} if regimes.find(regime).gate == "soft" else None,
         "gates_from": "the ReLU run's best epoch on the test set" if regime == "FLNPF" else None,
         "precision": "float32",
@@ -306,6 +308,14 @@ def _learner(networks, dataset: data.Dataset, device: torch.device) -> StackedLe
 def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
     budget = experiments.budget(experiment.name, profile)
     return data.subset(data.load(experiment.dataset), budget.train_examples, budget.test_examples)
+
+
+def _digest(dataset: data.Dataset) -> str:
+    """Sixteen hexadecimal digits over every pixel and label: the data that were used, however they were loaded."""
+    digest = hashlib.blake2b(digest_size=8)
+    for tensor in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
+        digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()
 
 
 def _valid_record(folder, experiment, regime, seed, configuration, dataset) -> Record | None:
