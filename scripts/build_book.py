@@ -1,0 +1,95 @@
+"""Assemble the book's sources from prose and executed notebooks, and build its pages with Jupyter Book.
+
+<build>/book/ receives a copy of book/ and of every executed notebook; the overview becomes `index`, so that it is the
+page at the root. The pages are built elsewhere in the build folder and replace <build>/html/ only when they are whole
+and without a warning.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import yaml
+
+ROOT_PAGE = "00_overview"
+
+
+def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None:
+    """Fill `target` with the sources of the book: those of `book` and the notebooks `names` of `executed`."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(book, target)
+    for name in names:
+        page = nbformat.read(executed / f"{name}.ipynb", as_version=4)
+        tag_cells(page)
+        for cell in page.cells:
+            if cell.cell_type == "markdown":  # links to the overview follow it to its new name
+                cell.source = cell.source.replace(f"({ROOT_PAGE}.ipynb", "(index.ipynb")
+        nbformat.write(page, target / f"{'index' if name == ROOT_PAGE else name}.ipynb")
+    if ROOT_PAGE not in names:
+        raise SystemExit(f"notebooks/{ROOT_PAGE}.ipynb is missing: it is the book's first page")
+    toc = yaml.safe_load((target / "_toc.yml").read_text())
+    for part in toc["parts"]:
+        part["chapters"] = [chapter for chapter in part["chapters"] if any(target.glob(f"{chapter['file']}.*"))]
+    toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
+    (target / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
+
+
+def tag_cells(page: nbformat.NotebookNode) -> None:
+    """Hide papermill's injected cell, and fold the parameters and the cell that validates them.
+
+    A cell that already has a tag for its own display (`hide-…`, `remove-…`) keeps it.
+    """
+    fold_next = False
+    for cell in page.cells:
+        tags = cell.metadata.setdefault("tags", [])
+        own = any(tag.startswith(("hide-", "remove-")) for tag in tags)
+        if "injected-parameters" in tags:
+            tags.append("remove-cell")
+            continue
+        if cell.cell_type == "code" and (fold_next or "parameters" in tags):
+            if not own:
+                tags.append("hide-input")
+            fold_next = "parameters" in tags
+
+
+def build(sources: Path, workshop: Path) -> Path:
+    """Build `sources` in `workshop` with every warning an error; the folder of pages."""
+    shutil.rmtree(workshop, ignore_errors=True)
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(sources)]
+    command += ["--path-output", str(workshop), "--all", "-W", "-n", "--keep-going"]
+    environment = os.environ | {"PYTHONWARNINGS": "ignore", "MPLBACKEND": "agg"}
+    if subprocess.run(command, env=environment).returncode:
+        raise SystemExit("the book was not built; the previous one, if any, is untouched")
+    return workshop / "_build" / "html"
+
+
+def replace(new: Path, old: Path) -> None:
+    """Put the folder `new` in the place of `old`."""
+    outgoing = old.with_name(old.name + ".old")
+    shutil.rmtree(outgoing, ignore_errors=True)
+    if old.exists():
+        old.rename(outgoing)
+    new.rename(old)
+    shutil.rmtree(outgoing, ignore_errors=True)
+
+
+def main() -> None:
+    """Command line: see the module's description."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--book", type=Path, required=True, help="the prose, configuration and style")
+    parser.add_argument("--notebooks", type=Path, required=True, help="the folder of executed notebooks")
+    parser.add_argument("--names", nargs="*", default=[], help="which of them, without .ipynb")
+    parser.add_argument("--build", type=Path, required=True, help="the build folder")
+    options = parser.parse_args()
+    sources, workshop = options.build / "book", options.build / "book.part"
+    assemble(options.book, options.notebooks, options.names, sources)
+    replace(build(sources, workshop), options.build / "html")
+    shutil.rmtree(workshop, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

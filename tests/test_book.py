@@ -1,0 +1,203 @@
+"""The built book: whole, self-contained, readable on a phone, and consistent with its ledger."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from conftest import find_real_data
+
+PROJECT = Path(__file__).resolve().parents[1]
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# What a reader sees of a formula before it is typeset, outside code.
+RAW_FORMULA = re.compile(r"\\[()\[\]]|\$[^$\s][^$\n]*\$|\\(?:frac|sum|prod|langle|Lambda|Sigma|mathbb)\b")
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def pages(smoke_book) -> dict[str, BeautifulSoup]:
+    return {path.name: BeautifulSoup(path.read_text(), "html.parser") for path in sorted(smoke_book.glob("*.html"))}
+
+
+def test_the_contents_and_the_notebooks_agree():
+    toc = yaml.safe_load((PROJECT / "book" / "_toc.yml").read_text())
+    listed = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
+    prose = {path.stem for path in (PROJECT / "book").glob("*.md")}
+    notebooks = {path.stem for path in (PROJECT / "notebooks").glob("*.ipynb")}
+    assert "00_overview" in notebooks, "the book's first page is notebooks/00_overview.ipynb"
+    assert listed == prose | (notebooks - {"00_overview"})
+
+
+def test_every_chapter_is_a_page(pages):
+    toc = yaml.safe_load((PROJECT / "book" / "_toc.yml").read_text())
+    expected = {"index.html"} | {f"{c['file']}.html" for part in toc["parts"] for c in part["chapters"]}
+    assert expected <= set(pages)
+
+
+def test_internal_links_and_anchors_resolve(smoke_book, pages):
+    anchors = {
+        name: {tag["id"] for tag in page.find_all(id=True)}
+        | {tag["name"] for tag in page.find_all("a", attrs={"name": True})}
+        for name, page in pages.items()
+    }
+    broken = []
+    for name, page in pages.items():
+        for tag in page.find_all("a", href=True):
+            url = urlsplit(tag["href"])
+            if url.scheme or url.netloc or not (url.path or url.fragment):
+                continue
+            target = unquote(url.path) or name
+            if not (smoke_book / target).exists():
+                broken.append(f"{name}: {tag['href']} leads to no file")
+            elif url.fragment and target in anchors and unquote(url.fragment) not in anchors[target]:
+                broken.append(f"{name}: {tag['href']} leads to no anchor")
+    assert broken == []
+
+
+def test_pictures_are_there_and_described(smoke_book, pages):
+    faults = []
+    for name, page in pages.items():
+        for tag in page.select(".bd-article img"):
+            source, alt = tag.get("src", ""), tag.get("alt", "")
+            if not source.startswith("data:") and not (smoke_book / unquote(source)).is_file():
+                faults.append(f"{name}: {source} is missing")
+            if len(alt.split()) < 4 or re.search(r"[0-9a-f]{16}|\.(png|svg|jpe?g)", alt):
+                faults.append(f"{name}: {source} has the alternative text {alt!r}")
+    assert faults == []
+
+
+def test_no_page_names_another_host_for_what_it_loads(pages):
+    loading = [("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"), ("source", "src")]
+    outside = [
+        (name, tag[attribute])
+        for name, page in pages.items()
+        for kind, attribute in loading
+        for tag in page.find_all(kind, attrs={attribute: True})
+        if urlsplit(tag[attribute]).netloc and tag.get("rel") != ["canonical"]
+    ]
+    assert outside == []
+
+
+def test_injected_parameters_are_not_shown(pages):
+    assert [name for name, page in pages.items() if page.select(".tag_injected-parameters")] == []
+
+
+def test_no_paths_of_this_machine(smoke_book, pages):
+    """A page that shows where it was built cannot be the same on two machines."""
+    shown = {name for name, page in pages.items() if str(PROJECT) in page.get_text()}
+    assert shown == set()
+
+
+def test_ledger_is_valid_and_no_verdict_contradicts_its_standing(smoke_book):
+    ledger = json.loads((smoke_book.parent / "claims.json").read_text())
+    assert isinstance(ledger, list)
+    assert ledger
+    assert len({claim["id"] for claim in ledger}) == len(ledger)
+    fields = {"id", "sentence", "source", "measured", "expected", "tolerance", "verdict", "standing"}
+    fields |= {"profile", "seeds", "data"}
+    for claim in ledger:
+        assert fields <= set(claim)
+        assert claim["verdict"] in ("holds", "refuted", "undecided")
+        assert claim["standing"] in ("holds", "refuted", "undecided")
+        assert claim["verdict"] in ("undecided", claim["standing"]), claim["sentence"]
+
+
+def test_a_second_build_executes_nothing(smoke_book):
+    made = {path: path.stat().st_mtime_ns for path in smoke_book.parent.rglob("*.html")}
+    command = [sys.executable, "scripts/make_book.py", "--profile", "smoke"]
+    data = find_real_data()
+    environment = os.environ | ({"NPF_DATA": str(data)} if data else {})
+    start = time.monotonic()
+    again = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+    seconds = time.monotonic() - start
+    assert again.returncode == 0, again.stderr
+    assert "Nothing to be done" in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in smoke_book.parent.rglob("*.html")} == made
+    assert seconds < 15
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium with an empty profile; skipped, or with NPF_REQUIRE_BROWSER=1 failed, without one."""
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        absent = "no Chromium on the PATH (" + ", ".join(CHROMIUM) + ")"
+        if os.environ.get("NPF_REQUIRE_BROWSER") == "1":
+            pytest.fail(absent, pytrace=False)
+        pytest.skip(absent)
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=program, headless=True, args=ARGUMENTS, viewport={"width": 1280, "height": 900}
+        )
+        yield context
+        context.close()
+
+
+def test_every_page_in_a_browser(smoke_book, pages, browser):
+    """Opened from the disk: no request elsewhere, no error, formulas typeset, nothing wider than a phone."""
+    faults = []
+    for name, page in pages.items():
+        faults += [f"{name}: {fault}" for fault in faults_in_browser(browser, smoke_book / name, page)]
+    assert faults == []
+
+
+def faults_in_browser(browser, path: Path, page: BeautifulSoup) -> list[str]:
+    """What is wrong with one page as Chromium shows it."""
+    faults = []
+    tab = browser.new_page()
+    tab.on("console", lambda m: m.type in ("error", "warning") and faults.append(f"console {m.type}: {m.text}"))
+    tab.on("pageerror", lambda error: faults.append(f"script error: {error}"))
+    tab.on("requestfailed", lambda request: faults.append(f"not loaded: {request.url}"))
+    tab.on("request", lambda r: r.url.startswith(("file:", "data:", "blob:")) or faults.append(f"asks {r.url}"))
+    try:
+        tab.goto(path.as_uri(), wait_until="load")
+        tab.evaluate("async () => { if (window.MathJax?.startup?.promise) await MathJax.startup.promise }")
+        tab.evaluate("() => document.fonts.ready.then(() => true)")
+        formulas = len(page.select(".math"))
+        typeset = tab.locator("mjx-container").count()
+        if typeset < formulas:
+            faults.append(f"{typeset} of {formulas} formulas are typeset")
+        # An error of MathJax, or a command that it does not know, which it sets in red.
+        wrong = tab.locator("mjx-merror, [data-mjx-error], mjx-container [style*='color: red']")
+        if wrong.count():
+            formula = wrong.first.evaluate("e => e.closest('.math')?.textContent ?? e.outerHTML.slice(0, 200)")
+            faults.append(f"a formula has an error: {formula}")
+        text = tab.evaluate(
+            """() => { const copy = document.querySelector('.bd-article, main, body').cloneNode(true);
+                 copy.querySelectorAll('pre, code, script, style, mjx-container').forEach(e => e.remove());
+                 return copy.textContent }"""
+        )
+        if raw := RAW_FORMULA.search(text):
+            faults.append(f"a formula was left as text: {text[max(0, raw.start() - 20) : raw.end() + 20]!r}")
+        unseen = tab.evaluate(
+            "() => [...document.images].filter(i => i.complete && !i.naturalWidth && i.src).map(i => i.src)"
+        )
+        faults += [f"picture does not show: {source}" for source in unseen]
+        tab.set_viewport_size(PHONE)
+        tab.wait_for_timeout(50)
+        width = tab.evaluate("() => document.documentElement.scrollWidth")
+        if width > PHONE["width"]:
+            faults.append(f"is {width} pixels wide on a screen of {PHONE['width']}")
+    finally:
+        tab.close()
+    return faults

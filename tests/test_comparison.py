@@ -1,0 +1,378 @@
+"""Intervals against scipy's own and by simulation; verdicts by their definition; which records are chosen."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from npflib import comparison, experiments, results
+from npflib.comparison import Summary
+from npflib.experiments import Published
+from npflib.results import Record
+
+numbers = st.lists(st.floats(0, 100), min_size=2, max_size=12)
+levels = st.floats(0.5, 0.999)
+
+
+def make_record(
+    seed=0,
+    peak=0.98,
+    regime="ReLU",
+    experiment="mnist-fc-adam",
+    profile="paper",
+    epochs=100,
+    full_epochs=100,
+    ran=None,
+    images=60_000,
+    stand_in=False,
+    drop=0.001,
+) -> Record:
+    ran = epochs if ran is None else ran
+    history = [0.9] * (ran - 2) + [peak, peak - drop]
+    return Record(
+        experiment=experiment,
+        regime=regime,
+        seed=seed,
+        profile=profile,
+        configuration={
+            "epochs": epochs,
+            "full_epochs": full_epochs,
+            "train_examples": images,
+            "test_examples": 10_000,
+        },
+        history={"test_accuracy": history},
+        peak=max(history),
+        peak_epoch=history.index(max(history)) + 1,
+        final=history[-1],
+        seconds=1.0,
+        data={"stand_in": stand_in, "title": "stand-in" if stand_in else "MNIST"},
+        environment={},
+        library={},
+    )
+
+
+def quick(seed=0, **changes) -> Record:
+    return make_record(seed, **({"profile": "quick", "epochs": 8} | changes))
+
+
+# --- intervals -------------------------------------------------------------------------------------------------------
+
+
+@given(numbers)
+def test_summary_is_numpys(values):
+    found = comparison.summarise(values)
+    assert found.mean == pytest.approx(np.mean(values), abs=1e-9)
+    assert found.std == pytest.approx(np.std(values, ddof=1), abs=1e-9)
+    assert found.runs == len(values)
+
+
+def test_a_single_run_has_no_spread():
+    assert comparison.summarise([97.5]) == Summary(97.5, None, 1)
+    assert str(Summary(97.5, None, 1)) == "97.50"
+    assert str(Summary(97.5, 0.123, 3)) == "97.50 ± 0.12"
+
+
+@pytest.mark.parametrize("values", [[], [1.0, float("nan")], [[1.0, 2.0]], [float("inf")]])
+def test_summary_refuses_what_is_no_list_of_numbers(values):
+    with pytest.raises(ValueError, match="finite numbers"):
+        comparison.summarise(values)
+
+
+spread = st.floats(1e-3, 10)
+
+
+@given(st.floats(0, 100), spread, st.integers(2, 9), st.floats(0, 100), spread, st.integers(2, 9), levels)
+def test_welch_is_scipys(mean, std, runs, other, other_std, other_runs, level):
+    """scipy computes Welch's interval from samples only: take samples with exactly these summaries."""
+
+    def sample(mean, std, runs):
+        values = np.arange(runs, dtype=float)
+        return mean + std * (values - values.mean()) / values.std(ddof=1)
+
+    found = comparison.welch(Summary(mean, std, runs), Published(other, other_std, other_runs), level)
+    test = stats.ttest_ind(sample(mean, std, runs), sample(other, other_std, other_runs), equal_var=False)
+    expected = test.confidence_interval(level)
+    scale = 1e-7 * (1 + abs(expected.high - expected.low))
+    assert found.value == pytest.approx(mean - other)
+    assert found.low == pytest.approx(expected.low, abs=scale)
+    assert found.high == pytest.approx(expected.high, abs=scale)
+    assert (found.level, found.runs) == (level, runs)
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=2, max_size=9), levels)
+def test_paired_is_scipys(pairs, level):
+    first, second = map(list, zip(*pairs, strict=True))
+    found = comparison.paired(first, second, level)
+    differences = np.subtract(first, second)
+    error = np.std(differences, ddof=1) / np.sqrt(len(pairs))
+    low, high = differences.mean(), differences.mean()
+    if error > 1e-12:
+        low, high = stats.t.interval(level, len(pairs) - 1, loc=differences.mean(), scale=error)
+    assert found.low == pytest.approx(low, abs=1e-9)
+    assert found.high == pytest.approx(high, abs=1e-9)
+
+
+def test_no_spread_at_all_gives_a_point():
+    assert comparison.welch(Summary(98.0, 0.0, 3), Summary(97.0, 0.0, 3)).interval == (1.0, 1.0)
+    assert comparison.paired([2.0, 3.0], [1.0, 2.0]).interval == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("tiny", [1e-170, 1e-300])
+def test_tiny_spreads_do_not_break_the_degrees_of_freedom(tiny):
+    found = comparison.welch(Summary(98.0, tiny, 5), Summary(98.0, tiny, 5))
+    assert found.low <= 0 <= found.high
+    assert np.isfinite([found.low, found.high]).all()
+
+
+def test_welch_covers_as_often_as_it_says():
+    """Unequal variances, 5 runs against 3: coverage of the 95 % interval over 4,000 simulated comparisons."""
+    draw, trials = np.random.default_rng(0), 4_000
+    ours, theirs = draw.normal(98, 0.1, (trials, 5)), draw.normal(97, 0.3, (trials, 3))
+    intervals = [
+        comparison.welch(comparison.summarise(a), comparison.summarise(b)) for a, b in zip(ours, theirs, strict=True)
+    ]
+    covered = sum(found.low <= 1.0 <= found.high for found in intervals)
+    # Welch's interval is approximate: simulation and theory allow 92 % to 97.5 %; a normal quantile would give 84 %.
+    assert 0.92 < covered / trials < 0.975
+
+
+@pytest.mark.parametrize("level", [0, 1, -0.5, 95])
+def test_levels_out_of_range_are_refused(level):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        comparison.welch(Summary(1.0, 0.1, 5), Summary(1.0, 0.1, 5), level)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        comparison.paired([1.0, 2.0], [1.0, 2.0], level)
+
+
+def test_intervals_refuse_too_few_runs():
+    with pytest.raises(ValueError, match="two or more runs"):
+        comparison.welch(Summary(98.0, None, 1), Published(98.0, 0.1))
+    with pytest.raises(ValueError, match="two or more runs"):
+        comparison.welch(Summary(98.0, 0.1, 5), Published(77.0, None))
+    with pytest.raises(ValueError, match="two or more pairs"):
+        comparison.paired([1.0], [1.0])
+    with pytest.raises(ValueError, match="two or more pairs"):
+        comparison.paired([1.0, 2.0], [1.0])
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------------
+
+
+@given(st.floats(-3, 3), spread, st.integers(2, 9), spread, st.floats(0.05, 2))
+def test_verdict_is_two_one_sided_tests(shift, std, runs, paper_std, margin):
+    """Against the p values of the one-sided Welch tests at both ends of the margin."""
+    ours, paper = Summary(90 + shift, std, runs), Published(90.0, paper_std)
+    found = comparison.equivalence(ours, paper, margin)
+
+    def p_value(end, alternative):
+        """Test of "the difference is `end`" against its being less or greater."""
+        return stats.ttest_ind_from_stats(
+            90 + shift - end, std, runs, 90.0, paper_std, 5, equal_var=False, alternative=alternative
+        ).pvalue
+
+    inside = max(p_value(margin, "less"), p_value(-margin, "greater"))
+    outside = min(p_value(margin, "greater"), p_value(-margin, "less"))
+    if min(abs(inside - 0.05), abs(outside - 0.05)) > 1e-6:
+        expected = "equivalent" if inside < 0.05 else "different" if outside < 0.05 else "undecided"
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("true_difference", "wrong"), [(0.5, "equivalent"), (0.5, "different"), (-0.5, "different"), (-0.5, "equivalent")]
+)
+def test_at_the_margin_either_verdict_is_wrong_in_five_per_cent(true_difference, wrong):
+    draw, trials = np.random.default_rng(1), 4_000
+    ours = draw.normal(98 + true_difference, 0.1, (trials, 5))
+    paper = draw.normal(98, 0.1, (trials, 5))
+    found = [
+        comparison.equivalence(comparison.summarise(a), comparison.summarise(b), 0.5)
+        for a, b in zip(ours, paper, strict=True)
+    ]
+    # 5 % with a standard error of 0.34 points over 4,000 trials
+    assert abs(found.count(wrong) / trials - 0.05) < 0.012
+
+
+@pytest.mark.parametrize("margin", [0, -0.5])
+def test_a_margin_must_be_positive(margin):
+    with pytest.raises(ValueError, match="positive"):
+        comparison.equivalence(Summary(98.0, 0.1, 5), Published(98.0, 0.1), margin)
+
+
+@pytest.mark.parametrize(
+    ("peaks", "verdict"),
+    [
+        ([0.9814, 0.9820, 0.9808, 0.9811, 0.9817], "equivalent"),  # the paper's ReLU: 98.14 ± 0.07
+        ([0.9600, 0.9610, 0.9605, 0.9600, 0.9603], "different"),
+        ([0.9700, 0.9990, 0.9800, 0.9850, 0.9760], "undecided"),
+    ],
+)
+def test_a_cell_of_full_records_is_judged(peaks, verdict):
+    cell = comparison.table_cell("mnist-fc-adam", "ReLU", [make_record(k, peak) for k, peak in enumerate(peaks)])
+    assert cell.verdict == verdict
+    assert bool(cell.reason) == (verdict == "undecided")
+    assert cell.ours.mean == pytest.approx(100 * np.mean(peaks))
+    assert cell.final.mean == pytest.approx(100 * np.mean(peaks) - 0.1)
+    assert cell.difference.value == pytest.approx(100 * np.mean(peaks) - 98.14)
+
+
+@pytest.mark.parametrize(
+    ("records", "reason"),
+    [
+        ([make_record(0)], "one seed"),
+        ([quick(0), quick(1)], "8 of 100 epochs, 60,000 images"),
+        ([quick(0, profile="smoke", epochs=2, images=2000)], "2 of 100 epochs, 2,000 images"),
+        ([make_record(k, stand_in=True) for k in range(5)], "stand-in data"),
+    ],
+)
+def test_records_that_cannot_decide_say_why(records, reason):
+    cell = comparison.table_cell("mnist-fc-adam", "ReLU", records)
+    assert cell.verdict == "undecided"
+    assert reason in cell.reason
+
+
+def test_a_cell_without_records_was_not_run():
+    cell = comparison.table_cell("cifar10-gconv-sgd", "FLNPF", [])
+    assert (cell.verdict, cell.ours, cell.difference, cell.paper.mean) == ("not run", None, None, 78.52)
+
+
+def test_a_run_stopped_early_says_so():
+    records = [make_record(0, ran=62), make_record(1)]
+    assert comparison.budget_text(records) == "62–100 of 100 epochs (stopped early), 60,000 images"
+
+
+def test_cells_refuse_what_does_not_belong():
+    with pytest.raises(ValueError, match="unknown experiment 'mnist'"):
+        comparison.table_cell("mnist", "ReLU", [])
+    with pytest.raises(ValueError, match="no published number"):
+        comparison.table_cell("mnist-fc-adam-nobias", "ReLU", [])
+    with pytest.raises(ValueError, match="not all of"):
+        comparison.table_cell("mnist-fc-adam", "ReLU", [make_record(regime="FLNPF")])
+    with pytest.raises(ValueError, match="different budgets"):
+        comparison.table_cell("mnist-fc-adam", "ReLU", [make_record(0), quick(1)])
+    with pytest.raises(ValueError, match="peak, final"):
+        comparison.accuracies([make_record()], "best")
+
+
+# --- regime against regime -------------------------------------------------------------------------------------------
+
+
+def test_regimes_are_paired_by_seed_not_by_position():
+    first = [make_record(seed, 0.98 + 0.001 * seed) for seed in (2, 0, 1)]
+    second = [make_record(seed, 0.97 + 0.001 * seed, regime="FLNPF") for seed in (0, 1, 2, 7)]
+    found = comparison.between(first, second)
+    assert found.value == pytest.approx(1.0)
+    assert found.low == pytest.approx(1.0)
+    assert found.runs == 3
+
+
+def test_optimism_is_peak_minus_final():
+    found = comparison.optimism([make_record(seed, drop=0.001 * (1 + seed)) for seed in range(3)])
+    assert found.value == pytest.approx(0.2)
+    assert found.low < 0.2 < found.high
+
+
+def test_pairing_refuses_doubtful_records():
+    with pytest.raises(ValueError, match="seeds in common"):
+        comparison.between([make_record(0), make_record(1)], [make_record(1), make_record(2)])
+    with pytest.raises(ValueError, match="twice"):
+        comparison.between([make_record(0), make_record(0)], [make_record(0), make_record(1)])
+    with pytest.raises(ValueError, match="different experiments"):
+        comparison.between([make_record(0)], [make_record(0, experiment="mnist-fc-sgd")])
+
+
+# --- which records are the best evidence -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return tmp_path / "build", tmp_path / "results"
+
+
+def put(folder, *records):
+    for record in records:
+        results.write(record, folder)
+
+
+def test_published_full_budget_records_come_before_a_reduced_build(folders):
+    build, published = folders
+    put(build / "runs", *(quick(seed) for seed in range(3)))
+    assert [r.profile for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == ["quick"] * 3
+    put(published, *(make_record(seed) for seed in range(2)))
+    assert [r.profile for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == ["paper"] * 2
+
+
+def test_the_readers_own_full_records_replace_published_ones_when_as_many(folders):
+    build, published = folders
+    put(published, *(make_record(seed, peak=0.97) for seed in range(2)))
+    put(build / "runs", make_record(0, peak=0.99))
+    assert [r.peak for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == [0.97, 0.97]
+    put(build / "runs", make_record(1, peak=0.99))
+    assert [r.peak for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == [0.99, 0.99]
+
+
+def test_real_data_come_before_stand_ins(folders):
+    build, published = folders
+    put(build / "runs", *(make_record(seed, stand_in=True) for seed in range(5)))
+    put(published, quick(0))
+    assert [r.data["stand_in"] for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == [False]
+
+
+def test_budgets_are_never_mixed(folders):
+    build, published = folders
+    put(published, make_record(0), quick(1), quick(2))
+    assert [r.seed for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == [0]
+
+
+def test_regimes_are_compared_at_one_budget_and_on_common_seeds(folders):
+    """Published ReLU alone must not be set against the build's short FLNPF."""
+    build, published = folders
+    put(build / "runs", *(quick(seed, regime=r) for seed in range(3) for r in ("ReLU", "FLNPF")))
+    put(published, *(make_record(seed) for seed in range(5)))
+    pair = ("ReLU", "FLNPF")
+    found = comparison.evidence("mnist-fc-adam", pair, build, published)
+    assert {r.profile for records in found.values() for r in records} == {"quick"}
+    put(published, *(make_record(seed, regime="FLNPF") for seed in (3, 1)))
+    found = comparison.evidence("mnist-fc-adam", pair, build, published)
+    assert {name: [r.seed for r in records] for name, records in found.items()} == {"ReLU": [1, 3], "FLNPF": [1, 3]}
+    assert {r.profile for records in found.values() for r in records} == {"paper"}
+    found = comparison.evidence("mnist-fc-adam", pair, build, published, least=3)
+    assert {r.profile for records in found.values() for r in records} == {"quick"}
+
+
+def test_no_records_no_evidence(folders):
+    build, published = folders
+    assert comparison.best_records("mnist-fc-sgd", "ReLU", build, published) == []
+    put(published, make_record(0))
+    assert comparison.evidence("mnist-fc-adam", ("ReLU", "FLNPF"), build, published) == {}
+
+
+def test_evidence_refuses_unknown_names(folders):
+    build, published = folders
+    with pytest.raises(ValueError, match="unknown experiment"):
+        comparison.best_records("mnist", "ReLU", build, published)
+    with pytest.raises(ValueError, match="unknown regime"):
+        comparison.best_records("mnist-fc-adam", "FRNPF", build, published)
+    for wrong in ((), "ReLU"):
+        with pytest.raises(ValueError, match="sequence"):
+            comparison.evidence("mnist-fc-adam", wrong, build, published)
+
+
+def test_a_record_that_cannot_be_read_is_named(folders):
+    build, published = folders
+    put(published, make_record(0))
+    results.path_of(published, "mnist-fc-adam", "ReLU", 0).write_text("{")
+    with pytest.raises(results.RecordError, match=r"seed-0\.json"):
+        comparison.best_records("mnist-fc-adam", "ReLU", build, published)
+
+
+def test_the_table_has_all_thirty_cells_in_the_papers_order(folders):
+    build, published = folders
+    put(published, *(make_record(seed) for seed in range(5)))
+    cells = comparison.table(build, published)
+    assert [(cell.experiment, cell.regime) for cell in cells] == [
+        (row.name, regime) for row in experiments.TABLE for regime in row.published
+    ]
+    assert len(cells) == 30
+    assert [cell.regime for cell in cells if cell.records] == ["ReLU"]
+    assert sum(cell.verdict == "not run" for cell in cells) == 29

@@ -1,0 +1,245 @@
+"""Interrupted training goes on, and ends with the bits of a run that was never interrupted.
+
+Processes are killed at an exact step rather than after some seconds, so the tests do not depend on the machine's
+speed: a wrapper around ``npf train`` sends its own process the signal.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from npflib import experiments, results, training
+from npflib.stacked import StackedLearner
+from npflib.training import ensure
+
+PROFILE = "smoke"
+STEPS = 63  # 2,000 digits in batches of 32; two epochs
+SEEDS = (0, 1)
+
+INTERRUPTED = """
+import os, signal, sys
+from npflib import training
+from npflib.commands import main
+from npflib.stacked import StackedLearner
+
+kind, regime, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+counted = 0
+
+def count_down():
+    global counted
+    counted += 1
+    if counted == number:
+        os.kill(os.getpid(), getattr(signal, kind))
+
+run, gradients, fsync = training._Run.finish, StackedLearner.gradients, os.fsync
+if sys.argv[4] == "step":  # in the given step of the given regime (an FLNPF trains its ReLU before)
+    def finish(self, progress):
+        def counting(learner, chosen):
+            if self.regime == regime:
+                count_down()
+            gradients(learner, chosen)
+        StackedLearner.gradients = counting
+        return run(self, progress)
+    training._Run.finish = finish
+else:  # when the given file is written, but does not have its name yet
+    os.fsync = lambda descriptor: (count_down(), fsync(descriptor))
+sys.argv[1:] = sys.argv[5:]
+main()
+"""
+
+
+@pytest.fixture(autouse=True)
+def stand_in_data(monkeypatch, tmp_path):
+    monkeypatch.setenv("NPF_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("NPF_OFFLINE", "1")
+
+
+def train(experiment, regime, build):
+    return ensure(experiment, regime, PROFILE, seeds=SEEDS, build=build, device="cpu", progress=False)
+
+
+def interrupted(kind, at, build, experiment, regime, where="step"):
+    """Runs ``npf train`` in a process of its own that sends itself a signal; returns the ended process."""
+    arguments = ["train", "--experiment", experiment, "--regime", regime, "--profile", PROFILE, "--build", str(build)]
+    arguments += ["--seeds", ",".join(map(str, SEEDS)), "--device", "cpu", "--quiet"]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    return subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, kind, regime, str(at), where, *arguments],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def products(build, experiment, regime):
+    """Histories and weights of a finished run: what must agree to the bit."""
+    records = results.read_all(Path(build) / "runs", experiment, regime)
+    assert [record.seed for record in records] == list(SEEDS)
+    histories = [(r.history, r.peak, r.peak_epoch, r.final, r.configuration, r.data, r.library) for r in records]
+    folder = Path(build) / "weights" / experiment / regime
+    states = [torch.load(folder / f"seed-{seed}.pt", weights_only=True) for seed in SEEDS]
+    return histories, [(which, name, t) for s in states for which in s for name, t in s[which].items()]
+
+
+def assert_same_bits(build, other, experiment, regime):
+    (found, weights), (expected, expected_weights) = (products(b, experiment, regime) for b in (build, other))
+    assert found == expected
+    assert [key[:2] for key in weights] == [key[:2] for key in expected_weights]
+    assert all(torch.equal(one[2], two[2]) for one, two in zip(weights, expected_weights, strict=True))
+
+
+def count_steps(monkeypatch):
+    """Notes every step that is taken: how much was really trained."""
+    counted, gradients = [], StackedLearner.gradients
+    monkeypatch.setattr(StackedLearner, "gradients", lambda self, chosen: (counted.append(1), gradients(self, chosen)))
+    return counted
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A build that was never interrupted, trained as far as a test asks."""
+    build = tmp_path_factory.mktemp("uninterrupted")
+
+    def ask(experiment, regime):
+        train(experiment, regime, build)
+        return build
+
+    return ask
+
+
+@pytest.mark.parametrize(("experiment", "regime"), [("mnist-fc-adam", "DLNPF"), ("mnist-fc-sgd", "FLNPF")])
+def test_killed_in_mid_epoch_it_goes_on_to_the_same_bits(tmp_path, monkeypatch, uninterrupted, experiment, regime):
+    ended = interrupted("SIGKILL", STEPS + 20, tmp_path, experiment, regime)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert not (tmp_path / "runs" / experiment / regime).exists()
+    assert list((tmp_path / "checkpoints" / experiment / regime).iterdir())
+    steps = count_steps(monkeypatch)
+    train(experiment, regime, tmp_path)
+    assert len(steps) == STEPS, "the second epoch only"
+    assert_same_bits(tmp_path, uninterrupted(experiment, regime), experiment, regime)
+    assert not list((tmp_path / "checkpoints").rglob("*.pt"))
+
+
+def test_killed_while_writing_a_checkpoint_the_one_before_serves(tmp_path, monkeypatch, uninterrupted):
+    ended = interrupted("SIGKILL", 2, tmp_path, "mnist-fc-adam", "ReLU", where="write")
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    folder = tmp_path / "checkpoints" / "mnist-fc-adam" / "ReLU"
+    assert len(list(folder.glob("*.pt"))) == 1
+    assert len(list(folder.iterdir())) == 2, "the half-written one has another name"
+    steps = count_steps(monkeypatch)
+    train("mnist-fc-adam", "ReLU", tmp_path)
+    assert len(steps) == STEPS
+    assert_same_bits(tmp_path, uninterrupted("mnist-fc-adam", "ReLU"), "mnist-fc-adam", "ReLU")
+
+
+def test_ctrl_c_says_how_to_go_on_and_exits_130(tmp_path, monkeypatch, uninterrupted):
+    ended = interrupted("SIGINT", STEPS + 20, tmp_path, "mnist-fc-adam", "ReLU")
+    assert ended.returncode == 130
+    assert "Interrupted. The same command goes on from the last finished epoch." in ended.stderr
+    assert "Traceback" not in ended.stderr
+    steps = count_steps(monkeypatch)
+    train("mnist-fc-adam", "ReLU", tmp_path)
+    assert len(steps) == STEPS
+    assert_same_bits(tmp_path, uninterrupted("mnist-fc-adam", "ReLU"), "mnist-fc-adam", "ReLU")
+
+
+# --- in one process, so that every place can be tried ----------------------------------------------------------------
+
+
+class StopHereError(BaseException):
+    """Stands for the end of the process: nothing in the library may catch it."""
+
+
+def stop_at(monkeypatch, owner, name, number):
+    """Ends training at the given call of a function, before it does anything."""
+    original, calls = getattr(owner, name), []
+
+    def counting(*arguments, **options):
+        calls.append(1)
+        if len(calls) == number:
+            raise StopHereError
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, counting)
+
+
+PLACES = {
+    "first step": (StackedLearner, "gradients", 1),
+    "second epoch's test": (StackedLearner, "test", 2),
+    "naming the second checkpoint": (Path, "replace", 2),
+    "first weights": (Path, "replace", 3),
+    "first record": (Path, "replace", 4),
+    "second weights": (Path, "replace", 5),
+    "second record": (Path, "replace", 6),
+    "removal of the checkpoint": (Path, "unlink", 1),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_wherever_it_stops_it_ends_with_the_same_bits(tmp_path, monkeypatch, uninterrupted, place):
+    expected = uninterrupted("mnist-fc-sgd", "FRNPF-DI")
+    with monkeypatch.context() as patch:
+        stop_at(patch, *PLACES[place])
+        with pytest.raises(StopHereError):
+            train("mnist-fc-sgd", "FRNPF-DI", tmp_path)
+    for path in tmp_path.rglob("*.json"):
+        results.read(path)
+    train("mnist-fc-sgd", "FRNPF-DI", tmp_path)
+    assert_same_bits(tmp_path, expected, "mnist-fc-sgd", "FRNPF-DI")
+
+
+@pytest.mark.parametrize("regime", ["ReLU", "FLNPF", "DLNPF"])
+@pytest.mark.parametrize("name", ["cifar10-vconv-adam", "cifar10-gconv-sgd"])
+def test_convolutional_runs_go_on_too(tmp_path, monkeypatch, regime, name):
+    from npflib.architectures import GConv, VConv
+    from npflib.module_learner import ModuleLearner
+
+    full = experiments.find(name)
+    arch = (VConv if "vconv" in name else GConv)(3, 32, 10, True, (2, 2), (4,))
+    tiny = experiments.Experiment(name, "tiny", "cifar10", arch, full.optimiser, 1e-2, 2)
+    monkeypatch.setattr(experiments, "TABLE", (tiny,))
+    small = experiments.Profile("smoke", "", SEEDS, 100, 50, {}, (8,), 1)
+    monkeypatch.setattr(experiments, "PROFILES", {"smoke": small})
+    train(name, regime, tmp_path / "whole")
+    if regime == "FLNPF":
+        train(name, "ReLU", tmp_path / "cut")
+    with monkeypatch.context() as patch:
+        stop_at(patch, ModuleLearner, "gradients", 6)  # four steps an epoch
+        with pytest.raises(StopHereError):
+            train(name, regime, tmp_path / "cut")
+    train(name, regime, tmp_path / "cut")
+    assert_same_bits(tmp_path / "cut", tmp_path / "whole", name, regime)
+
+
+@pytest.mark.parametrize("failure", ["full disk", "failing rename"])
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch, failure):
+    def fails(*_arguments):
+        raise OSError("no space left on device")
+
+    calls = []
+    owner, name = (os, "fsync") if failure == "full disk" else (Path, "replace")
+    original = getattr(owner, name)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, lambda *a: original(*a) if calls.append(1) or len(calls) < 2 else fails())
+        with pytest.raises(OSError, match="no space"):
+            train("mnist-fc-sgd", "ReLU", tmp_path)
+    (left,) = (tmp_path / "checkpoints" / "mnist-fc-sgd" / "ReLU").iterdir()
+    state = torch.load(left, weights_only=True)
+    assert [len(history["test_accuracy"]) for history in state["history"]] == [1, 1]
+
+
+def test_a_checkpoint_of_other_code_is_not_gone_on_from(tmp_path, monkeypatch, caplog, uninterrupted):
+    expected = uninterrupted("mnist-fc-sgd", "ReLU")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "training_source_hash", lambda: "0" * 16)
+        stop_at(patch, StackedLearner, "gradients", STEPS + 1)
+        with pytest.raises(StopHereError):
+            train("mnist-fc-sgd", "ReLU", tmp_path)
+    steps = count_steps(monkeypatch)
+    train("mnist-fc-sgd", "ReLU", tmp_path)
+    assert len(steps) == 2 * STEPS
+    assert "starting afresh" in caplog.text
+    assert_same_bits(tmp_path, expected, "mnist-fc-sgd", "ReLU")

@@ -1,0 +1,155 @@
+"""The notebooks: output-free, parameterised alike, strict about their parameters, and quiet when executed."""
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
+CHECKER = PROJECT / "scripts" / "check_notebooks.py"
+TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "tuple": tuple}
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def parameters_index(page: nbformat.NotebookNode) -> int:
+    found = [i for i, cell in enumerate(page.cells) if "parameters" in cell.metadata.get("tags", [])]
+    assert len(found) == 1, f"cells tagged `parameters`: {found}; there must be one"
+    return found[0]
+
+
+def assignments(source: str) -> dict[str, tuple[object, str]]:
+    """Name to (default, comment) of a cell that holds nothing but one-line assignments of plain values."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
+    found = {}
+    for statement in ast.parse(source).body:
+        assert isinstance(statement, ast.Assign), f"not a plain assignment: {ast.unparse(statement)}"
+        [target] = statement.targets
+        found[target.id] = ast.literal_eval(statement.value), comments.get(statement.end_lineno, "")
+    return found
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS, "notebooks/ holds no notebook"
+
+
+@every_notebook
+def test_is_output_free(path):
+    check = subprocess.run([sys.executable, CHECKER, path], capture_output=True, text=True)
+    assert check.returncode == 0, check.stderr
+
+
+def test_the_checker_sees_outputs(tmp_path):
+    cell = nbformat.v4.new_code_cell("1", execution_count=3)
+    cell.outputs = [nbformat.v4.new_output("stream", text="1")]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "run.ipynb")
+    check = subprocess.run([sys.executable, CHECKER, tmp_path / "run.ipynb"], capture_output=True, text=True)
+    assert check.returncode == 1
+    assert "has outputs" in check.stderr
+    assert "has an execution count" in check.stderr
+
+
+@every_notebook
+def test_runs_on_the_plain_python_kernel(path):
+    assert read(path).metadata.kernelspec.name == "python3"
+
+
+@every_notebook
+def test_parameters_are_typed_and_commented(path):
+    page = read(path)
+    found = assignments(page.cells[parameters_index(page)].source)
+    assert list(found)[:2] == ["profile", "build"]
+    assert found["profile"][0] == "quick"
+    assert found["build"][0] == ""
+    for name, (default, comment) in found.items():
+        said = re.match(r"# (\w+)\b.*?: \S", comment)
+        assert said, f"{name}: the comment must read `# type: meaning`, not {comment!r}"
+        assert said[1] in TYPES, f"{name}: unknown type {said[1]}"
+        assert default is None or isinstance(default, TYPES[said[1]]), f"{name} = {default!r} is not {said[1]}"
+
+
+@every_notebook
+def test_an_unknown_profile_stops_it_before_any_work(path, tmp_path):
+    output, build = tmp_path / "out.ipynb", tmp_path / "build"
+    with pytest.raises(papermill.PapermillExecutionError) as caught:
+        papermill.execute_notebook(
+            path,
+            output,
+            parameters={"profile": "huge", "build": str(build)},
+            kernel_name="python3",
+            cwd=PROJECT,
+            progress_bar=False,
+        )
+    message = str(caught.value)
+    assert "huge" in message
+    assert all(name in message for name in ("smoke", "quick", "paper")), message
+    page = read(output)
+    # papermill adds its own remarks on the failure
+    page.cells = [c for c in page.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]
+    position = parameters_index(page)
+    failed = [i for i, cell in enumerate(page.cells) if any(o.output_type == "error" for o in cell.get("outputs", []))]
+    # The parameters, the injected ones, then the cell that validates.
+    assert failed == [position + 2]
+    assert not build.exists()
+
+
+@every_notebook
+def test_wrong_values_of_every_parameter_are_refused(path, tmp_path, monkeypatch):
+    """Each parameter in turn gets a value of no sensible type; the validating cell says its name."""
+    page = read(path)
+    position = parameters_index(page)
+    before = [cell.source for cell in page.cells[:position] if cell.cell_type == "code"]
+    cell, validation = page.cells[position], page.cells[position + 1]
+    assert validation.cell_type == "code"
+    monkeypatch.chdir(PROJECT)
+
+    def run(name: str = "", value: object = None) -> None:
+        space: dict = {"__name__": "__main__"}
+        for source in (*before, cell.source):
+            exec(source, space)
+        if name:
+            space[name] = value
+        exec(validation.source, space)
+
+    run()
+    for name in assignments(cell.source):
+        with pytest.raises(ValueError, match=name):
+            run(name, {"not": "allowed"})
+
+
+@every_notebook
+def test_figures_have_alternative_text(path, smoke_book):
+    executed = read(smoke_book.parent / "notebooks" / path.name)
+    for number, cell in enumerate(executed.cells):
+        pictures = [o for o in cell.get("outputs", []) if any(k.startswith("image/") for k in o.get("data", {}))]
+        if pictures:
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt.split()) >= 4, f"cell {number} shows a figure whose alternative text is {alt!r}"
+
+
+@every_notebook
+def test_executes_without_errors_and_warnings(path, smoke_book):
+    executed = read(smoke_book.parent / "notebooks" / path.name)
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code if cell.source.strip())
+    for cell in code:
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            if output.output_type == "stream" and output.name == "stderr":
+                # A progress bar rewrites its line; anything else on this stream is a complaint.
+                lines = [line for line in re.split(r"[\r\n]+", output.text) if line.strip()]
+                complaints = [line for line in lines if not re.search(r"\d+%\||\d+(it|step) \[|\?it/s", line)]
+                assert complaints == []

@@ -1,0 +1,203 @@
+"""Run records come back as they were written, and every fault names its file, itself and the mend."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npflib import results
+from npflib.results import Record, RecordError
+
+fractions = st.floats(0, 1)
+numbers = st.floats(-1e6, 1e6)
+words = st.text(max_size=12)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**40), 2**40) | numbers | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def records(draw):
+    epochs = draw(st.integers(1, 6))
+    series = lambda values: draw(st.lists(values, min_size=epochs, max_size=epochs))  # noqa: E731
+    accuracy = series(fractions)
+    return Record(
+        experiment=draw(st.sampled_from(["mnist-fc-sgd", "cifar10-gconv-adam"])),
+        regime=draw(st.sampled_from(["ReLU", "FRNPF-DI"])),
+        seed=draw(st.integers(0, 2**40)),
+        profile=draw(st.sampled_from(["smoke", "quick", "paper"])),
+        configuration={"train_examples": draw(st.integers(1, 60_000)), "more": draw(plain)},
+        history={
+            "train_loss": series(numbers),
+            "train_accuracy": series(fractions),
+            "test_loss": series(numbers),
+            "test_accuracy": accuracy,
+        },
+        peak=max(accuracy),
+        peak_epoch=accuracy.index(max(accuracy)) + 1,
+        final=accuracy[-1],
+        seconds=draw(st.floats(0, 1e6)),
+        data={"title": draw(words), "stand_in": draw(st.booleans())},
+        environment={"device": draw(words)},
+        library={"version": "1", "source": "0123"},
+    )
+
+
+def example(**changes) -> Record:
+    base = Record(
+        experiment="mnist-fc-adam",
+        regime="ReLU",
+        seed=1,
+        profile="quick",
+        configuration={"train_examples": 5},
+        history={"train_loss": [2.0, 1.0], "train_accuracy": [0.2, 0.4], "test_loss": [2.0, 1.5],
+                 "test_accuracy": [0.5, 0.25]},
+        peak=0.5,
+        peak_epoch=1,
+        final=0.25,
+        seconds=3.0,
+        data={"title": "MNIST", "stand_in": False},
+        environment={},
+        library={"version": "1", "source": "0123"},
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+@given(records())
+def test_a_record_comes_back_as_it_was_written(tmp_path_factory, record):
+    folder = tmp_path_factory.getbasetemp() / "roundtrip"
+    path = results.write(record, folder)
+    assert path == folder / record.experiment / record.regime / f"seed-{record.seed}.json"
+    assert results.read(path) == record
+    assert record.epochs == len(record.history["test_accuracy"])
+
+
+def test_a_record_is_full_only_with_the_papers_budget_on_real_data():
+    assert example(profile="paper").is_full
+    assert not example().is_full
+    assert not example(profile="paper", data={"title": "stand-in", "stand_in": True}).is_full
+
+
+def fails(path, *words):
+    with pytest.raises(RecordError) as caught:
+        results.read(path)
+    assert str(path) in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_missing_record_is_named(tmp_path):
+    fails(tmp_path / "seed-0.json", "there is no run record")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"schema": 1', b"\xff\xfe\x00", b'{"schema": 1, "peak": NaN}x'],
+    ids=["empty", "brace", "cut", "not UTF-8", "more after the end"],
+)
+def test_what_is_not_json_is_named_with_the_mend(tmp_path, content):
+    path = tmp_path / "seed-0.json"
+    path.write_bytes(content)
+    fails(path, "not a readable run record", "Delete it and run the experiment again")
+
+
+def test_a_record_cut_off_anywhere_is_never_read(tmp_path):
+    path = results.write(example(), tmp_path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 2, 7):
+        path.write_bytes(whole[:length])
+        fails(path)
+
+
+def test_a_folder_in_a_records_place_is_named(tmp_path):
+    (tmp_path / "seed-0.json").mkdir()
+    fails(tmp_path / "seed-0.json", "not a readable run record")
+
+
+@pytest.mark.parametrize("schema", [0, 2, "1", None])
+def test_another_schema_is_named_with_the_one_that_is_read(tmp_path, schema):
+    path = results.write(example(), tmp_path)
+    path.write_text(json.dumps(asdict(example()) | {"schema": schema}))
+    fails(path, f"schema {schema!r}", "reads schema 1")
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"text"'])
+def test_json_that_is_no_object_is_named(tmp_path, content):
+    path = tmp_path / "seed-0.json"
+    path.write_text(content)
+    fails(path, "has schema")
+
+
+def test_missing_and_unknown_fields_are_named(tmp_path):
+    path = results.write(example(), tmp_path)
+    found = asdict(example())
+    del found["peak"]
+    path.write_text(json.dumps(found | {"summit": 1}))
+    fails(path, "lacks fields ['peak']", "unknown fields ['summit']")
+
+
+CONTRADICTIONS = [
+    ({"peak": 0.6}, "peak and final"),
+    ({"final": 0.5}, "peak and final"),
+    ({"peak_epoch": 2}, "peak_epoch"),
+    ({"history": {"train_loss": [1.0]}}, "no test_accuracy"),
+    ({"history": []}, "no test_accuracy"),
+    ({"history": {"test_accuracy": []}}, "one number or more"),
+    ({"history": {"test_accuracy": 0.25}}, "one number or more"),
+    ({"history": {"test_accuracy": [0.5, 0.25], "train_loss": [1.0]}}, "different lengths"),
+    ({"history": {"test_accuracy": [0.5, 0.25], "train_loss": [1.0, float("nan")]}}, "not finite"),
+    ({"history": {"test_accuracy": [0.5, 0.25], "train_loss": [1.0, None]}}, "not finite"),
+    ({"seconds": float("inf")}, "not finite"),
+]
+
+
+@pytest.mark.parametrize(("changes", "fault"), CONTRADICTIONS)
+def test_a_record_that_contradicts_itself_is_neither_written_nor_read(tmp_path, changes, fault):
+    with pytest.raises(RecordError, match=rf"not written: .*{fault}"):
+        results.write(example(**changes), tmp_path)
+    assert not list(tmp_path.rglob("*.json"))
+    path = results.write(example(), tmp_path)
+    path.write_text(json.dumps(asdict(example(**changes))))
+    fails(path, "contradicts itself", fault, "Delete it")
+
+
+def test_a_record_in_another_runs_place_would_count_twice_and_is_refused(tmp_path):
+    path = results.write(example(), tmp_path)
+    copy = path.with_name("seed-2.json")
+    copy.write_bytes(path.read_bytes())
+    fails(copy, "count twice", "seed-1.json")
+    with pytest.raises(RecordError, match=r"seed-2\.json"):
+        results.read_all(tmp_path)
+
+
+def test_all_records_come_sorted_by_number_and_filtered(tmp_path):
+    kept = [example(seed=seed) for seed in (0, 2, 10)] + [example(regime="DLNPF")]
+    for record in [*kept, example(experiment="mnist-fc-sgd")]:
+        results.write(record, tmp_path)
+    (tmp_path / "mnist-fc-adam" / "ReLU" / ".seed-3.json.x.part").write_text("{")  # what a killed writer leaves
+    found = results.read_all(tmp_path, "mnist-fc-adam")
+    assert [(r.regime, r.seed) for r in found] == [("DLNPF", 1), ("ReLU", 0), ("ReLU", 2), ("ReLU", 10)]
+    assert [r.seed for r in results.read_all(tmp_path, "mnist-fc-adam", "ReLU")] == [0, 2, 10]
+    assert len(results.read_all(tmp_path)) == 5
+    assert results.read_all(tmp_path / "absent") == []
+
+
+def test_one_broken_record_stops_the_reading_of_all(tmp_path):
+    results.write(example(), tmp_path)
+    results.write(example(seed=2), tmp_path).write_text("{")
+    with pytest.raises(RecordError, match=r"seed-2\.json"):
+        results.read_all(tmp_path)
+
+
+def test_the_table_has_a_row_a_run_and_accuracies_in_per_cent(tmp_path):
+    table = results.tabulate([example(), example(seed=2, data={"title": "stand-in: x", "stand_in": True})])
+    first = table.iloc[0].to_dict()
+    assert (first["peak"], first["final"], first["peak epoch"], first["epochs"]) == (50.0, 25.0, 1, 2)
+    assert list(table["seed"]) == [1, 2]
+    assert list(table["stand-in"]) == [False, True]
+    assert results.tabulate([]).empty

@@ -1,0 +1,80 @@
+"""The fingerprint changes with the code that decides a result, and with nothing else."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import npflib
+from npflib import source_hash
+
+FOLDER = Path(npflib.__file__).parent
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of the library's training files, and the fingerprint over it."""
+    for name in source_hash.TRAINING_FILES:
+        (tmp_path / name).write_text((FOLDER / name).read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(source_hash, "__file__", str(tmp_path / "source_hash.py"))
+    return tmp_path
+
+
+def fingerprint() -> str:
+    return source_hash.training_source_hash.__wrapped__()
+
+
+def test_it_is_sixteen_hexadecimal_digits_and_the_same_again(copy):
+    assert fingerprint() == fingerprint() == source_hash.training_source_hash()
+    assert len(fingerprint()) == 16
+    int(fingerprint(), 16)
+
+
+@pytest.mark.parametrize("name", source_hash.TRAINING_FILES)
+def test_code_of_every_training_file_counts_and_words_do_not(copy, name):
+    before, path = fingerprint(), copy / name
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    first = tree.body[0]
+    lines = text.splitlines()
+    assert ast.get_docstring(tree), f"{name} begins with what it is"
+    reworded = ['"""Other words."""', *lines[first.end_lineno :], "", "# A comment at the end."]
+    path.write_text("\n".join(reworded), encoding="utf-8")
+    assert fingerprint() == before
+    path.write_text(text + "\nADDED = 1\n", encoding="utf-8")
+    assert fingerprint() != before
+
+
+def test_a_changed_number_in_a_function_counts(copy):
+    before, path = fingerprint(), copy / "optimisers.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("0.999", "0.99"), encoding="utf-8")
+    assert fingerprint() != before
+
+
+def test_docstrings_of_functions_and_classes_do_not_count():
+    one = 'class A:\n    """One."""\n    def f(self):\n        """One."""\n        return 1\n'
+    two = 'class A:\n    """Two."""\n    def f(self):\n        """Two."""  # said\n        return 1\n'
+    other = 'class A:\n    """One."""\n    def f(self):\n        """One."""\n        return "One."\n'
+    dumps = [ast.dump(source_hash.without_docstrings(ast.parse(text))) for text in (one, two, other)]
+    assert dumps[0] == dumps[1] != dumps[2]
+
+
+def test_all_that_training_imports_from_the_library_counts_or_is_known_not_to():
+    """A module that decides a result cannot be forgotten: whoever adds one decides here."""
+    # Where files lie and how they are written; data and budgets are in every record's configuration, as a digest and
+    # as numbers.
+    harmless = {"folders", "results", "atomic", "source_hash", "experiments", "data", "downloads", "stand_ins"}
+    reached, queue = set(), ["training"]
+    while queue:
+        module = queue.pop()
+        if module in reached or not (FOLDER / f"{module}.py").exists():
+            continue
+        reached.add(module)
+        for node in ast.walk(ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "npflib":
+                parts = node.module.split(".")
+                queue += parts[1:2] or [alias.name for alias in node.names]
+    counted = {name.removesuffix(".py") for name in source_hash.TRAINING_FILES}
+    assert counted <= reached
+    assert reached - counted <= harmless

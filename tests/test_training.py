@@ -1,0 +1,462 @@
+"""The training loop against a plain one, and when it trains, reads, resumes or refuses.
+
+Most tests train a tiny network on tiny images under the name of a real experiment; some train the real ones on a few
+digits.
+"""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from npflib import data, experiments, regimes, results, training
+from npflib.architectures import FullyConnected, GConv, VConv
+from npflib.experiments import Experiment
+from npflib.module_learner import ModuleLearner
+from npflib.networks import DeepGatedNetwork
+from npflib.randomness import generator
+from npflib.stacked import StackedLearner
+from npflib.training import MissingGatesError, ensure, trained_network
+
+TINY = (
+    Experiment("mnist-fc-sgd", "tiny", "mnist", FullyConnected(3, 8, 16, 4), "sgd", 0.1, 300, batch=8),
+    Experiment("mnist-fc-adam", "tiny", "mnist", FullyConnected(4, 8, 16, 4), "adam", 1e-2, 100, batch=8),
+    Experiment("cifar10-vconv-adam", "tiny", "cifar10", VConv(3, 4, 4, True, (2, 3), (5,)), "adam", 1e-2, 2, batch=8),
+    Experiment("cifar10-gconv-sgd", "tiny", "cifar10", GConv(3, 4, 4, True, (2, 3), (5,)), "sgd", 1e-1, 2, batch=8),
+)
+TRAIN, TEST = 27, 20  # batches of 8, 8, 8 and 3
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def real_or_stand_in():
+    return data.load("mnist")
+
+
+def tiny_dataset(like: data.Dataset, name: str) -> data.Dataset:
+    """Four classes of noisy prototypes, so that something can be learnt and the test accuracy moves."""
+    shape = (1, 4, 4) if name == "mnist" else (3, 4, 4)
+    g = torch.Generator().manual_seed(11)
+    prototypes = torch.rand(4, *shape, generator=g)
+
+    def draw(count):
+        labels = torch.arange(count) % 4
+        return (prototypes[labels] + 0.4 * torch.rand(count, *shape, generator=g)) / 1.4, labels
+
+    (x, y), (u, v) = draw(TRAIN), draw(TEST)
+    return replace(
+        like,
+        name=name,
+        train_images=x,
+        train_labels=y,
+        test_images=u,
+        test_labels=v,
+        source=replace(like.source, name=name, train_examples=TRAIN, test_examples=TEST),
+    )
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path, real_or_stand_in):
+    """Tiny experiments, and tiny data that a test may exchange."""
+    setup = SimpleNamespace(
+        build=tmp_path / "build",
+        datasets={name: tiny_dataset(real_or_stand_in, name) for name in ("mnist", "cifar10")},
+    )
+    monkeypatch.setattr(data, "load", lambda name: setup.datasets[name])
+    monkeypatch.setattr(experiments, "TABLE", TINY)
+    smoke = replace(experiments.PROFILES["smoke"], epochs={"mnist": 3, "cifar10": 2})
+    monkeypatch.setattr(experiments, "PROFILES", dict(experiments.PROFILES) | {"smoke": smoke})
+    return setup
+
+
+def run(setup, regime="ReLU", experiment="mnist-fc-adam", seeds=(0, 1), build=None):
+    return ensure(experiment, regime, "smoke", seeds=seeds, build=build or setup.build, device="cpu", progress=False)
+
+
+def weights(setup, regime="ReLU", experiment="mnist-fc-adam", seeds=(0, 1), build=None):
+    folder = (build or setup.build) / "weights" / experiment / regime
+    return {seed: torch.load(folder / f"seed-{seed}.pt", weights_only=True) for seed in seeds}
+
+
+def same(one, two) -> bool:
+    """Whether nested dictionaries of tensors agree to the bit."""
+    if torch.is_tensor(one):
+        return torch.equal(one, two)
+    return set(one) == set(two) and all(same(one[key], two[key]) for key in one)
+
+
+def outcome(records):
+    """What of a record must be the same again: all but the clock."""
+    return [(r.regime, r.seed, r.configuration, r.history, r.peak, r.peak_epoch, r.final, r.data) for r in records]
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
+
+
+def plain_loop(experiment, regime, seed, dataset, epochs):
+    """The protocol in a few lines of textbook PyTorch: autograd, one example order an epoch, the last batch smaller."""
+    network = regimes.start(regime, experiment.arch, seed)
+    trained = [p for p in network.parameters() if p.requires_grad]
+    if experiment.optimiser == "sgd":
+        rule = torch.optim.SGD(trained, lr=experiment.learning_rate)
+    else:
+        rule = torch.optim.Adam(trained, lr=experiment.learning_rate)
+    history = {"train_loss": [], "train_accuracy": [], "test_loss": [], "test_accuracy": []}
+    for epoch in range(epochs):
+        order, losses, correct, step = torch.randperm(TRAIN, generator=generator(seed, "order", epoch)), [], 0, 0
+        for start in range(0, TRAIN, experiment.batch):
+            chosen = order[start : start + experiment.batch]
+            logits = network(dataset.train_images[chosen])
+            loss = functional.cross_entropy(logits, dataset.train_labels[chosen], reduction="none")
+            losses += loss.tolist()
+            correct += (logits.argmax(1) == dataset.train_labels[chosen]).sum().item()
+            rule.zero_grad()
+            loss.mean().backward()
+            step = epoch * STEPS + start // experiment.batch + 1
+            if experiment.optimiser == "adam":
+                rule.param_groups[0]["eps"] = 1e-7 / (1 - 0.999**step) ** 0.5
+            rule.step()
+        with torch.no_grad():
+            logits = network(dataset.test_images)
+        history["train_loss"].append(sum(losses) / TRAIN)
+        history["train_accuracy"].append(correct / TRAIN)
+        history["test_loss"].append(functional.cross_entropy(logits, dataset.test_labels).item())
+        history["test_accuracy"].append((logits.argmax(1) == dataset.test_labels).float().mean().item())
+    return network, history
+
+
+@pytest.mark.parametrize("experiment", [e.name for e in TINY])
+@pytest.mark.parametrize("regime", ["ReLU", "DLNPF", "FRNPF-DI", "FRNPF-II"])
+def test_a_run_is_the_plain_loop(tiny, regime, experiment):
+    chosen = experiments.find(experiment)
+    records = run(tiny, regime, experiment, seeds=(0, 3))
+    for record in records:
+        network, history = plain_loop(chosen, regime, record.seed, tiny.datasets[chosen.dataset], record.epochs)
+        assert record.epochs == (3 if chosen.dataset == "mnist" else 2)
+        for name, expected in history.items():
+            # A dozen steps in float32; an accuracy would have to change by one example in 20, that is, not at all.
+            assert record.history[name] == pytest.approx(expected, rel=1e-4, abs=1e-6), name
+        last = weights(tiny, regime, experiment, (record.seed,))[record.seed]["last"]
+        for name, expected in network.state_dict().items():
+            torch.testing.assert_close(last[name], expected, rtol=0, atol=1e-4 * expected.abs().max().item() + 1e-6)
+
+
+@pytest.mark.parametrize("experiment", [e.name for e in TINY])
+@pytest.mark.parametrize("regime", list(regimes.REGIMES))
+def test_the_same_seeds_give_the_same_bits_and_other_seeds_others(tiny, tmp_path, regime, experiment):
+    first = run(tiny, regime, experiment)
+    second = run(tiny, regime, experiment, build=tmp_path / "again")
+    assert outcome(first) == outcome(second)
+    one, two = weights(tiny, regime, experiment), weights(tiny, regime, experiment, build=tmp_path / "again")
+    assert same(one, two)
+    assert not same(one[0]["last"], one[1]["last"])
+    assert first[0].history["train_loss"] != first[1].history["train_loss"]
+
+
+def test_each_kind_of_network_has_its_learner(tiny, monkeypatch):
+    used = []
+    for kind in (StackedLearner, ModuleLearner):
+        start = kind.__init__
+        monkeypatch.setattr(
+            kind, "__init__", lambda self, *a, _start=start, _kind=kind: (used.append(_kind), _start(self, *a))[1]
+        )
+    run(tiny, experiment="mnist-fc-sgd")
+    run(tiny, experiment="cifar10-gconv-sgd")
+    assert used == [StackedLearner, ModuleLearner]
+
+
+@pytest.mark.parametrize("experiment", ["mnist-fc-adam", "cifar10-vconv-adam"])
+@pytest.mark.parametrize("regime", ["FLNPF", "FRNPF-DI", "FRNPF-II"])
+def test_frozen_features_end_as_they_began(tiny, regime, experiment):
+    run(tiny, regime, experiment)
+    arch = experiments.find(experiment).arch
+    for seed, found in weights(tiny, regime, experiment).items():
+        learnt = weights(tiny, "ReLU", experiment)[seed]["best"] if regime == "FLNPF" else None
+        if learnt is None:
+            purpose = "value" if regime == "FRNPF-DI" else "feature"
+            learnt = training.ReLUNetwork(arch, generator(seed, purpose)).state_dict()
+        for which in ("best", "last"):
+            state = found[which]
+            assert same({k.removeprefix("feature."): v for k, v in state.items() if "feature" in k}, dict(learnt))
+        moved = [k for k, v in found["last"].items() if "value" in k and not torch.equal(v, learnt[k[6:]])]
+        assert moved
+
+
+@pytest.mark.parametrize("experiment", ["mnist-fc-sgd", "mnist-fc-adam"])
+@pytest.mark.parametrize("regime", list(regimes.REGIMES))
+def test_an_epoch_of_every_mnist_cell_on_a_few_digits(monkeypatch, tmp_path, real_or_stand_in, regime, experiment):
+    small = replace(
+        experiments.PROFILES["smoke"], seeds=(0, 1), train_examples=100, test_examples=50, epochs={"mnist": 1}
+    )
+    monkeypatch.setattr(experiments, "PROFILES", {"smoke": small})
+    monkeypatch.setattr(data, "load", lambda _name: real_or_stand_in)
+    records = ensure(experiment, regime, "smoke", build=tmp_path, device="cpu", progress=False)
+    assert [record.seed for record in records] == [0, 1]
+    for record in records:
+        assert record.configuration["width"] == 128
+        assert record.configuration["train_examples"] == 100
+        # 100 digits make three steps of 32 and one of 4.
+        assert 0.5 < record.history["train_loss"][0] < 4
+        network = trained_network(experiment, regime, record.seed, "smoke", build=tmp_path, which="last")
+        subset = data.subset(real_or_stand_in, 100, 50)
+        with torch.no_grad():
+            accuracy = (network(subset.test_images).argmax(1) == subset.test_labels).double().mean().item()
+        assert accuracy == pytest.approx(record.final, abs=1e-12)
+
+
+# --- records ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("regime", list(regimes.REGIMES))
+def test_records_are_complete_and_consistent_and_lie_on_the_disk(tiny, regime):
+    for record in run(tiny, regime):
+        path = tiny.build / "runs" / "mnist-fc-adam" / regime / f"seed-{record.seed}.json"
+        assert results.read(path) == record
+        found = json.loads(path.read_text())
+        assert found["schema"] == results.SCHEMA
+        accuracy = record.history["test_accuracy"]
+        assert (record.peak, record.final) == (max(accuracy), accuracy[-1])
+        assert accuracy[record.peak_epoch - 1] == record.peak
+        assert all(value < record.peak for value in accuracy[: record.peak_epoch - 1])
+        assert {len(series) for series in record.history.values()} == {3}
+        assert record.profile == "smoke"
+        assert record.seconds > 0
+        wanted = {
+            "architecture": "FullyConnected", "depth": 4, "width": 8, "in_features": 16, "out_features": 4,
+            "bias": True, "optimiser": "adam", "learning_rate": 1e-2, "batch": 8, "epochs": 3, "full_epochs": 100,
+            "train_examples": TRAIN, "test_examples": TEST,
+        }  # fmt: skip
+        assert {key: record.configuration[key] for key in wanted} == wanted
+        assert (record.configuration["soft_gate"] == {"beta": 4.0, "eps": 0.1}) == (regime == "DLNPF")
+        assert bool(record.configuration["gates_from"]) == (regime == "FLNPF")
+        assert record.data == tiny.datasets["mnist"].source.as_dict()
+        assert record.data["checksums"]
+        assert record.environment["torch"] == torch.__version__
+        assert record.environment["threads"] == torch.get_num_threads()
+        assert record.environment["device"]
+        assert record.library == {"version": training._version(), "source": training.training_source_hash()}
+
+
+def test_best_weights_are_the_first_peaks_and_last_weights_the_last_epochs(tiny, monkeypatch):
+    """The test accuracies are dictated, so that the peak is in the middle and is reached twice."""
+    given = iter([[0.25, 0.5], [0.75, 0.5], [0.75, 0.25]])
+    states = []
+
+    def dictated(self):
+        states.append([self.state_dict(copy) for copy in range(self.copies)])
+        return [1.0, 1.0], next(given)
+
+    monkeypatch.setattr(StackedLearner, "test", dictated)
+    records = run(tiny)
+    assert [(r.peak, r.peak_epoch, r.final) for r in records] == [(0.75, 2, 0.75), (0.5, 1, 0.25)]
+    for copy, best in enumerate((1, 0)):
+        found = weights(tiny)[copy]
+        assert same(found["best"], states[best][copy])
+        assert same(found["last"], states[2][copy])
+        for which in ("best", "last"):
+            network = trained_network("mnist-fc-adam", "ReLU", copy, "smoke", build=tiny.build, which=which)
+            assert same(dict(network.state_dict()), found[which])
+
+
+def test_learnt_gates_are_the_best_epochs(tiny):
+    """The file of the ReLU network is given a best epoch unlike its last: the gates must be that one's."""
+    run(tiny, "ReLU")
+    path = tiny.build / "weights" / "mnist-fc-adam" / "ReLU" / "seed-1.pt"
+    state = torch.load(path, weights_only=True)
+    state["best"] = {name: -2 * value for name, value in state["last"].items()}
+    torch.save(state, path)
+    run(tiny, "FLNPF")
+    network = trained_network("mnist-fc-adam", "FLNPF", 1, "smoke", build=tiny.build, which="last")
+    assert isinstance(network, DeepGatedNetwork)
+    assert network.gate == "hard"
+    assert same(dict(network.feature.state_dict()), state["best"])
+
+
+def test_learnt_gates_train_their_relu_networks_of_the_same_seeds_first(tiny):
+    run(tiny, "FLNPF", seeds=(4, 2))
+    runs = tiny.build / "runs" / "mnist-fc-adam"
+    assert sorted(path.name for path in (runs / "ReLU").iterdir()) == ["seed-2.json", "seed-4.json"]
+    assert sorted(path.name for path in (runs / "FLNPF").iterdir()) == ["seed-2.json", "seed-4.json"]
+
+
+def test_nothing_but_products_is_left(tiny):
+    run(tiny, "FLNPF")
+    left = sorted(str(path.relative_to(tiny.build)) for path in tiny.build.rglob("*") if path.is_file())
+    assert left == sorted(
+        f"{kind}/mnist-fc-adam/{regime}/seed-{seed}.{end}"
+        for kind, end in (("runs", "json"), ("weights", "pt"))
+        for regime in ("ReLU", "FLNPF")
+        for seed in (0, 1)
+    )
+
+
+# --- reading instead of training -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("regime", ["ReLU", "FLNPF"])
+def test_valid_records_are_read(tiny, regime, monkeypatch):
+    before = run(tiny, regime)
+    monkeypatch.setattr(training, "_Run", lambda *_arguments: pytest.fail("something was trained"))
+    assert run(tiny, regime) == before
+    assert [record.seed for record in run(tiny, regime, seeds=(1, 0))] == [1, 0]
+
+
+RUN = training._Run
+
+
+def trained_seeds(monkeypatch):
+    """Notes which seeds are trained."""
+    noted = []
+
+    def note(experiment, regime, profile, seeds, *rest):
+        noted.append((regime, list(seeds)))
+        return RUN(experiment, regime, profile, seeds, *rest)
+
+    monkeypatch.setattr(training, "_Run", note)
+    return noted
+
+
+def test_only_what_is_missing_is_trained(tiny, monkeypatch):
+    noted = trained_seeds(monkeypatch)
+    before = run(tiny, seeds=(0, 1))
+    after = run(tiny, seeds=(2, 1, 0, 5))
+    assert noted == [("ReLU", [0, 1]), ("ReLU", [2, 5])]
+    assert [record.seed for record in after] == [2, 1, 0, 5]
+    assert after[2:0:-1] == before
+
+
+def change_settings(tiny, monkeypatch):
+    changed = tuple(replace(e, learning_rate=e.learning_rate / 2) for e in TINY)
+    monkeypatch.setattr(experiments, "TABLE", changed)
+
+
+def change_budget(tiny, monkeypatch):
+    smoke = replace(experiments.PROFILES["smoke"], epochs={"mnist": 2})
+    monkeypatch.setattr(experiments, "PROFILES", dict(experiments.PROFILES) | {"smoke": smoke})
+
+
+def change_one_pixel(tiny, _monkeypatch):
+    before = tiny.datasets["mnist"]
+    images = before.train_images.clone()
+    images[3, 0, 1, 1] += 0.01
+    tiny.datasets["mnist"] = replace(before, train_images=images)
+
+
+def change_one_test_label(tiny, _monkeypatch):
+    before = tiny.datasets["mnist"]
+    labels = before.test_labels.clone()
+    labels[0] = (labels[0] + 1) % 4
+    tiny.datasets["mnist"] = replace(before, test_labels=labels)
+
+
+def change_source_of_data(tiny, _monkeypatch):
+    before = tiny.datasets["mnist"]
+    tiny.datasets["mnist"] = replace(before, source=replace(before.source, stand_in=not before.source.stand_in))
+
+
+def change_code(_tiny, monkeypatch):
+    monkeypatch.setattr(training, "training_source_hash", lambda: "0" * 16)
+
+
+def lose_weights(tiny, _monkeypatch):
+    for path in (tiny.build / "weights").rglob("*.pt"):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change_settings,
+        change_budget,
+        change_one_pixel,
+        change_one_test_label,
+        change_source_of_data,
+        change_code,
+        lose_weights,
+    ],
+)
+def test_records_of_other_settings_data_or_code_are_replaced(tiny, monkeypatch, change):
+    before = run(tiny)
+    noted = trained_seeds(monkeypatch)
+    change(tiny, monkeypatch)
+    after = run(tiny)
+    assert noted == [("ReLU", [0, 1])]
+    if change is lose_weights:
+        assert outcome(after) == outcome(before)
+    else:
+        assert (after[0].configuration, after[0].data, after[0].library) != (
+            before[0].configuration, before[0].data, before[0].library,
+        )  # fmt: skip
+    assert results.read_all(tiny.build / "runs", "mnist-fc-adam", "ReLU") == after
+    run(tiny)
+    assert len(noted) == 1, "and then they are valid"
+
+
+def test_a_broken_record_is_named_and_not_overwritten(tiny):
+    run(tiny)
+    path = tiny.build / "runs" / "mnist-fc-adam" / "ReLU" / "seed-1.json"
+    path.write_text("{")
+    with pytest.raises(results.RecordError, match=r"seed-1\.json.*Delete it"):
+        run(tiny)
+    assert path.read_text() == "{"
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"experiment": "mnist-fc"}, r"unknown experiment 'mnist-fc'; allowed: .*mnist-fc-adam-nobias"),
+        ({"experiment": "mnist-alignment"}, r"unknown experiment"),
+        ({"regime": "relu"}, r"unknown regime 'relu'; allowed: .*ReLU"),
+        ({"profile": "full"}, r"unknown profile 'full'; allowed: smoke, quick, paper"),
+        ({"seeds": []}, r"seeds must be one or more"),
+        ({"seeds": [0, 1, 0]}, r"different whole numbers; got \[0, 1, 0\]"),
+        ({"seeds": [-1]}, r"at least 0; got -1"),
+        ({"seeds": [0.5]}, r"whole number.*0\.5"),
+        ({"seeds": [True]}, r"whole number.*True"),
+        ({"seeds": "01"}, r"whole number.*'0'"),
+        ({"device": "abacus"}, r"device 'abacus' is not there; use 'cpu'"),
+        ({"device": "cuda:99"}, r"device 'cuda:99' is not there; use 'cpu'"),
+    ],
+)
+def test_bad_requests_are_refused_before_any_data_are_loaded(monkeypatch, tmp_path, changes, message):
+    monkeypatch.setattr(data, "load", lambda *_a, **_o: pytest.fail("data were loaded"))
+    request = {"experiment": "mnist-fc-adam", "regime": "ReLU", "profile": "smoke"} | changes
+    with pytest.raises(ValueError, match=message):
+        ensure(**request, build=tmp_path / "build", progress=False)
+    assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("mnist", "ReLU", 0), {}, r"unknown experiment 'mnist'"),
+        (("mnist-fc-adam", "relu", 0), {}, r"unknown regime 'relu'"),
+        (("mnist-fc-adam", "ReLU", 0, "full"), {}, r"unknown profile 'full'"),
+        (("mnist-fc-adam", "ReLU", 0), {"which": "peak"}, r"'best' or 'last'; got 'peak'"),
+        (
+            ("mnist-fc-adam", "ReLU", 7, "smoke"),
+            {},
+            r"no weights of mnist-fc-adam, ReLU, seed 7.*npf train .*--seeds 7",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_had_is_refused_with_the_mend(tmp_path, arguments, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        trained_network(*arguments, build=tmp_path, **options)
+    assert isinstance(caught.value, MissingGatesError) == ("npf train" in message)
+
+
+def test_gates_and_value_network_start_from_different_weights(tiny):
+    """FLNPF's value network is a fresh start, not the start its gates were learnt from."""
+    arch = TINY[1].arch
+    relu = regimes.start("ReLU", arch, 0)
+    value = regimes.start("FLNPF", arch, 0, relu).value
+    assert isinstance(relu, nn.Module)
+    assert not any(torch.equal(a, b) for a, b in zip(relu.weights, value.weights, strict=True))
