@@ -66,7 +66,8 @@ class Estimate:
         return self.low, self.high
 
     def __str__(self) -> str:
-        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+        value, low, high = (f"{v:+.2f}".replace("-", "−") for v in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,7 @@ def _fetch_if_absent(kind: _Kind, root: Path, offline: bool) -> str:
     if _check(kind, root):
         return ""
     if offline:
-        return f"there are no {kind.title} files and downloading is switched off"
+        return f"there are no {kind.title} files and downloading is switched off (NPF_OFFLINE)"
     try:
         kind.fetch(root, kind.files)
     except downloads.DownloadError as error:

@@ -8,9 +8,9 @@ and δ(l) going down, K(s, s) = Σ_l |z(l-1)|² |δ(l)|², and E[K²] is a sum o
     l < k   E[|z(l-1)|⁴] · E[|M|_F⁴] · E[|δ(k)|⁴],   M = Θ(k-1) ⋯ Θ(l+1) (the identity if k = l + 1),
 
 because given what lies below, z(l) has covariance σ² |z(l-1)|² I, and likewise δ(k-1). Each factor is a product of
-small linear recursions over layers, all from one identity for a row θ of weights: E[(θᵀ S θ)²] = σ⁴ ((tr S)² + 2 tr S² +
-(κ - 3) Σ_j S_jj²). Our own derivation; the paper gives a bound (Claim 4). Hanin & Nica (2020), "Finite depth and width
-corrections to the neural tangent kernel", find moments of the same kind for ReLU networks.
+small linear recursions over layers, all from one identity for a row θ of weights: E[(θᵀ S θ)²] = σ⁴ ((tr S)² + 2 tr S²
++ (κ - 3) Σ_j S_jj²). Our own derivation; the paper gives a bound (Claim 4). Hanin & Nica (2020), "Finite depth and
+width corrections to the neural tangent kernel", find moments of the same kind for ReLU networks.
 """
 
 from collections.abc import Sequence

@@ -10,6 +10,7 @@ Source: Lakshminarayanan & Singh (2020), sections 3 and 4; Jacot et al. (2018) f
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch import Tensor
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.paths import check_examples
-from npflib.tangent_signals import tangent_signals
+from npflib.tangent_signals import LayerSignals, tangent_signals
 
 CHUNK = 512
 PARTS = ("all", "value", "gate")
@@ -145,10 +146,14 @@ def neural_tangent_kernel(
     x2 = None if x2 is None else x2.to(parameter)
     n, m = len(x), len(x if x2 is None else x2)
 
-    # Signals are made anew for every block: one block row costs two passes through the network for each example,
-    # small beside the block's Gram matrices, and nothing of size n · width is ever held.
+    # A row of blocks shares its left signals; the right ones are made anew for every block: two passes through the
+    # network for each example, small beside the block's Gram matrices. Nothing of size n · width is ever held.
+    @lru_cache(maxsize=1)
+    def left_signals(start: int, stop: int) -> list[LayerSignals]:
+        return tangent_signals(network, x[start:stop], part)
+
     def block(rows: slice, columns: slice, out: Tensor) -> None:
-        left = tangent_signals(network, x[rows], part)
+        left = left_signals(rows.start, rows.stop)
         same = x2 is None and rows == columns
         right = left if same else tangent_signals(network, (x if x2 is None else x2)[columns], part)
         out.zero_()

@@ -197,7 +197,13 @@ def faults_in_browser(browser, path: Path, page: BeautifulSoup) -> list[str]:
         tab.wait_for_timeout(50)
         width = tab.evaluate("() => document.documentElement.scrollWidth")
         if width > PHONE["width"]:
-            faults.append(f"is {width} pixels wide on a screen of {PHONE['width']}")
+            widest = tab.evaluate(
+                """width => [...document.querySelectorAll('main *')]
+                     .filter(e => e.getBoundingClientRect().right > width + 1)
+                     .map(e => `<${e.tagName.toLowerCase()}> ${e.textContent.trim().slice(0, 60)}`).slice(-1)[0]""",
+                PHONE["width"],
+            )
+            faults.append(f"is {width} pixels wide on a screen of {PHONE['width']}: {widest}")
     finally:
         tab.close()
     return faults

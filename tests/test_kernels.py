@@ -264,10 +264,17 @@ def test_kernels_of_one_set_are_symmetric_to_the_bit(arch, kind, n, seed, chunk,
         assert torch.equal(kernel, kernel.T)
 
 
-def test_large_kernels_are_symmetric_to_the_bit_in_float32():
-    x, gates = normal(0, 301, 50, dtype=torch.float32), [g.float() for g in random_gates(0, 301, [128] * 5)]
-    network = ReLUNetwork(FullyConnected(4, 64, 50, 3), torch.Generator().manual_seed(0))
-    for kernel in (neural_path_kernel(x, gates, chunk=128), neural_tangent_kernel(network, x, chunk=128)):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("n", "chunk"), [(5, 5), (7, 512), (9, 9), (301, 128), (61, 7)])
+def test_wider_kernels_are_symmetric_to_the_bit(n, chunk, dtype):
+    # At these sizes a matrix product with its own transpose is in general not.
+    x, gates = normal(0, n, 50, dtype=dtype), [normal(layer, n, 128, dtype=dtype) for layer in range(5)]
+    network = ReLUNetwork(FullyConnected(4, 64, 50, 3), torch.Generator().manual_seed(0)).to(dtype)
+    for kernel in (
+        neural_path_kernel(x, gates, chunk=chunk),
+        path_overlap(gates, chunk=chunk),
+        neural_tangent_kernel(network, x, chunk=chunk),
+    ):
         assert torch.equal(kernel, kernel.T)
 
 

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike
 
 from npflib.figures.style import GATE, INACTIVE, PAPER, VALUE, WIDTH
@@ -15,13 +15,16 @@ LAWS = {"signed": ("signed ±σ", VALUE, "o"), "gaussian": ("Gaussian", GATE, "s
 _STEPS = ("#0B3C5D", "#3E7CB1", "#81A4CD")
 
 
-def heat_maps(panels: Mapping[str, ArrayLike], counts: Sequence[int], *, diverging: Sequence[str] = ()) -> Figure:
-    """Kernels on digits sorted by class, side by side; each colour scale runs from 0 to its panel's 99th percentile.
+def heat_maps(
+    panels: Mapping[str, ArrayLike], counts: Sequence[int], *, diverging: Sequence[str] = (), top: float | None = None
+) -> Figure:
+    """Kernels on digits sorted by class, side by side.
 
     Args:
         panels: title → kernel [n, n].
         counts: examples of each class, in the order of the rows.
         diverging: titles of panels whose colours are symmetric about 0.
+        top: where the other panels' colours end; None means the 99th percentile of each.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 0.6 + WIDTH / len(panels)))
     edges = np.cumsum(counts)
@@ -29,10 +32,10 @@ def heat_maps(panels: Mapping[str, ArrayLike], counts: Sequence[int], *, divergi
     for ax, (title, matrix) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         matrix = np.asarray(matrix, dtype=float)
         if title in diverging:
-            top, low, colours = np.abs(matrix).max(), -np.abs(matrix).max(), "RdBu_r"
+            high, low, colours = np.abs(matrix).max(), -np.abs(matrix).max(), "RdBu_r"
         else:
-            top, low, colours = np.percentile(matrix, 99), 0.0, "viridis"
-        image = ax.imshow(matrix, vmin=low, vmax=top, cmap=colours)
+            high, low, colours = np.percentile(matrix, 99) if top is None else top, 0.0, "viridis"
+        image = ax.imshow(matrix, vmin=low, vmax=high, cmap=colours)
         figure.colorbar(image, ax=ax, orientation="horizontal", fraction=0.05, pad=0.03).ax.tick_params(labelsize=8)
         ax.set_title(title, fontsize=9.5)
         ax.set_xticks(centres, range(len(counts)), fontsize=7.5)
@@ -58,12 +61,14 @@ def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chos
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.5))
     for runs, colour, label in ((value, VALUE, "value part"), (gate, GATE, "gate part")):
         _curve(left, betas, runs, colour, label)
-    small, large = slice(0, 4), slice(-4, None)
+    small, large = slice(0, 3), slice(-3, None)
     for part, power in ((small, 2), (large, 1)):
         line = gate.mean(0)[part][0] * (betas[part] / betas[part][0]) ** power
-        left.plot(betas[part], line * 0.45, color=PAPER, linestyle=":", linewidth=1.2)
-        label = r"$\propto\beta^2$" if power == 2 else r"$\propto\beta$"
-        left.annotate(label, (betas[part][2], line[2] * 0.3), color=PAPER, fontsize=9, va="top")
+        shift = 0.45 if power == 2 else 2.5
+        left.plot(betas[part], line * shift, color=PAPER, linestyle=":", linewidth=1.2)
+        label, side = (r" $\propto\beta^2$", "top") if power == 2 else (r"$\propto\beta$ ", "bottom")
+        align = "left" if power == 2 else "right"
+        left.annotate(label, (betas[part][1], line[1] * shift), color=PAPER, fontsize=9, va=side, ha=align)
     left.set(xscale="log", yscale="log", xlabel="steepness β of the soft gate", ylabel="trace / n")
     left.legend(loc="upper left", fontsize=9)
     _curve(right, betas, 100 * gate / (value + gate), GATE, "gate part")
@@ -133,6 +138,10 @@ def descent(runs: Sequence[Mapping[str, ArrayLike]], frozen: Mapping[str, ArrayL
     growth.plot(last["time"], last["gate"], color=GATE, label=r"tr $K_{\rm gate}$")
     growth.set(yscale="log", ylabel=r"trace / tr $K_0$", xlabel=r"time $t\,\alpha\,\lambda_{\max}(K_0)$")
     growth.legend(fontsize=8.5)
+    for ax in axes:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     return figure
 
 

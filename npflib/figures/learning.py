@@ -148,6 +148,7 @@ def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "
     ax.set_yticks([place for place, _ in means.values()], [LABELS[regime] for regime in means])
     ax.set_ylim(bottom + 1.45, -0.85)
     ax.margins(x=0.1)
+    ax.set_xlim(right=ax.get_xlim()[1] + 0.06 * np.diff(ax.get_xlim())[0])  # room for the last label
     ax.set_xlabel(f"test accuracy (%), {measure} of each run; bar: mean")
 
 

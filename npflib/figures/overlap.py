@@ -21,7 +21,7 @@ def contrasts(
         inputs: [seeds]: contrast of the inputs' own Gram matrix, for comparison.
         classes: names of the classes.
     """
-    fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.5))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.5), sharey=True)
     for name, colour in (("before", BEFORE), ("after", AFTER)):
         values = by_layer[name]
         layers = 1 + np.arange(values.shape[1])
@@ -35,10 +35,6 @@ def contrasts(
     left.axhline(inputs.mean(), color=GATE, linewidth=1.2, linestyle="--", label=r"$\hat\Sigma$, the inputs")
     for ax in (left, right):
         ax.axhline(1, color=PAPER, linewidth=0.8, linestyle=":")
-        ax.set_yscale("log")
-        ax.yaxis.set_major_locator(plt.matplotlib.ticker.LogLocator(base=10, subs=(1, 2, 3, 5)))
-        ax.yaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"{v:g}"))
-        ax.yaxis.set_minor_locator(plt.NullLocator())
     left.set(xlabel="hidden layers counted, input side first", ylabel="within ÷ between classes", xticks=layers)
     right.set(xlabel="digit", xticks=range(len(classes)), xticklabels=classes)
     left.set_title("all classes together")
@@ -79,7 +75,7 @@ def costs(
     ax.annotate(
         "the MNIST network",
         (large[0], np.median(large[1])),
-        xytext=(0, 14),
+        xytext=(-8, 8),
         textcoords="offset points",
         ha="right",
         fontsize=8.5,

@@ -286,7 +286,7 @@ def activity(
         middle.fill_between(centres, density.min(0), density.max(0), color=colour, alpha=0.25, linewidth=0)
     hidden = units["before"].shape[1]
     middle.axvline(-hidden, color=PAPER, linewidth=0.8, linestyle=":")
-    middle.xaxis.set_major_locator(plt.MaxNLocator(4, integer=True))
+    middle.xaxis.set_major_locator(plt.MultipleLocator(1 if np.ptp(everything) < 5 else 2))
     middle.xaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"$2^{{{int(v)}}}$"))
     middle.set(xlabel="share of active paths", ylabel="digits [% a bin]", ylim=(0, None))
     fig.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)

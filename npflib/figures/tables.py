@@ -98,7 +98,7 @@ def regimes(runs: Mapping[str, Sequence[Record]], experiment: str, caption: str)
         records = runs.get(regime, [])
         ours = [str(comparison.summarise(comparison.accuracies(records, m))) for m in comparison.MEASURES if records]
         gap = f"{comparison.optimism(records).value:.2f}" if len(records) > 1 else "–"
-        rows.append([LABELS[regime], published(paper), *(ours or ["not run", "–"]), gap])
+        rows.append([_whole(LABELS[regime]), published(paper), *(ours or ["not run", "–"]), gap])
     header = ("regime", "paper's peak", "our peak", "our final", "peak − final")
     return table(header, rows, caption=caption, data=_worst_source(r for found in runs.values() for r in found))
 
@@ -113,7 +113,7 @@ def rows_side_by_side(cells: Sequence[Cell], caption: str) -> str:
         header += [f"{short}: paper", f"{short}: ours"]
     rows = []
     for regime in experiments.find(names[0]).published:
-        row = [LABELS[regime]]
+        row = [_whole(LABELS[regime])]
         for name in names:
             cell = found[name, regime]
             row += [published(cell.paper), str(cell.ours) if cell.ours else "not run yet"]
@@ -127,22 +127,10 @@ def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
     for cell in cells:
         ours = "not run yet"
         if cell.records:
-            ours = Html(
-                f"{cell.ours}<br><small>n = {cell.ours.runs}; {escape(comparison.budget_text(cell.records))}; "
-                f"{escape(cell.records[0].data['title'])}</small>"
-            )
-        judged = verdict(cell.verdict)
-        if cell.reason:
-            judged = Html(f"{judged}<br><small>{escape(cell.reason)}</small>")
-        rows.append(
-            [
-                LABELS[cell.regime],
-                Html(f'<span style="white-space:nowrap">{published(cell.paper)}</span>'),
-                ours,
-                Html(_difference(cell)),
-                judged,
-            ]
-        )
+            basis = f"n = {cell.ours.runs}; {comparison.budget_text(cell.records)}; {cell.records[0].data['title']}"
+            ours = Html(f'<div style="min-width:12em">{cell.ours}{small(basis)}</div>')
+        judged = Html(verdict(cell.verdict) + small(cell.reason))
+        rows.append([_whole(LABELS[cell.regime]), _whole(published(cell.paper)), ours, _difference(cell), judged])
     header = ("regime", "paper", "ours", "difference [95 %]", "verdict")
     return table(header, rows, caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
 
@@ -152,29 +140,23 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
     rows = []
     for claim in found:
         page = Path(claim.chapter).stem
-        sentence = Html(
-            f'<div style="min-width:15em">{escape(claim.sentence)}<br><small>{escape(claim.source)}; '
-            f'<a href="{escape(page)}.html">{escape(page.replace("_", " "))}</a>; '
-            f"<code>{escape(claim.id)}</code></small></div>"
+        judged = Html(verdict(claim.verdict) + small(f"stands as: {claim.standing}") + small(claim.reason))
+        link = Html(
+            f'<a href="{escape(page)}.html">{escape(page.replace("_", " "))}</a>, <code>{escape(claim.id)}</code>'
         )
+        sentence = Html(f'<div style="min-width:13em">{escape(claim.sentence)}{small(claim.source)}{small(link)}</div>')
+        low, high = map(number, claim.interval)
         measured = Html(
-            f'<div style="min-width:9em">{_number(claim.measured)}<br>[{_number(claim.interval[0])}, '
-            f"{_number(claim.interval[1])}]<br><small>{escape(claim.quantity)}</small></div>"
+            f'<div style="min-width:11em">{number(claim.measured)} [{low}, {high}]{small(claim.quantity)}'
+            f"{small(f'profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}')}</div>"
         )
-        tolerance = f" (tolerance {_number(claim.tolerance)})" if claim.tolerance else ""
+        tolerance = f" (tolerance {number(claim.tolerance)})" if claim.tolerance else ""
         expected = Html(
-            f'<div style="min-width:9em">{_RELATIONS[claim.relation]} {_number(claim.expected)}{tolerance}'
-            f"<br><small>{escape(claim.tolerance_reason)}</small></div>"
+            f'<div style="min-width:7.5em">{_RELATIONS[claim.relation]} {number(claim.expected)}{tolerance}'
+            f"{small(claim.tolerance_reason)}</div>"
         )
-        judged = Html(
-            verdict(claim.verdict)
-            + f"<br><small>stands as: {escape(claim.standing)}</small>"
-            + (f"<br><small>{escape(claim.reason)}</small>" if claim.reason else "")
-        )
-        evidence = Html(f"{escape(claim.profile)}, n = {claim.seeds:,}<br><small>{escape(claim.data)}</small>")
-        rows.append([judged, sentence, measured, expected, evidence])
-    header = ("verdict", "claim", "measured [interval]", "expected", "profile, n, data")
-    return table(header, rows, caption=caption)
+        rows.append([judged, sentence, measured, expected])
+    return table(("verdict", "claim", "measured [interval]", "expected"), rows, caption=caption)
 
 
 def versions() -> str:
@@ -214,25 +196,35 @@ def machines(records: Sequence[Record]) -> str:
     return table(header, rows, caption="The machines and versions behind the run records used on this page.")
 
 
+def number(value: float) -> str:
+    """Four significant digits, as a power of ten where plain digits would hide the size."""
+    if value == 0:
+        return "0"
+    if not 1e-3 <= abs(value) < 1e5:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return Html(f"{mantissa}·10<sup>{int(exponent)}</sup>".replace("-", "−"))
+    return f"{value:.4g}".replace("-", "−")
+
+
+def small(text: str) -> str:
+    """A line of lesser text below an entry; nothing for an empty text."""
+    return Html(f'<div style="font-size:0.85em;line-height:1.35;opacity:0.8">{_text(text)}</div>' if text else "")
+
+
+def _whole(text: str) -> str:
+    return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
+
+
 def _difference(cell: Cell) -> str:
     if cell.difference is not None:
-        return f'<span style="white-space:nowrap">{escape(str(cell.difference))}</span>'
-    return f"{cell.ours.mean - cell.paper.mean:+.2f} (no interval)" if cell.ours else "–"
+        value, interval = str(cell.difference).split(" ", 1)
+        return Html(f"{value}{small(_whole(interval))}")
+    return f"{cell.ours.mean - cell.paper.mean:+.2f} (no interval)".replace("-", "−") if cell.ours else "–"
 
 
 def _worst_source(records: Iterable[Record]) -> Mapping[str, Any] | None:
     """The stand-in data among the records' sources if there are any: one row of them is enough for a banner."""
     return max((record.data for record in records), key=lambda data: data["stand_in"], default=None)
-
-
-def _number(value: float) -> str:
-    """Four significant digits, and a power of ten where plain digits would hide the size."""
-    if value == 0:
-        return "0"
-    if not 1e-3 <= abs(value) < 1e5:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa}·10<sup>{int(exponent)}</sup>".replace("-", "−")
-    return f"{value:.4g}".replace("-", "−")
 
 
 def _text(entry: Any) -> str:

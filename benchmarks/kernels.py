@@ -1,0 +1,113 @@
+"""The tangent kernel against ``torch.func``, and the path kernel against the machine's matrix products."""
+
+from collections.abc import Callable, Iterator
+from statistics import median
+
+import torch
+from timing import compared, interleaved, thread_counts
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+
+from npflib import data
+from npflib.kernels import neural_path_kernel, neural_tangent_kernel
+from npflib.networks import FullyConnected, ReLUNetwork
+
+TANGENT_TARGET, AGREEMENT_TARGET, RATE_TARGET = 50.0, 1e-5, 0.5
+SIZE = 2048  # of the square matrices that measure the machine's rate
+
+
+def by_jacobians(network: nn.Module, x: Tensor, chunk: int = 250) -> Tensor:
+    """The tangent kernel of a network with one output from ``vmap`` of ``jacrev``, contracted by one matrix product
+    for each pair of chunks.
+    """
+    parameters = {name: p.detach() for name, p in network.named_parameters()}
+
+    def output(parameters: dict[str, Tensor], example: Tensor) -> Tensor:
+        return functional_call(network, parameters, (example[None],))[0, 0]
+
+    jacobian = vmap(jacrev(output), (None, 0))
+    # The whole Jacobian is held where it fits: making its chunks anew for each pair would be slower.
+    rows = [torch.cat([j.flatten(1) for j in jacobian(parameters, part).values()], 1) for part in x.split(chunk)]
+    return torch.cat([torch.cat([a @ b.T for b in rows], 1) for a in rows])
+
+
+def measure(examples: int, path_examples: int, rounds: int) -> Iterator[dict]:
+    """Results of both kernels for every number of threads."""
+    dataset = data.load("mnist", flatten=True)
+    images = dataset.train_images
+    yield agreement(images[:examples])
+    for threads in thread_counts():
+        torch.set_num_threads(threads)
+        yield tangent(images[:examples], threads, max(2, rounds // 2))
+        yield from paths(images, path_examples, threads, rounds)
+
+
+def tangent_network() -> ReLUNetwork:
+    """FC 128×6 with one output."""
+    return ReLUNetwork(FullyConnected(6, 128, out_features=1), torch.Generator().manual_seed(0))
+
+
+def agreement(x: Tensor) -> dict:
+    """The largest difference between the two ways, relative to the largest entry, in both precisions."""
+    network = tangent_network()
+    difference = {}
+    for dtype, some in ((torch.float32, x), (torch.float64, x[:200])):
+        network, some = network.to(dtype), some.to(dtype)
+        expected = by_jacobians(network, some)
+        gap = (neural_tangent_kernel(network, some) - expected).abs().max() / expected.abs().max()
+        difference[f"{str(dtype).removeprefix('torch.')}, n = {len(some)}"] = gap.item()
+    return {
+        "what": "tangent kernel, relative difference from torch.func",
+        "difference": difference,
+        "largest": max(difference.values()),
+        "target": AGREEMENT_TARGET,
+    }
+
+
+def tangent(x: Tensor, threads: int, rounds: int) -> dict:
+    """How many times faster the tangent kernel is."""
+    network = tangent_network()
+    seconds = interleaved(
+        {"torch.func": lambda: by_jacobians(network, x), "npflib": lambda: neural_tangent_kernel(network, x)}, rounds
+    )
+    return {
+        "what": f"tangent kernel, n = {len(x)}, {threads} thread{'s' * (threads > 1)}",
+        "threads": threads,
+        "milliseconds": {name: 1e3 * median(s) for name, s in seconds.items()},
+        **compared(seconds["torch.func"], seconds["npflib"]),
+        "target": TANGENT_TARGET,
+    }
+
+
+def paths(images: Tensor, n: int, threads: int, rounds: int) -> Iterator[dict]:
+    """The path kernel's useful arithmetic a second, as a share of the machine's.
+
+    Useful are the inner products of the entries that are asked for: n·m between two sets, n (n+1) / 2 within one,
+    each 2 (d_in + (d-1) w) operations. Elementwise products and entries computed twice count for nothing.
+    """
+    network = ReLUNetwork(FullyConnected(6, 128), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        x, x2 = images[:n].clone(), images[-n:].clone()
+        gates, gates2 = network.gates(x), network.gates(x2)
+    square = torch.rand(SIZE, SIZE)
+    out = torch.empty_like(square)
+    rivals: dict[str, Callable[[], object]] = {
+        "one set": lambda: neural_path_kernel(x, gates),
+        "product for one set": lambda: torch.mm(square, square, out=out),
+        "two sets": lambda: neural_path_kernel(x, gates, x2, gates2),
+        "product for two sets": lambda: torch.mm(square, square, out=out),
+    }
+    seconds = interleaved(rivals, rounds)
+    each = 2 * (x.shape[1] + sum(g.shape[1] for g in gates))
+    useful = {"one set": each * len(x) * (len(x) + 1) / 2, "two sets": each * len(x) * len(x2)}
+    for name, operations in useful.items():
+        rate, product = operations / median(seconds[name]), 2 * SIZE**3 / median(seconds[f"product for {name}"])
+        scale = operations / (2 * SIZE**3)
+        yield {
+            "what": f"path kernel, {name}, n = {len(x)}, {threads} thread{'s' * (threads > 1)}, share of the "
+            "matrix-product rate",
+            "threads": threads,
+            "GFLOP/s": {"path kernel": rate / 1e9, f"product of {SIZE}×{SIZE}": product / 1e9},
+            **compared(seconds[f"product for {name}"], seconds[name], scale),
+            "target": RATE_TARGET,
+        }

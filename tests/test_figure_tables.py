@@ -1,0 +1,142 @@
+"""Tables as HTML: what they show is what the records say, everything foreign is escaped, stand-ins are announced."""
+
+import pytest
+import torch
+from bs4 import BeautifulSoup
+from test_comparison import make_record, quick
+
+from npflib import claims, comparison, experiments
+from npflib.figures import tables
+from npflib.figures.style import LABELS
+
+
+def parse(html: str) -> BeautifulSoup:
+    return BeautifulSoup(html, "html.parser")
+
+
+def entries(html: str) -> list[list[str]]:
+    """The text of a table's body, row by row."""
+    return [[cell.get_text(" ", strip=True) for cell in row.find_all("td")] for row in parse(html).select("tbody tr")]
+
+
+def test_text_is_escaped_and_html_is_not():
+    html = tables.table(["<a>"], [["1 < 2 & 3"], [tables.Html("<b>yes</b>")]], caption="a < b")
+    assert entries(html) == [["1 < 2 & 3"], ["yes"]]
+    page = parse(html)
+    assert page.find("th").text == "<a>"
+    assert page.find("caption").text == "a < b"
+    assert page.find("b").text == "yes"
+    assert "overflow-x" in page.select_one(".table-scroll")["style"]
+
+
+def test_rows_must_fit_the_header():
+    with pytest.raises(ValueError, match="1 entries, the header 2"):
+        tables.table(["a", "b"], [["only one"]])
+
+
+def test_a_table_from_stand_in_data_says_so():
+    title = "stand-in: 5,000-image MNIST sample"
+    assert title in tables.table(["a"], [], data={"stand_in": True, "title": title})
+    assert "Not a test of the paper" not in tables.table(["a"], [], data={"stand_in": False, "title": "MNIST"})
+    runs = {"ReLU": [make_record(0)], "FLNPF": [make_record(0, regime="FLNPF", stand_in=True)]}
+    assert "Not a test of the paper" in tables.regimes(runs, "mnist-fc-adam", "")
+
+
+@pytest.mark.parametrize("word", [*claims.VERDICTS, *comparison.VERDICTS])
+def test_every_verdict_has_a_symbol_a_word_and_a_colour(word):
+    span = parse(tables.verdict(word)).find("span")
+    assert span.text.endswith(word)
+    assert span.text[0] in "✓✗?–"
+    ground = span["style"].split("background:")[1][:7]
+    light = [int(ground[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in light]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    assert 1.05 / (luminance + 0.05) >= 4.5  # WCAG's contrast for white text
+
+
+def test_an_unknown_verdict_is_refused():
+    with pytest.raises(ValueError, match="'perhaps'; allowed: holds"):
+        tables.verdict("perhaps")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (-0.5, "−0.5"), (1234.56, "1235"), (2.5e-16, "2.50·10<sup>−16</sup>"), (1e6, "1.00·10<sup>6</sup>")],
+)
+def test_numbers(value, text):
+    assert tables.number(value) == text
+
+
+def test_regimes_beside_the_published_numbers():
+    runs = {"ReLU": [make_record(seed, 0.98 + 0.001 * seed) for seed in range(3)], "FLNPF": [make_record(0, 0.97)]}
+    rows = {row[0]: row[1:] for row in entries(tables.regimes(runs, "mnist-fc-adam", "caption"))}
+    assert list(rows) == [LABELS[r] for r in experiments.find("mnist-fc-adam").published]
+    assert rows["ReLU"] == ["98.14 ± 0.07", "98.10 ± 0.10", "98.00 ± 0.10", "0.10"]
+    assert rows["FLNPF"] == ["97.82 ± 0.02", "97.00", "96.90", "–"]
+    assert rows["DLNPF"][1] == "not run"
+
+
+def test_scoreboard_shows_ours_budget_difference_and_verdict():
+    full = comparison.table_cell(
+        "mnist-fc-adam", "ReLU", [make_record(k, peak) for k, peak in enumerate((0.981, 0.982, 0.981))]
+    )
+    short = comparison.table_cell("mnist-fc-adam", "FLNPF", [quick(k, regime="FLNPF") for k in range(2)])
+    single = comparison.table_cell("mnist-fc-adam", "DLNPF", [make_record(0, regime="DLNPF")])
+    absent = comparison.table_cell("mnist-fc-adam", "FRNPF-II", [])
+    rows = entries(tables.scoreboard([full, short, single, absent]))
+    assert rows[0][1] == "98.14 ± 0.07"
+    assert rows[0][2] == "98.13 ± 0.06 n = 3; 100 of 100 epochs, 60,000 images; MNIST"
+    assert rows[0][3] == str(full.difference)
+    assert rows[0][4] == "✓ equivalent"
+    assert rows[1][4] == "? undecided reduced budget: 8 of 100 epochs, 60,000 images"
+    assert rows[2][3] == "-0.22 (no interval)".replace("-", "−")
+    assert rows[3][2:] == ["not run yet", "–", "– not run"]
+
+
+def test_two_experiments_side_by_side():
+    cells = [
+        comparison.table_cell(name, regime, [make_record(0, 0.9, regime=regime, experiment=name)] if first else [])
+        for first, name in ((True, "mnist-fc-sgd"), (False, "mnist-fc-adam"))
+        for regime in experiments.find(name).published
+    ]
+    rows = entries(tables.rows_side_by_side(cells, ""))
+    assert rows[-1] == ["ReLU", "97.85 ± 0.09", "90.00", "98.14 ± 0.07", "not run yet"]
+
+
+def test_ledger_links_each_claim_to_its_chapter(tmp_path):
+    claim = claims.record(
+        "claim-x",
+        "a < b",
+        "the paper",
+        quantity="a difference",
+        measured=0.25,
+        interval=(0.1, 0.4),
+        expected=0.0,
+        relation="at least",
+        tolerance=0.5,
+        tolerance_reason="half a point",
+        chapter="05_gates_hold_the_information",
+        profile="quick",
+        seeds=3,
+        data={"stand_in": False, "title": "MNIST"},
+        build=tmp_path,
+    )
+    html = tables.ledger([claim])
+    [row] = entries(html)
+    assert row[0] == "✓ holds stands as: holds"
+    assert row[1].startswith("a < b the paper")
+    assert row[2] == "0.25 [0.1, 0.4] a difference profile quick, n = 3; data: MNIST"
+    assert row[3] == "≥ 0 (tolerance 0.5) half a point"
+    assert parse(html).find("a")["href"] == "05_gates_hold_the_information.html"
+
+
+def test_machines_are_grouped():
+    records = [make_record(seed) for seed in range(3)] + [quick(0)]
+    rows = entries(tables.machines(records))
+    assert sorted(row[3:5] for row in rows) == [["paper", "3"], ["quick", "1"]]
+
+
+def test_versions_name_what_made_the_book():
+    rows = dict(entries(tables.versions()))
+    assert rows["torch"] == torch.__version__.split("+")[0]
+    assert {"python", "npflib", "jupyter-book", "snakemake"} <= set(rows)

@@ -1,0 +1,225 @@
+"""Batched value kernels against the kernel of one network at a time, and the theorem by summing over all weights."""
+
+from math import sqrt
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from npflib import kernels, monte_carlo
+from npflib.architectures import FullyConnected
+from npflib.networks import DeepGatedNetwork, ReLUNetwork
+
+sizes = st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(1, 5))  # d, w, d_in, n
+
+
+def scalar(depth: int, width: int, inputs: int) -> FullyConnected:
+    return FullyConnected(depth, width, inputs, 1, bias=False)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def load(network: torch.nn.Module, weights: list[torch.Tensor], draw: int) -> None:
+    with torch.no_grad():
+        for parameter, weight in zip(network.weights, weights, strict=True):
+            parameter.copy_(weight[draw])
+
+
+@given(sizes, st.sampled_from(monte_carlo.LAWS), st.integers(0, 2**20))
+def test_each_draw_is_the_tangent_kernel_of_its_network(size, law, seed):
+    depth, width, inputs, n = size
+    source, arch = seeded(seed), scalar(depth, width, inputs)
+    x = torch.randn(n, inputs, generator=source, dtype=torch.float64)
+    network = DeepGatedNetwork(arch, "soft", source).double()
+    weights = monte_carlo.draw_weights(arch, 3, 0.7, law, source, torch.float64)
+    found = monte_carlo.value_kernels(x, [g.detach() for g in network.gates(x)], weights)
+    assert found.shape == (3, n, n)
+    for draw in range(3):
+        load(network.value, weights, draw)
+        expected = kernels.neural_tangent_kernel(network, x, part="value")
+        torch.testing.assert_close(found[draw], expected, rtol=1e-10, atol=1e-12)
+
+
+@given(sizes, st.integers(0, 2**20))
+def test_each_draw_may_have_its_own_gates(size, seed):
+    depth, width, inputs, n = size
+    source, arch = seeded(seed), scalar(depth, width, inputs)
+    x = torch.randn(n, inputs, generator=source, dtype=torch.float64)
+    weights = monte_carlo.draw_weights(arch, 3, 1.1, "gaussian", source, torch.float64)
+    gates = monte_carlo.relu_gates(x, weights)
+    found = monte_carlo.value_kernels(x, gates, weights)
+    network = ReLUNetwork(arch).double()
+    for draw in range(3):
+        load(network, weights, draw)
+        for own, expected in zip(gates, network.gates(x), strict=True):
+            assert torch.equal(own[draw], expected)
+        torch.testing.assert_close(found[draw], kernels.neural_tangent_kernel(network, x), rtol=1e-10, atol=1e-12)
+
+
+@given(
+    st.sampled_from([(1, 3, 4), (2, 1, 3), (2, 2, 2), (2, 3, 2), (3, 2, 2), (3, 3, 1), (4, 2, 1), (5, 1, 4)]),
+    st.floats(0.2, 2),
+    st.booleans(),
+    st.integers(0, 2**20),
+)
+def test_the_theorems_mean_is_exact_over_all_sign_patterns(size, sigma, hard, seed):
+    """E over the whole law, no sampling: d σ^(2(d-1)) H for arbitrary gates, hard or not."""
+    depth, width, inputs = size
+    source, arch = seeded(seed), scalar(*size)
+    x = torch.randn(3, inputs, generator=source, dtype=torch.float64)
+    gates = [torch.rand(3, width, generator=source, dtype=torch.float64) for _ in range(depth - 1)]
+    gates = [gate.round() for gate in gates] if hard else gates
+    weights = monte_carlo.every_sign_pattern(arch, sigma)
+    mean = monte_carlo.value_kernels(x, gates, weights).mean(0)
+    path_kernel = x @ x.T  # H, from the definition of its two factors
+    for gate in gates:
+        path_kernel = path_kernel * (gate @ gate.T)
+    torch.testing.assert_close(mean, depth * sigma ** (2 * (depth - 1)) * path_kernel, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(monte_carlo.expected_value_kernel(x, gates, sigma), mean, rtol=1e-10, atol=1e-10)
+
+
+def test_every_sign_pattern_occurs_once():
+    arch = scalar(2, 2, 2)
+    weights = monte_carlo.every_sign_pattern(arch, 0.5)
+    rows = torch.cat([w.flatten(1) for w in weights], dim=1)
+    assert [tuple(w.shape) for w in weights] == [(64, 2, 2), (64, 1, 2)]
+    assert rows.abs().eq(0.5).all()
+    assert len(rows.unique(dim=0)) == 64
+
+
+@pytest.mark.parametrize("law", monte_carlo.LAWS)
+def test_weights_have_mean_zero_the_given_scale_and_no_pattern(law):
+    first, second = monte_carlo.draw_weights(scalar(2, 50, 40), 100, 0.3, law, seeded(1), torch.float64)
+    assert first.shape == (100, 50, 40)
+    assert second.shape == (100, 1, 50)
+    count = first.numel()
+    assert abs(first.mean()) < 5 * 0.3 / sqrt(count)
+    fourth = {"signed": 1.0, "gaussian": 3.0}[law]
+    assert abs(first.square().mean() / 0.09 - 1) < 5 * sqrt((fourth - 1) / count) + 1e-12
+    assert float(first.pow(4).mean() / 0.3**4) == pytest.approx(fourth, abs=5 * sqrt(96 / count))
+    # Signs come eight to a byte: neighbours must be as independent as strangers.
+    flat = first.flatten() / 0.3
+    for lag in (1, 2, 3, 4, 7, 8, 16, 64):
+        assert abs((flat[lag:] * flat[:-lag]).mean()) < 5 / sqrt(count)
+
+
+def test_draws_depend_on_their_generator_alone():
+    arch = scalar(3, 5, 4)
+    torch.manual_seed(0)
+    first = monte_carlo.draw_weights(arch, 7, 1.0, "signed", seeded(3))
+    torch.manual_seed(1)
+    again, other = (monte_carlo.draw_weights(arch, 7, 1.0, "signed", seeded(s)) for s in (3, 4))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_sample_is_unbiased_and_measures_a_bias_that_is_there(monkeypatch):
+    """The statistics against draws made by hand, then with an expectation that is 10 % too small."""
+    arch, x = scalar(3, 8, 5), torch.randn(4, 5, generator=seeded(0), dtype=torch.float64)
+    gates = [torch.rand(4, 8, generator=seeded(s), dtype=torch.float64).round() for s in (1, 2)]
+    found = monte_carlo.sample(arch, x, lambda group: gates, 50, 40, 0.5, "signed", seeded(3))
+    assert found.bias.shape == found.spread.shape == (2000,)
+    assert found.means.shape == (50, 4, 4)
+    assert found.diagonal.shape == (50, 4)
+    assert found.predicted.shape == (50, 0)
+    standard_error = found.bias.std() / sqrt(2000)
+    assert abs(found.bias.mean()) < 4 * standard_error
+    assert monte_carlo.largest_z(found.means, seeded(4))[1] > 0.001
+
+    kernel = monte_carlo.value_kernels(x, gates, monte_carlo.draw_weights(arch, 40, 0.5, "signed", seeded(3), x.dtype))
+    expected = monte_carlo.expected_value_kernel(x, gates, 0.5)
+    difference = kernel - expected
+    torch.testing.assert_close(found.bias[:40], (difference * expected).sum((1, 2)) / expected.square().sum())
+    torch.testing.assert_close(found.spread[:40], difference.square().sum((1, 2)) / expected.square().sum())
+    torch.testing.assert_close(found.means[0], 4 * difference.mean(0) / expected.norm())
+    torch.testing.assert_close(found.diagonal[0], (difference.mT.diagonal(0, 1, 2) / expected.diag()).square().mean(0))
+
+    monkeypatch.setattr(monte_carlo, "expected_value_kernel", lambda *a: 0.9 * expected)
+    biased = monte_carlo.sample(arch, x, lambda group: gates, 50, 40, 0.5, "signed", seeded(3))
+    assert biased.bias.mean() > 4 * biased.bias.std() / sqrt(2000)
+    assert monte_carlo.largest_z(biased.means, seeded(4))[1] < 0.01
+
+
+def test_large_samples_come_in_parts_of_the_same_stream(monkeypatch):
+    arch, x = scalar(2, 4, 3), torch.randn(2, 3, generator=seeded(0))
+    gates = [torch.ones(2, 4)]
+    monkeypatch.setattr(monte_carlo, "MAX_NUMBERS", 16 * 10)
+    parts = monte_carlo.sample(arch, x, lambda group: gates, 3, 25, 1.0, "signed", seeded(1))
+    assert parts.bias.shape == (75,)
+    assert len(parts.bias.unique()) > 10
+
+
+def test_largest_z_has_uniform_p_values_under_symmetric_noise():
+    p = [
+        monte_carlo.largest_z(torch.randn(30, 1, generator=seeded(s)) * torch.ones(1, 9) + 0.5 * torch.randn(30, 9))[1]
+        for s in range(100)
+    ]
+    assert 25 < sum(value < 0.5 for value in p) < 75
+    assert sum(value < 0.01 for value in p) < 8
+
+
+def test_largest_z_is_the_largest_students_t():
+    from scipy.stats import ttest_1samp
+
+    means = torch.randn(20, 3, 3, generator=seeded(0), dtype=torch.float64) + 0.3
+    expected = abs(ttest_1samp(means.flatten(1).numpy(), 0.0).statistic).max()
+    assert monte_carlo.largest_z(means, seeded(1))[0] == pytest.approx(expected, rel=1e-10)
+
+
+def test_independent_gates_keep_the_mean_and_shared_ones_do_not():
+    arch, x = scalar(4, 12, 6), torch.randn(3, 6, generator=seeded(5), dtype=torch.float64).abs()
+    ratios = {}
+    for shared in (False, True):
+        kernel, theorem = monte_carlo.sample_with_random_gates(arch, x, 4000, sqrt(2 / 12), shared=shared,
+                                                               generator=seeded(6))  # fmt: skip
+        difference = kernel - theorem
+        off = ~torch.eye(3, dtype=torch.bool)
+        for name, mask in (("off", off), ("diagonal", ~off)):
+            sums = difference[:, mask].sum(1)
+            ratios[shared, name] = float(sums.mean() / (sums.std() / sqrt(4000)))
+    assert abs(ratios[False, "off"]) < 4
+    assert abs(ratios[False, "diagonal"]) < 4
+    assert abs(ratios[True, "diagonal"]) < 4
+    assert ratios[True, "off"] > 10
+
+
+def test_shared_gates_are_those_of_the_networks_themselves():
+    arch, x = scalar(3, 4, 3), torch.randn(2, 3, generator=seeded(0), dtype=torch.float64)
+    kernel, theorem = monte_carlo.sample_with_random_gates(arch, x, 5, 0.6, generator=seeded(1), shared=True)
+    weights = monte_carlo.draw_weights(arch, 5, 0.6, "signed", seeded(1), torch.float64)
+    network = ReLUNetwork(arch).double()
+    for draw in range(5):
+        load(network, weights, draw)
+        torch.testing.assert_close(kernel[draw], kernels.neural_tangent_kernel(network, x))
+        expected = 3 * 0.6**4 * kernels.neural_path_kernel(x, network.gates(x))
+        torch.testing.assert_close(theorem[draw], expected)
+
+
+def test_bad_input_is_refused():
+    arch, x = scalar(3, 4, 5), torch.randn(2, 5)
+    weights = monte_carlo.draw_weights(arch, 2, 1.0)
+    with pytest.raises(ValueError, match="bias=False"):
+        monte_carlo.draw_weights(FullyConnected(3, 4, 5, 1), 2, 1.0)
+    with pytest.raises(ValueError, match="out_features=1"):
+        monte_carlo.draw_weights(FullyConnected(3, 4, 5, 2, bias=False), 2, 1.0)
+    with pytest.raises(ValueError, match=r"'cauchy'.*signed, gaussian"):
+        monte_carlo.draw_weights(arch, 2, 1.0, "cauchy")
+    with pytest.raises(ValueError, match="draws must be"):
+        monte_carlo.draw_weights(arch, 0, 1.0)
+    with pytest.raises(ValueError, match="sigma"):
+        monte_carlo.draw_weights(arch, 2, 0.0)
+    with pytest.raises(ValueError, match="2 gate tensors"):
+        monte_carlo.value_kernels(x, [torch.ones(2, 4)], weights)
+    with pytest.raises(ValueError, match="2 gate tensors"):
+        monte_carlo.value_kernels(x, [torch.ones(2, 4), torch.ones(2, 3)], weights)
+    with pytest.raises(ValueError, match="must chain"):
+        monte_carlo.value_kernels(torch.randn(2, 6), [torch.ones(2, 4)] * 2, weights)
+    with pytest.raises(ValueError, match="no path"):
+        monte_carlo.sample(arch, x, lambda group: [torch.zeros(2, 4)] * 2, 2, 2, 1.0)
+    with pytest.raises(ValueError, match="two groups"):
+        monte_carlo.largest_z(torch.ones(1, 3))
+    with pytest.raises(ValueError, match="40 weights"):
+        monte_carlo.every_sign_pattern(arch, 1.0)
