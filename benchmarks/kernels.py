@@ -1,10 +1,9 @@
 """The tangent kernel against ``torch.func``, and the path kernel against the machine's matrix products."""
 
-from collections.abc import Callable, Iterator
-from statistics import median
+from collections.abc import Iterator
 
 import torch
-from timing import compared, interleaved, thread_counts
+from timing import side_by_side
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
@@ -36,10 +35,8 @@ def measure(examples: int, path_examples: int, rounds: int) -> Iterator[dict]:
     dataset = data.load("mnist", flatten=True)
     images = dataset.train_images
     yield agreement(images[:examples])
-    for threads in thread_counts():
-        torch.set_num_threads(threads)
-        yield tangent(images[:examples], threads, max(2, rounds // 2))
-        yield from paths(images, path_examples, threads, rounds)
+    yield from tangent(images[:examples], max(2, rounds // 2))
+    yield from paths(images, path_examples, rounds)
 
 
 def tangent_network() -> ReLUNetwork:
@@ -64,22 +61,14 @@ def agreement(x: Tensor) -> dict:
     }
 
 
-def tangent(x: Tensor, threads: int, rounds: int) -> dict:
+def tangent(x: Tensor, rounds: int) -> Iterator[dict]:
     """How many times faster the tangent kernel is."""
     network = tangent_network()
-    seconds = interleaved(
-        {"torch.func": lambda: by_jacobians(network, x), "npflib": lambda: neural_tangent_kernel(network, x)}, rounds
-    )
-    return {
-        "what": f"tangent kernel, n = {len(x)}, {threads} thread{'s' * (threads > 1)}",
-        "threads": threads,
-        "milliseconds": {name: 1e3 * median(s) for name, s in seconds.items()},
-        **compared(seconds["torch.func"], seconds["npflib"]),
-        "target": TANGENT_TARGET,
-    }
+    rivals = {"torch.func": lambda: by_jacobians(network, x), "npflib": lambda: neural_tangent_kernel(network, x)}
+    yield from side_by_side(f"tangent kernel, n = {len(x)}", rivals, "npflib", rounds, target=TANGENT_TARGET)
 
 
-def paths(images: Tensor, n: int, threads: int, rounds: int) -> Iterator[dict]:
+def paths(images: Tensor, n: int, rounds: int) -> Iterator[dict]:
     """The path kernel's useful arithmetic a second, as a share of the machine's.
 
     Useful are the inner products of the entries that are asked for: n·m between two sets, n (n+1) / 2 within one,
@@ -91,23 +80,15 @@ def paths(images: Tensor, n: int, threads: int, rounds: int) -> Iterator[dict]:
         gates, gates2 = network.gates(x), network.gates(x2)
     square = torch.rand(SIZE, SIZE)
     out = torch.empty_like(square)
-    rivals: dict[str, Callable[[], object]] = {
-        "one set": lambda: neural_path_kernel(x, gates),
-        "product for one set": lambda: torch.mm(square, square, out=out),
-        "two sets": lambda: neural_path_kernel(x, gates, x2, gates2),
-        "product for two sets": lambda: torch.mm(square, square, out=out),
-    }
-    seconds = interleaved(rivals, rounds)
     each = 2 * (x.shape[1] + sum(g.shape[1] for g in gates))
-    useful = {"one set": each * len(x) * (len(x) + 1) / 2, "two sets": each * len(x) * len(x2)}
-    for name, operations in useful.items():
-        rate, product = operations / median(seconds[name]), 2 * SIZE**3 / median(seconds[f"product for {name}"])
-        scale = operations / (2 * SIZE**3)
-        yield {
-            "what": f"path kernel, {name}, n = {len(x)}, {threads} thread{'s' * (threads > 1)}, share of the "
-            "matrix-product rate",
-            "threads": threads,
-            "GFLOP/s": {"path kernel": rate / 1e9, f"product of {SIZE}×{SIZE}": product / 1e9},
-            **compared(seconds[f"product for {name}"], seconds[name], scale),
-            "target": RATE_TARGET,
-        }
+    forms = {
+        "one set": (lambda: neural_path_kernel(x, gates), each * len(x) * (len(x) + 1) / 2),
+        "two sets": (lambda: neural_path_kernel(x, gates, x2, gates2), each * len(x) * len(x2)),
+    }
+    product = f"product of {SIZE}×{SIZE}"
+    for name, (kernel, operations) in forms.items():
+        rivals = {product: lambda: torch.mm(square, square, out=out), "path kernel": kernel}
+        yield from side_by_side(
+            f"path kernel, {name}, n = {len(x)}, share of the matrix-product rate", rivals, "path kernel", rounds,
+            target=RATE_TARGET, work={product: 2 * SIZE**3, "path kernel": operations}, rates="GFLOP/s",
+        )  # fmt: skip

@@ -7,10 +7,9 @@ second and seed: the stacked learner takes S seeds through a step where the loop
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from statistics import median
 
 import torch
-from timing import compared, interleaved, thread_counts
+from timing import side_by_side
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import MNIST
@@ -28,36 +27,16 @@ WORKERS = (0, 2)
 
 
 def measure(steps: int, rounds: int) -> Iterator[dict]:
-    """One result for every regime and number of threads, and one a regime for the best of each side."""
-    dataset = data.load("mnist", dtype=torch.uint8)
-    pictures, floats = torchvision_mnist(dataset), data.load("mnist")
+    """Results for both regimes."""
+    pictures, floats = torchvision_mnist(data.load("mnist", dtype=torch.uint8)), data.load("mnist")
     for regime in REGIMES:
-        best = {}
-        for threads in thread_counts():
-            torch.set_num_threads(threads)
-            rivals = {f"textbook, {workers} workers": textbook(regime, pictures, workers, steps) for workers in WORKERS}
-            rivals["stacked"] = stacked(regime, floats, steps)
-            seconds = interleaved(rivals, rounds)
-            name = min((name for name in rivals if name != "stacked"), key=lambda name: median(seconds[name]))
-            ratio = compared(seconds[name], seconds["stacked"], SEEDS)
-            best.setdefault("textbook", []).append(seconds[name])
-            best.setdefault("stacked", []).append(seconds["stacked"])
-            yield {
-                "what": f"training, {regime}, {threads} thread{'s' * (threads > 1)}",
-                "threads": threads,
-                "milliseconds a step": {name: 1e3 * median(s) / steps for name, s in seconds.items()},
-                "textbook": name,
-                "seeds": SEEDS,
-                **ratio,
-                "target": None,
-            }
-        slow, fast = (min(best[side], key=median) for side in ("textbook", "stacked"))
-        yield {
-            "what": f"training, {regime}, each at its best number of threads and workers",
-            "seeds": SEEDS,
-            **compared(slow, fast, SEEDS),
-            "target": TARGET,
-        }
+        rivals = {f"textbook, {workers} workers": textbook(regime, pictures, workers, steps) for workers in WORKERS}
+        rivals["stacked"] = stacked(regime, floats, steps)
+        work = dict.fromkeys(rivals, 1.0) | {"stacked": float(SEEDS)}
+        yield from side_by_side(
+            f"training, {regime}, {SEEDS} seeds, throughput a seed, milliseconds a step", rivals, "stacked", rounds,
+            target=TARGET, calls=steps, work=work,
+        )  # fmt: skip
 
 
 def torchvision_mnist(dataset: data.Dataset) -> MNIST:

@@ -58,9 +58,9 @@ def line(result: dict) -> str:
         values = "; ".join(f"{value:.1e} ({name})" for name, value in result["difference"].items())
         return f"{result['what']}: {values}; target at most {result['target']:.0e}, {met(result)}"
     values = f"{result['ratio']:.2f} (rounds {result['lowest']:.2f} to {result['highest']:.2f})"
-    for name in ("milliseconds a step", "milliseconds", "GFLOP/s"):
+    for name in ("milliseconds", "GFLOP/s"):
         if name in result:
-            values += "; " + ", ".join(f"{rival} {value:.3g}" for rival, value in result[name].items()) + f" {name}"
+            values += "; " + ", ".join(f"{rival}: {value:.3g}" for rival, value in result[name].items()) + f" {name}"
     if result["target"] is not None:
         values += f"; target at least {result['target']:g}, {met(result)}"
     return f"{result['what']}: {values}"

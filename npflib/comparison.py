@@ -228,7 +228,7 @@ def undecidable(records: Sequence[Record]) -> str:
     if any(record.data["stand_in"] for record in records):
         return "stand-in data"
     if not all(record.is_full for record in records):
-        return f"reduced budget: {budget_text(records)}"
+        return "reduced budget"
     return "" if len(records) > 1 else "one seed has no spread"
 
 

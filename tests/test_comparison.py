@@ -220,8 +220,8 @@ def test_a_cell_of_full_records_is_judged(peaks, verdict):
     ("records", "reason"),
     [
         ([make_record(0)], "one seed"),
-        ([quick(0), quick(1)], "8 of 100 epochs, 60,000 images"),
-        ([quick(0, profile="smoke", epochs=2, images=2000)], "2 of 100 epochs, 2,000 images"),
+        ([quick(0), quick(1)], "reduced budget"),
+        ([quick(0, profile="smoke", epochs=2, images=2000)], "reduced budget"),
         ([make_record(k, stand_in=True) for k in range(5)], "stand-in data"),
     ],
 )
@@ -229,6 +229,11 @@ def test_records_that_cannot_decide_say_why(records, reason):
     cell = comparison.table_cell("mnist-fc-adam", "ReLU", records)
     assert cell.verdict == "undecided"
     assert reason in cell.reason
+
+
+def test_budgets_in_words():
+    assert comparison.budget_text([quick(0), quick(1)]) == "8 of 100 epochs, 60,000 images"
+    assert comparison.budget_text([quick(0, epochs=2, images=2000)]) == "2 of 100 epochs, 2,000 images"
 
 
 def test_a_cell_without_records_was_not_run():

@@ -39,7 +39,7 @@ def learning_curves(runs: Runs, mark_paper: bool = False) -> Figure:
     for ax, (name, regimes) in zip(panels[0], runs.items(), strict=True):
         last = 1
         for regime in (r for r in ORDER if regimes.get(r)):
-            history = _test_curves(regimes[regime])
+            history = test_curves(regimes[regime])
             last = max(last, history.shape[1])
             # The two FRNPF lie on one another: dashes let both be seen.
             dashes = {"linestyle": (0, (4, 2.5))} if regime == "FRNPF-DI" else {}
@@ -140,11 +140,12 @@ def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "
         f"learnt gates: {learnt - random:+.2f} points", ((random + learnt) / 2, bottom + 0.75), (0, -5),
         textcoords="offset points", ha="center", va="top", fontsize=9,
     )  # fmt: skip
-    ax.annotate("", (learnt, bottom + 0.75), (own, bottom + 0.75), arrowprops=arrow | {"mutation_scale": 6})
-    ax.annotate(
-        f"{own - learnt:+.2f}", ((learnt + own) / 2, bottom + 0.75), (0, -5), textcoords="offset points", ha="center",
-        va="top", fontsize=9,
-    )  # fmt: skip
+    if own > learnt:  # at tiny budgets it need not be
+        ax.annotate("", (learnt, bottom + 0.75), (own, bottom + 0.75), arrowprops=arrow | {"mutation_scale": 6})
+        ax.annotate(
+            f"{own - learnt:+.2f}", ((learnt + own) / 2, bottom + 0.75), (0, -5), textcoords="offset points",
+            ha="center", va="top", fontsize=9,
+        )  # fmt: skip
     ax.set_yticks([place for place, _ in means.values()], [LABELS[regime] for regime in means])
     ax.set_ylim(bottom + 1.45, -0.85)
     ax.margins(x=0.1)
@@ -184,8 +185,8 @@ def forest(cells: Sequence[Cell]) -> Figure:
     return figure
 
 
-def _test_curves(records: Sequence[Record]) -> np.ndarray:
-    """[runs, epochs] test accuracy in per cent, as far as every run went."""
+def test_curves(records: Sequence[Record]) -> np.ndarray:
+    """Test accuracy in per cent, [runs, epochs], as far as every run went."""
     shortest = min(record.epochs for record in records)
     return 100 * np.array([record.history["test_accuracy"][:shortest] for record in records])
 

@@ -39,7 +39,8 @@ def contrasts(
     right.set(xlabel="digit", xticks=range(len(classes)), xticklabels=classes)
     left.set_title("all classes together")
     right.set_title("each class, all hidden layers")
-    fig.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8.5)
+    left.legend(loc="best", fontsize=8.5)
+    left.margins(y=0.12)
     return fig
 
 

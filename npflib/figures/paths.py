@@ -289,5 +289,5 @@ def activity(
     middle.xaxis.set_major_locator(plt.MultipleLocator(1 if np.ptp(everything) < 5 else 2))
     middle.xaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"$2^{{{int(v)}}}$"))
     middle.set(xlabel="share of active paths", ylabel="digits [% a bin]", ylim=(0, None))
-    fig.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)
+    left.legend(loc="lower center", fontsize=8.5)
     return fig

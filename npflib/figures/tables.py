@@ -128,7 +128,7 @@ def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
         ours = "not run yet"
         if cell.records:
             basis = f"n = {cell.ours.runs}; {comparison.budget_text(cell.records)}; {cell.records[0].data['title']}"
-            ours = Html(f'<div style="min-width:12em">{cell.ours}{small(basis)}</div>')
+            ours = Html(f'<div style="min-width:9em">{cell.ours}{small(basis)}</div>')
         judged = Html(verdict(cell.verdict) + small(cell.reason))
         rows.append([_whole(LABELS[cell.regime]), _whole(published(cell.paper)), ours, _difference(cell), judged])
     header = ("regime", "paper", "ours", "difference [95 %]", "verdict")
@@ -144,16 +144,16 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
         link = Html(
             f'<a href="{escape(page)}.html">{escape(page.replace("_", " "))}</a>, <code>{escape(claim.id)}</code>'
         )
-        sentence = Html(f'<div style="min-width:13em">{escape(claim.sentence)}{small(claim.source)}{small(link)}</div>')
+        sentence = Html(f'<div style="min-width:12em">{escape(claim.sentence)}{small(claim.source)}{small(link)}</div>')
         low, high = map(number, claim.interval)
         measured = Html(
-            f'<div style="min-width:11em">{number(claim.measured)} [{low}, {high}]{small(claim.quantity)}'
+            f'<div style="min-width:10em">{number(claim.measured)} [{low}, {high}]{small(claim.quantity)}'
             f"{small(f'profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}')}</div>"
         )
-        tolerance = f" (tolerance {number(claim.tolerance)})" if claim.tolerance else ""
+        tolerance = f"tolerance {number(claim.tolerance)}: " if claim.tolerance else ""
+        why = Html(tolerance + escape(claim.tolerance_reason))
         expected = Html(
-            f'<div style="min-width:7.5em">{_RELATIONS[claim.relation]} {number(claim.expected)}{tolerance}'
-            f"{small(claim.tolerance_reason)}</div>"
+            f'<div style="min-width:7.5em">{_RELATIONS[claim.relation]} {number(claim.expected)}{small(why)}</div>'
         )
         rows.append([judged, sentence, measured, expected])
     return table(("verdict", "claim", "measured [interval]", "expected"), rows, caption=caption)
