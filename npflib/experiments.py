@@ -270,7 +270,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             seeds=(0, 1, 2),
             train_examples=None,
             test_examples=None,
-            epochs=MappingProxyType({"mnist": 8, "cifar10": 1}),
+            epochs=MappingProxyType({"mnist": 5, "cifar10": 1}),
             widths=(8, 16, 32, 64, 128, 256),
             draws=2_000,
         ),

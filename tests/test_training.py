@@ -281,6 +281,10 @@ def test_learnt_gates_train_their_relu_networks_of_the_same_seeds_first(tiny):
     runs = tiny.build / "runs" / "mnist-fc-adam"
     assert sorted(path.name for path in (runs / "ReLU").iterdir()) == ["seed-2.json", "seed-4.json"]
     assert sorted(path.name for path in (runs / "FLNPF").iterdir()) == ["seed-2.json", "seed-4.json"]
+    learnt, found = weights(tiny, "ReLU", seeds=(2, 4)), weights(tiny, "FLNPF", seeds=(2, 4))
+    for seed in (2, 4):
+        gates = {name.removeprefix("feature."): v for name, v in found[seed]["last"].items() if "feature" in name}
+        assert same(gates, learnt[seed]["best"]), "each seed copies its own"
 
 
 def test_nothing_but_products_is_left(tiny):
