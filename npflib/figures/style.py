@@ -91,7 +91,7 @@ def finish(
     code: str = "",
     note: str = "",
 ) -> Figure:
-    """Writes the provenance line under a figure, and above it a banner if its data are a stand-in.
+    """Writes the provenance line under a figure; if its data are a stand-in, as a red banner that says so.
 
     Args:
         figure: the figure, otherwise complete.
@@ -108,11 +108,15 @@ def finish(
     if seeds is not None:
         count = seeds if isinstance(seeds, int) else len(seeds)
         parts.append(f"n = {count:,}")
-    parts.append(f"data: {data['title']}" if data else "data: none (random inputs)")
+    parts.append(f"data: {data['title']}" if data else "no data set")
     parts += [part for part in (note, code) if part]
     columns = max(40, int(figure.get_figwidth() * 15))
-    figure.supxlabel(fill(" · ".join(parts), columns), x=0.01, ha="left", fontsize=7.5, color="#555555")
+    line = fill(" · ".join(parts), columns)
     if data and data["stand_in"]:
-        banner = f"{data['title']}. Not a test of the paper."
-        figure.suptitle(fill(banner, columns), color="white", backgroundcolor=_BANNER, fontsize=9)
+        # Below, with the provenance: above it would meet the figures' own titles and legends.
+        line = f"STAND-IN DATA. Not a test of the paper.\n{line}"
+        look = {"color": "white", "backgroundcolor": _BANNER, "fontweight": "bold"}
+    else:
+        look = {"color": "#555555"}
+    figure.supxlabel(line, x=0.01, ha="left", fontsize=7.5, **look)
     return figure
