@@ -16,12 +16,14 @@ def glorot_uniform_(weight: Tensor, generator: Generator | None = None) -> Tenso
     return nn.init.xavier_uniform_(weight, generator=generator)
 
 
+@torch.no_grad()
 def signed_(weight: Tensor, sigma: float, generator: Generator | None = None) -> Tensor:
     """Symmetric Bernoulli weights, -σ or +σ with probability ½ each: the assumption of the fixed-gate theorem."""
     _require_sigma(sigma)
     return weight.bernoulli_(0.5, generator=generator).mul_(2).sub_(1).mul_(sigma)
 
 
+@torch.no_grad()
 def gaussian_(weight: Tensor, sigma: float, generator: Generator | None = None) -> Tensor:
     """Normal weights of mean 0 and standard deviation σ."""
     _require_sigma(sigma)

@@ -14,10 +14,10 @@ def generator(seed: int, purpose: str, *more: int) -> torch.Generator:
     """A fresh generator for (seed, purpose, …), for example ``generator(3, "order", epoch)``.
 
     Raises:
-        ValueError: the seed is not a whole number ≥ 0, or the purpose is unknown.
+        ValueError: the seed is not a whole number from 0 to 2^32 - 1, or the purpose is unknown.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed must be a whole number of at least 0; got {seed!r}.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be a whole number of at least 0 and below 2^32; got {seed!r}.")
     if purpose not in PURPOSES:
         raise ValueError(f"unknown purpose {purpose!r} of randomness; allowed: {', '.join(PURPOSES)}.")
     key = np.random.SeedSequence((seed, PURPOSES.index(purpose), *more)).generate_state(1, np.uint64)[0]

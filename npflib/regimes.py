@@ -89,7 +89,8 @@ def start(
         raise ValueError(f"the learnt gates come from {learnt.arch}, but the value network is {arch}.")
     if chosen.gate == "own":
         return ReLUNetwork(arch, generator(seed, "relu"))
-    network = DeepGatedNetwork(arch, chosen.gate)
+    # Its own weights are all replaced below: drawn from a stream of their own, they leave torch's global one alone.
+    network = DeepGatedNetwork(arch, chosen.gate, generator(seed, "feature"))
     network.value.load_state_dict(ReLUNetwork(arch, generator(seed, "value")).state_dict())
     source = {
         "random": lambda: ReLUNetwork(arch, generator(seed, "feature")),

@@ -5,6 +5,10 @@ tensor and sees its own order of examples, so copies never mix. Forward and back
 a few lines, tested against automatic differentiation) because building an autograd graph costs as much as the
 arithmetic at batch size 32.
 
+A seed's result does not depend on its company: the tests hold it to float32 rounding, and on the machine where it was
+measured (AMD EPYC, one thread, 64 steps) it was equal to the bit for 1, 2 and 5 copies in any order. With two threads
+a seed trained alone differed from the same seed in company by rounding, which long training amplifies.
+
 Shapes: S copies, B examples to a step, w_l units, C outputs.
 """
 
@@ -18,6 +22,7 @@ from npflib.gates import hard_gate
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
 
 EVALUATION_CHUNK = 1000
+REGISTERS = 64
 
 
 class StackedLayers:
@@ -26,7 +31,7 @@ class StackedLayers:
     Flat, so that the optimiser updates all of them in a single fused pass.
 
     Attributes:
-        flat: all parameters, [number], with ``flat.grad`` their gradients.
+        flat: all parameters, zero-padded to a multiple of ``REGISTERS``, with ``flat.grad`` their gradients.
         weights, biases: views [S, w_l, w_{l-1}] and [S, 1, w_l] (None without biases), input side first.
     """
 
@@ -40,10 +45,13 @@ class StackedLayers:
             if self.has_bias:
                 shapes.append((self.copies, 1, layer.out_features))
         sizes = [torch.Size(shape).numel() for shape in shapes]
-        self.flat = torch.zeros(sum(sizes), device=device)
+        # Whole vector registers: fused Adam rounds what lies beyond the last whole one otherwise, and which numbers
+        # those are would depend on how many copies are stacked.
+        used = sum(sizes)
+        self.flat = torch.zeros(-(-used // REGISTERS) * REGISTERS, device=device)
         self.flat.grad = torch.zeros_like(self.flat)
-        self.weights, self.biases = self._views(self.flat, shapes, sizes)
-        self.weight_gradients, self.bias_gradients = self._views(self.flat.grad, shapes, sizes)
+        self.weights, self.biases = self._views(self.flat[:used], shapes, sizes)
+        self.weight_gradients, self.bias_gradients = self._views(self.flat.grad[:used], shapes, sizes)
         for copy, network in enumerate(networks):
             for index, layer in enumerate(network.layers):
                 self.weights[index][copy] = layer.weight.detach()

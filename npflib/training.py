@@ -79,6 +79,9 @@ def ensure(
     found = {seed: _valid_record(folder, chosen, regime, seed, configuration, dataset) for seed in wanted}
     missing = [seed for seed, record in found.items() if record is None]
     if missing:
+        if _checkpoint_path(folder, chosen, regime, wanted).exists():
+            # Stopped between two records: all of them are written again from the one checkpoint.
+            missing = wanted
         learnt = None
         if regimes.find(regime).feature == "learnt":
             ensure(experiment, "ReLU", profile, seeds=missing, build=folder, device=device, progress=progress)
@@ -165,7 +168,7 @@ class _Run:
         ]
         self.best: list[dict[str, Tensor]] = [{} for _ in self.seeds]
         self.seconds = 0.0
-        self.checkpoint = folder / "checkpoints" / experiment.name / regime / f"seeds-{'-'.join(map(str, seeds))}.pt"
+        self.checkpoint = _checkpoint_path(folder, experiment, regime, seeds)
 
     @property
     def done(self) -> int:
@@ -214,7 +217,6 @@ class _Run:
             "regime": self.regime,
             "seeds": self.seeds,
             "configuration": self.configuration,
-            "data": self.dataset.source.as_dict(),
             "source": training_source_hash(),
         }
 
@@ -325,13 +327,17 @@ def _valid_record(folder, experiment, regime, seed, configuration, dataset) -> R
         return None
     record = results.read(path)
     valid = (
-        record.configuration == configuration
-        and record.data == dataset.source.as_dict()
+        record.configuration == configuration  # which holds a digest of the examples
+        and record.data["stand_in"] == dataset.source.stand_in
         and record.library["source"] == training_source_hash()
     )
     if not valid:
         log.info("%s was made by other code, data or settings: it will be replaced", path.name)
     return record if valid else None
+
+
+def _checkpoint_path(folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int]) -> Path:
+    return Path(folder) / "checkpoints" / experiment.name / regime / f"seeds-{'-'.join(map(str, seeds))}.pt"
 
 
 def _weights_path(folder: Path, experiment: str, regime: str, seed: int) -> Path:

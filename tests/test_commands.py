@@ -67,7 +67,7 @@ def test_bad_options_are_usage_errors_with_what_is_allowed(npf, tmp_path, change
     ("changes", "message"),
     [
         ({"seeds": "0,0"}, "seeds must be one or more different whole numbers"),
-        ({"seeds": "-1"}, "at least 0; got -1"),
+        ({"seeds": "-1"}, "at least 0 and below 2^32; got -1"),
         ({"device": "abacus"}, "device 'abacus' is not there; use 'cpu'"),
     ],
 )

@@ -179,5 +179,5 @@ def test_other_regimes_take_no_learnt_network(regime):
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", None, True])
 def test_refuses_a_seed_that_is_not_a_whole_number(seed):
     for regime in ("ReLU", "DLNPF"):
-        with pytest.raises(ValueError, match="seed must be a whole number of at least 0; got"):
+        with pytest.raises(ValueError, match=r"seed must be a whole number of at least 0 and below 2\^32; got"):
             start(regime, ARCH, seed)

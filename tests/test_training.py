@@ -421,7 +421,7 @@ def test_a_broken_record_is_named_and_not_overwritten(tiny):
         ({"profile": "full"}, r"unknown profile 'full'; allowed: smoke, quick, paper"),
         ({"seeds": []}, r"seeds must be one or more"),
         ({"seeds": [0, 1, 0]}, r"different whole numbers; got \[0, 1, 0\]"),
-        ({"seeds": [-1]}, r"at least 0; got -1"),
+        ({"seeds": [-1]}, r"at least 0 and below 2\^32; got -1"),
         ({"seeds": [0.5]}, r"whole number.*0\.5"),
         ({"seeds": [True]}, r"whole number.*True"),
         ({"seeds": "01"}, r"whole number.*'0'"),
