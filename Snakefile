@@ -148,9 +148,11 @@ rule train:
 EXECUTE = (
     "part={params.stem:q}.$$.part.ipynb; failed={params.stem:q}.failed.ipynb; "
     "rm -f {params.stem:q}.*.part.ipynb \"$failed\"; "
-    "if papermill {input.notebook:q} \"$part\" --cwd . --kernel python3 --no-progress-bar "
-    " -p profile {PROFILE} -p build {BUILD:q} > {log:q} 2>&1; "
-    "then mv \"$part\" {output:q}; "
+    "execute() {{ papermill {input.notebook:q} \"$part\" --cwd . --kernel python3 --no-progress-bar "
+    " -p profile {PROFILE} -p build {BUILD:q} > {log:q} 2>&1; }}; "
+    # Kernels that start in the same instant may be given the same port; the one that loses has computed nothing yet.
+    "again() {{ grep -q 'Kernel died before replying' {log:q} && execute; }}; "
+    "if execute || again || again; then mv \"$part\" {output:q}; "
     "else if [ -e \"$part\" ]; then mv \"$part\" \"$failed\"; fi; tail -n 40 {log:q} >&2; "
     "echo \"{input.notebook} failed; as far as it came: $failed\" >&2; exit 1; fi"
 )
