@@ -3,6 +3,7 @@
     snakemake --cores 2                           the whole book, profile quick, in build/
     snakemake --cores 2 --config profile=smoke    everything runs, nothing is concluded, in build/smoke/
     snakemake --cores 2 --config build=elsewhere  another build folder
+    snakemake --cores 2 --config profile=paper only=mnist-fc -- runs    the runs of a part of the table
 
 `make book` calls this file and adds nothing but a Python environment, a lock and a clock. Everything is made inside
 the build folder; `results/`, the published run records, is an input and never an output.
@@ -24,7 +25,11 @@ if PROFILE not in experiments.PROFILES:
 BUILD = str(config.get("build") or ("build" if PROFILE == "quick" else f"build/{PROFILE}")).rstrip("/")
 
 SEEDS = experiments.PROFILES[PROFILE].seeds
-RUNS = experiments.runs_of(PROFILE)
+# `only=mnist-fc,cifar10-gconv-adam` leaves out every other experiment, for a part of the table at a time.
+ONLY = tuple(filter(None, str(config.get("only") or "").split(",")))
+RUNS = [run for run in experiments.runs_of(PROFILE) if not ONLY or run[0].startswith(ONLY)]
+if not RUNS:
+    raise WorkflowError(f"only={','.join(ONLY)} names no experiment; there are: {', '.join(experiments.PAPER)}")
 NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("[0-9]*.ipynb"))
 # These two read the whole ledger and record no claim of their own; the other chapters write it.
 READ_THE_LEDGER = [name for name in NOTEBOOKS if name.endswith(("_overview", "_scoreboard"))]
@@ -47,15 +52,26 @@ def weights(experiment, regime):
 
 
 def gates_for(wildcards):
-    """FLNPF's gates are a trained ReLU network's: that one comes first."""
-    return weights(wildcards.experiment, "ReLU") if wildcards.regime == "FLNPF" else []
+    """FLNPF's gates, at any stage, are a trained ReLU network's: that one comes first."""
+    return weights(wildcards.experiment, "ReLU") if wildcards.regime.startswith("FLNPF") else []
+
+
+# Which runs a chapter reads, by the beginnings of their experiments' names; one that is not here reads the paper's table.
+TABLE = tuple(experiment.name for experiment in experiments.TABLE)
+READS = {
+    **dict.fromkeys(("01", "02", "03", "04"), ("mnist-fc-adam-nobias",)),
+    "05": ("mnist-fc-sgd", "mnist-fc-adam"),
+    "06": ("cifar10-vconv", "cifar10-gconv", "cifar10-narrow-adam"),
+    "07": ("cifar10-continuous", "cifar10-narrow-continuous"),
+    "08": ("mnist-alignment",),
+    "09": ("mnist-kernel-traces",),
+}
 
 
 def runs_read_by(notebook):
-    """The theory chapters read the companion's own network without biases; the others may read every run."""
-    if notebook.startswith(("01_", "02_", "03_", "04_")):
-        return [run for run in RUNS if tuple(run) == ("mnist-fc-adam-nobias", "ReLU")]
-    return RUNS
+    """A chapter waits for its own runs only. Names that end in ``-nobias`` are read where they are asked for in full."""
+    names = READS.get(notebook[:2], TABLE)
+    return [run for run in RUNS if run[0] in names or (run[0].startswith(names) and not run[0].endswith("-nobias"))]
 
 
 def inputs_of(notebook):
@@ -92,7 +108,7 @@ wildcard_constraints:
     reader="|".join(map(re.escape, READ_THE_LEDGER)) or "none",
 
 
-localrules: all, data, ledger, check_ledger  # fmt: skip
+localrules: all, runs, data, ledger, check_ledger  # fmt: skip
 
 
 rule all:
@@ -102,10 +118,18 @@ rule all:
         f"{BUILD}/ledger.checked",
 
 
+rule runs:
+    """Train and stop there: no chapter, no book."""
+    input:
+        [record for run in RUNS for record in records(*run)],
+
+
 rule data:
     """Fetch a data set once, before anything needs it, and note where it came from."""
     input:
         "npflib/data.py",
+        "npflib/downloads.py",
+        "npflib/stand_ins.py",
         "scripts/fetch_data.py",
     output:
         f"{BUILD}/data/{{dataset}}.json",
@@ -134,7 +158,7 @@ rule train:
         seeds=",".join(map(str, SEEDS)),
         code=source_hash.training_source_hash(),
         settings=lambda wildcards: repr(experiments.find(wildcards.experiment)),
-        budget=lambda wildcards: repr(experiments.budget(wildcards.experiment, PROFILE)),
+        budget=lambda wildcards: repr(experiments.budget(wildcards.experiment, PROFILE, wildcards.regime)),
     threads: 1
     message:
         "train: {wildcards.experiment}, {wildcards.regime}, seeds {params.seeds}"

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from npflib import experiments, folders
-from npflib.regimes import REGIMES
 
 
 def _seeds(_context, _parameter, text: str | None) -> list[int] | None:
@@ -26,23 +25,26 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--experiment", required=True, type=click.Choice([*(e.name for e in experiments.TABLE), *experiments.COMPANION])
-)
-@click.option("--regime", required=True, type=click.Choice(list(REGIMES)))
+@click.option("--experiment", required=True, type=click.Choice([*experiments.PAPER, *experiments.COMPANION]))
+@click.option("--regime", required=True, help="One of the experiment's: ReLU, DLNPF, FLNPF, FLNPF-stage-1, ….")
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(list(experiments.PROFILES)))
 @click.option("--seeds", callback=_seeds, help="Comma-separated, e.g. 0,1,2. Default: the profile's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="At most so many epochs; the record says so.")
 @click.option("--build", default="", help="Build folder. Default: the profile's own.")
 @click.option("--device", default=None, help="cpu, cuda, … Default: CUDA where there is one.")
+@click.option(
+    "--precision", default="float32", show_default=True, help="bfloat16 for a convolutional network's products."
+)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def train(experiment, regime, profile, seeds, build, device, quiet) -> None:
+def train(experiment, regime, profile, seeds, epochs, build, device, precision, quiet) -> None:
     """Train one regime of one experiment, all seeds at once. Repeat an interrupted command to go on."""
     from npflib import training
 
     try:
         records = training.ensure(
-            experiment, regime, profile, seeds=seeds, build=build, device=device, progress=not quiet
-        )
+            experiment, regime, profile, seeds=seeds, epochs=epochs, build=build, device=device,
+            precision=precision, progress=not quiet,
+        )  # fmt: skip
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

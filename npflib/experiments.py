@@ -6,12 +6,16 @@ the authors' released notebooks. Accuracies are in per cent.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import MappingProxyType
+from typing import Any
 
 from npflib.architectures import FullyConnected, GConv, VConv
-from npflib.regimes import REGIMES
+from npflib.regimes import find as find_regime
 
 OPTIMISERS = ("sgd", "adam", "rmsprop")
+LOSSES = ("cross_entropy", "squared")
+INITIALISATIONS = ("glorot_uniform", "signed")
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,20 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """Something measured along a run: a name in ``probes.MEASURES``, every how many epochs, on how many examples."""
+
+    name: str
+    every: int
+    examples_a_class: int
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """One network trained on one data set with one optimiser: a row of the paper's table, or one of our own.
+    """One network trained on one data set with one optimiser: a row of the paper's table, or another experiment.
 
     Attributes:
-        name: identifier, as in records and on the command line.
+        name: identifier, as in records and on the command line; it begins with the data set's name.
         title: what a reader sees.
         dataset: "mnist" or "cifar10".
         arch: the architecture.
@@ -37,6 +50,16 @@ class Experiment:
         epochs: the full budget.
         batch: examples to a step, reshuffled each epoch; a last smaller batch is used too.
         published: regime name → published test accuracy; empty for an experiment of our own.
+        regimes: the regimes that it has, each after those whose networks it needs.
+        classes: None for all classes; else the two that become the labels -1 and +1.
+        loss: "cross_entropy", or "squared" for (ŷ - y)² on one linear output.
+        initialisation: "glorot_uniform", or "signed": every weight ±√(2/w), with probability ½ each.
+        shuffled: whether the training labels are permuted once, the same for every seed: a control.
+        stages: epochs of the ReLU run after which the best network so far is kept; FLNPF-stage-k takes its gates from
+            the k-th.
+        value_epochs: the full budget of the regimes other than ReLU, where it is not ``epochs``.
+        probe: what is measured along training, beside loss and accuracy.
+        lines: name → accuracy of others' methods to compare with.
     """
 
     name: str
@@ -48,72 +71,52 @@ class Experiment:
     epochs: int
     batch: int = 32
     published: Mapping[str, Published] = field(default_factory=dict)
+    regimes: tuple[str, ...] = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II")
+    classes: tuple[int, int] | None = None
+    loss: str = "cross_entropy"
+    initialisation: str = "glorot_uniform"
+    shuffled: bool = False
+    stages: tuple[int, ...] = ()
+    value_epochs: int | None = None
+    probe: Probe | None = None
+    lines: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.optimiser not in OPTIMISERS:
             raise ValueError(f"unknown optimiser {self.optimiser!r}; allowed: {', '.join(OPTIMISERS)}.")
+        if self.loss not in LOSSES:
+            raise ValueError(f"unknown loss {self.loss!r}; allowed: {', '.join(LOSSES)}.")
+        if self.initialisation not in INITIALISATIONS:
+            raise ValueError(f"unknown initialisation {self.initialisation!r}; allowed: {', '.join(INITIALISATIONS)}.")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be positive; got {self.learning_rate!r}.")
-        for name in ("epochs", "batch"):
+        for name in ("epochs", "batch", "value_epochs"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            absent = name == "value_epochs" and value is None
+            if not absent and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be a positive whole number; got {value!r}.")
-        unknown = set(self.published) - set(REGIMES)
+        ordered = all(a < b for a, b in pairwise((0, *self.stages)))
+        if not ordered or (self.stages and self.stages[-1] > self.epochs):
+            raise ValueError(f"stages must be rising epochs from 1 to {self.epochs}; got {self.stages!r}.")
+        if (self.loss == "squared") != (self.classes is not None) or (self.classes and self.arch.out_features != 1):
+            raise ValueError("two classes with labels ±1 go with the squared loss and a network of one output.")
+        if not self.regimes:
+            raise ValueError("regimes must name one or more regimes; got none.")
+        for regime in self.regimes:
+            stage = find_regime(regime).stage
+            if stage is not None and stage > len(self.stages):
+                raise ValueError(f"regime {regime!r} needs {stage} stages; the experiment has {len(self.stages)}.")
+        unknown = set(self.published) - set(self.regimes)
         if unknown:
-            raise ValueError(f"published numbers for unknown regimes {sorted(unknown)}; allowed: {', '.join(REGIMES)}.")
+            raise ValueError(
+                f"published numbers for unknown regimes {sorted(unknown)}; allowed: {', '.join(self.regimes)}."
+            )
         object.__setattr__(self, "published", MappingProxyType(dict(self.published)))
+        object.__setattr__(self, "lines", MappingProxyType(dict(self.lines)))
 
-
-@dataclass(frozen=True)
-class ContinuousLearning:
-    """FLNPF behind the gates of a ReLU network at successive stages of its own training."""
-
-    name: str
-    title: str
-    base: str
-    stages: int
-    epochs_a_stage: int
-    epochs_value: int
-    published: Mapping[int, Published]
-    lines: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class LabelAlignment:
-    """ν_t of the neural path kernel along training, for two classes of MNIST."""
-
-    name: str
-    title: str
-    dataset: str
-    negative: int
-    positive: int
-    arch: FullyConnected
-    optimiser: str
-    learning_rate: float
-    batch: int
-    epochs: int
-    every: int
-    examples_a_class: int
-    runs: int
-    published: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class KernelTraces:
-    """Trace and Frobenius norm of K_value and K_gate along the training of a DGN with soft gates."""
-
-    name: str
-    title: str
-    dataset: str
-    arch: FullyConnected
-    optimiser: str
-    learning_rate: float
-    batch: int
-    epochs: int
-    every: int
-    examples_a_class: int
-    runs: int
-    published: Mapping[str, str]
+    def full_epochs(self, regime: str) -> int:
+        """The full budget of a regime."""
+        return self.epochs if regime == "ReLU" or self.value_epochs is None else self.value_epochs
 
 
 def _cells(*cells: tuple[float, float]) -> dict[str, Published]:
@@ -151,75 +154,97 @@ TABLE = (
     ),
 )  # fmt: skip
 
+STAGES = 6
+
+
+def _staged(
+    name: str, title: str, arch: GConv, learning_rate: float, epochs_a_stage: int, value_epochs: int, **more
+) -> Experiment:
+    """FLNPF behind the gates of a ReLU network at successive stages of its own training; stage 0 is FRNPF (II)."""
+    return Experiment(
+        name, title, "cifar10", arch, "adam", learning_rate, epochs=STAGES * epochs_a_stage, value_epochs=value_epochs,
+        stages=tuple(epochs_a_stage * k for k in range(1, STAGES + 1)),
+        regimes=("ReLU", "FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, STAGES + 1))), **more,
+    )  # fmt: skip
+
+
+def _aligned(name: str, title: str, shuffled: bool) -> Experiment:
+    """ν_t on two classes of MNIST, with the paper's settings."""
+    return Experiment(
+        name, title, "mnist", FullyConnected(depth=6, width=100, out_features=1, bias=False), "rmsprop", 1e-4,
+        epochs=50, batch=64, regimes=("ReLU",), classes=(4, 7), loss="squared", initialisation="signed",
+        shuffled=shuffled, probe=Probe("alignment", every=2, examples_a_class=100),
+    )  # fmt: skip
+
+
 _OTHERS = (
-    ContinuousLearning(
-        "cifar10-continuous",
-        "Gates are learnt continuously",
-        base="cifar10-gconv-adam",
-        stages=6,
-        epochs_a_stage=10,
-        epochs_value=80,
-        published={stage: Published(mean) for stage, mean in enumerate((67.09, 72.29, 74.42, 77.0, 78.5, 78.7, 79.43))},
+    _staged(
+        "cifar10-continuous", "CIFAR-10, GCONV, Adam: gates by stage", GConv(), 3e-4, epochs_a_stage=10,
+        value_epochs=80,
+        published={
+            "FRNPF-II": Published(67.09), "FLNPF-stage-1": Published(72.29), "FLNPF-stage-2": Published(74.42),
+            "FLNPF-stage-3": Published(77.0), "FLNPF-stage-4": Published(78.5), "FLNPF-stage-5": Published(78.7),
+            "FLNPF-stage-6": Published(79.43),
+        },
         lines={"ReLU": 80.32, "CNTK": 77.43},
     ),
-    LabelAlignment(
-        "mnist-alignment",
-        "The kernel aligns with the labels",
-        dataset="mnist",
-        negative=4,
-        positive=7,
-        arch=FullyConnected(depth=6, width=100, out_features=1, bias=False),
-        optimiser="rmsprop",
-        learning_rate=1e-4,
-        batch=64,
-        epochs=50,
-        every=2,
-        examples_a_class=100,
-        runs=5,
-        published={"finding": "ν_t falls during training"},
+    _aligned("mnist-alignment", "MNIST, 4 against 7: the kernel and the labels", shuffled=False),
+    Experiment(
+        "mnist-kernel-traces", "MNIST, DGN with soft gates, SGD: value and gate kernels", "mnist", _MNIST_FC,
+        "sgd", 1e-2, epochs=60, regimes=("DLNPF",), probe=Probe("traces", every=5, examples_a_class=20),
     ),
-    KernelTraces(
-        "mnist-kernel-traces",
-        "Value and gate kernels along training",
-        dataset="mnist",
-        arch=_MNIST_FC,
-        optimiser="sgd",
-        learning_rate=1e-2,
-        batch=32,
-        epochs=60,
-        every=5,
-        examples_a_class=20,
-        runs=5,
-        published={"erratum": "the released code differentiates the summed softmax, whose gradient is zero"},
-    ),
-)
+)  # fmt: skip
 
-PAPER: Mapping[str, Experiment | ContinuousLearning | LabelAlignment | KernelTraces] = MappingProxyType(
-    {experiment.name: experiment for experiment in (*TABLE, *_OTHERS)}
-)
+PAPER: Mapping[str, Experiment] = MappingProxyType({experiment.name: experiment for experiment in (*TABLE, *_OTHERS)})
+
+# An eighth of GCONV's channels and units: what two cores can train on all of CIFAR-10 within an hour.
+_NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))
 
 COMPANION: Mapping[str, Experiment] = MappingProxyType(
     {
-        "mnist-fc-adam-nobias": Experiment(
-            "mnist-fc-adam-nobias",
-            "MNIST, FC without biases, Adam",
-            "mnist",
-            FullyConnected(depth=6, width=128, bias=False),
-            "adam",
-            1e-4,
-            100,
-        ),
+        experiment.name: experiment
+        for experiment in (
+            Experiment(
+                "mnist-fc-adam-nobias", "MNIST, FC without biases, Adam", "mnist",
+                FullyConnected(depth=6, width=128, bias=False), "adam", 1e-4, 100,
+            ),
+            _aligned("mnist-alignment-shuffled", "MNIST, 4 against 7, labels shuffled: a control", shuffled=True),
+            Experiment("cifar10-narrow-adam", "CIFAR-10, GCONV/8, Adam", "cifar10", _NARROW, "adam", 1e-3, 10),
+            _staged(
+                "cifar10-narrow-continuous", "CIFAR-10, GCONV/8, Adam: gates by stage", _NARROW, 1e-3,
+                epochs_a_stage=2, value_epochs=5,
+            ),
+        )
     }
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one run may spend. ``train_examples`` and ``test_examples`` None mean all there are."""
+    """What one run may spend. ``train_examples`` and ``test_examples`` None mean all there are.
+
+    Attributes:
+        train_examples: training examples, of all classes.
+        test_examples: test examples, of all classes.
+        epochs: epochs of the run.
+        stages: the experiment's stages, scaled with the epochs.
+        every: the probe's interval, scaled with the epochs; None without a probe.
+    """
 
     train_examples: int | None
     test_examples: int | None
     epochs: int
+    stages: tuple[int, ...] = ()
+    every: int | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a profile allows one experiment, or every experiment on one data set; None is the profile's own rule."""
+
+    train_examples: int | None = None
+    test_examples: int | None = None
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -235,6 +260,7 @@ class Profile:
         epochs: data set → cap on epochs; a data set without entry has none.
         widths: grid for chapters that vary the width.
         draws: Monte-Carlo draws for chapters that average over weights.
+        limits: name of a data set or of an experiment → what is allowed instead; the experiment's own comes first.
     """
 
     name: str
@@ -245,11 +271,20 @@ class Profile:
     epochs: Mapping[str, int]
     widths: tuple[int, ...]
     draws: int
+    limits: Mapping[str, Limit] = field(default_factory=dict)
 
     @property
     def is_full(self) -> bool:
         """Whether runs of this profile spend the paper's whole budget."""
-        return self.train_examples is None and self.test_examples is None and not self.epochs
+        return self.train_examples is None and self.test_examples is None and not self.epochs and not self.limits
+
+    def limit(self, experiment: Experiment, what: str) -> Any:
+        """The limit ``what`` on an experiment: its own, else its data set's, else the profile's."""
+        for name in (experiment.name, experiment.dataset):
+            found = getattr(self.limits.get(name), what, None)
+            if found is not None:
+                return found
+        return self.epochs.get(experiment.dataset) if what == "epochs" else getattr(self, what)
 
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
@@ -260,19 +295,29 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             seeds=(0, 1),
             train_examples=2_000,
             test_examples=1_000,
-            epochs=MappingProxyType({"mnist": 2, "cifar10": 1}),
+            epochs=MappingProxyType({"mnist": 2}),
             widths=(8, 16, 32),
             draws=200,
+            limits=MappingProxyType({"cifar10": Limit(512, 256, epochs=2)}),
         ),
         "quick": Profile(
             "quick",
-            "all of MNIST for a few epochs: the mechanism, not the paper's numbers",
+            "all of MNIST for a few epochs, a part of CIFAR-10: the mechanism, not the paper's numbers",
             seeds=(0, 1, 2),
             train_examples=None,
             test_examples=None,
-            epochs=MappingProxyType({"mnist": 5, "cifar10": 1}),
+            epochs=MappingProxyType({"mnist": 5}),
             widths=(8, 16, 32, 64, 128, 256),
             draws=2_000,
+            limits=MappingProxyType(
+                {
+                    "cifar10": Limit(2_000, 1_000, epochs=6),
+                    "cifar10-narrow-continuous": Limit(2_000, 1_000, epochs=3),
+                    # A small network on a fifth of MNIST: the whole budget takes a minute.
+                    "mnist-alignment": Limit(epochs=50),
+                    "mnist-alignment-shuffled": Limit(epochs=50),
+                }
+            ),
         ),
         "paper": Profile(
             "paper",
@@ -289,12 +334,12 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 
 
 def find(name: str) -> Experiment:
-    """The training experiment of that name, the paper's or the companion's.
+    """The experiment of that name, the paper's or the companion's.
 
     Raises:
         ValueError: there is none; the message lists those there are.
     """
-    known = {e.name: e for e in TABLE} | dict(COMPANION)
+    known = dict(PAPER) | dict(COMPANION)
     if name not in known:
         raise ValueError(f"unknown experiment {name!r}; allowed: {', '.join(known)}.")
     return known[name]
@@ -311,16 +356,35 @@ def profile(name: str) -> Profile:
     return PROFILES[name]
 
 
-def budget(experiment: str, profile_name: str) -> Budget:
-    """What one run of an experiment may spend in a profile."""
+def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int | None = None) -> Budget:
+    """What one run of an experiment's regime may spend in a profile, or less where ``epochs`` is a smaller cap.
+
+    Raises:
+        ValueError: unknown experiment or profile, or a cap that is not a positive whole number.
+    """
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
+        raise ValueError(f"epochs must be a positive whole number; got {epochs!r}.")
     scale, chosen = profile(profile_name), find(experiment)
-    cap = scale.epochs.get(chosen.dataset, chosen.epochs)
-    return Budget(scale.train_examples, scale.test_examples, min(cap, chosen.epochs))
+    train_examples, test_examples = (scale.limit(chosen, f"{part}_examples") for part in ("train", "test"))
+    full = chosen.full_epochs(regime)
+    epochs = min(epochs or full, scale.limit(chosen, "epochs") or full, full)
+    stages = chosen.stages
+    if stages and epochs < full:
+        # The stages scale together, each of one epoch at least: the ReLU run is as long as they are.
+        step = max(1, epochs // len(stages))
+        stages = tuple(step * k for k in range(1, len(stages) + 1))
+    if stages and regime == "ReLU":
+        epochs = stages[-1]
+    every = None if chosen.probe is None else max(1, round(chosen.probe.every * epochs / full))
+    return Budget(train_examples, test_examples, epochs, stages if regime == "ReLU" else (), every)
 
 
 def runs_of(profile_name: str) -> list[tuple[str, str]]:
-    """(experiment, regime) pairs that the book of a profile trains, an FLNPF always after its ReLU."""
-    profile(profile_name)
-    order = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II")
-    rows = [e.name for e in TABLE if e.dataset == "mnist"]
-    return [(name, "ReLU") for name in COMPANION] + [(row, regime) for row in rows for regime in order]
+    """(experiment, regime) pairs that the book of a profile trains, an FLNPF always after its ReLU.
+
+    Every profile trains all experiments on MNIST and the companion's narrow network on CIFAR-10; the paper's own
+    networks on CIFAR-10, hours of an accelerator or days of a processor, belong to the profile ``paper`` alone.
+    """
+    full = profile(profile_name).is_full
+    chosen = [*COMPANION.values(), *PAPER.values()]
+    return [(e.name, r) for e in chosen if full or e.dataset == "mnist" or e.name in COMPANION for r in e.regimes]

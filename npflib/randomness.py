@@ -7,7 +7,7 @@ seeds are trained beside it, and a resumed run needs no saved generator.
 import numpy as np
 import torch
 
-PURPOSES = ("relu", "value", "feature", "order", "examples", "monte carlo")
+PURPOSES = ("relu", "value", "feature", "order", "examples", "monte carlo", "labels")
 
 
 def generator(seed: int, purpose: str, *more: int) -> torch.Generator:

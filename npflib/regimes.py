@@ -6,8 +6,10 @@ planning stays light.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ class Regime:
         feature: where the feature network's weights come from: "own" (there is none), "random", "value" (the value
             network's initial weights) or "learnt" (a trained ReLU network).
         trains_feature: whether the feature network learns too.
+        stage: for gates "learnt" in stages, the stage of the ReLU network's training at which they were copied.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Regime:
     gate: str
     feature: str
     trains_feature: bool
+    stage: int | None = None
 
 
 REGIMES: Mapping[str, Regime] = MappingProxyType(
@@ -50,18 +54,27 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
 
 
 def find(name: str) -> Regime:
-    """The regime of that name.
+    """The regime of that name; "FLNPF-stage-3" is FLNPF with gates from the third stage of the ReLU network.
 
     Raises:
         ValueError: there is none; the message lists those there are.
     """
-    if name not in REGIMES:
-        raise ValueError(f"unknown regime {name!r}; allowed: {', '.join(REGIMES)}.")
-    return REGIMES[name]
+    base, _, stage = name.partition("-stage-")
+    known = REGIMES.get(base)
+    if name in REGIMES:
+        return REGIMES[name]
+    if known is None or known.feature != "learnt" or not re.fullmatch(r"[1-9]\d*", stage):
+        raise ValueError(f"unknown regime {name!r}; allowed: {', '.join(REGIMES)}, FLNPF-stage-1, FLNPF-stage-2, ….")
+    title = f"FLNPF: frozen gates as learnt by stage {stage}"
+    return replace(known, name=name, title=title, stage=int(stage))
 
 
 def start(
-    regime: str, arch: Architecture, seed: int, learnt: ReLUNetwork | None = None
+    regime: str,
+    arch: Architecture,
+    seed: int,
+    learnt: ReLUNetwork | None = None,
+    initialisation: str = "glorot_uniform",
 ) -> ReLUNetwork | DeepGatedNetwork:
     """The network with which a run of a regime starts; what is frozen does not require gradients.
 
@@ -74,10 +87,13 @@ def start(
         arch: the architecture.
         seed: the run's seed, a whole number ≥ 0.
         learnt: the trained ReLU network whose gates FLNPF copies; for the other regimes None.
+        initialisation: "glorot_uniform" with zero biases, or "signed": weights ±√(2/w) with probability ½ each, for a
+            fully connected network of width w.
 
     Raises:
         ValueError: unknown regime, FLNPF without a learnt network or of another architecture, any other with one.
     """
+    from npflib.initialisation import initialise_
     from npflib.networks import DeepGatedNetwork, ReLUNetwork
     from npflib.randomness import generator
 
@@ -87,13 +103,20 @@ def start(
         raise ValueError(f"regime {regime} {needed} as `learnt`.")
     if learnt is not None and learnt.arch != arch:
         raise ValueError(f"the learnt gates come from {learnt.arch}, but the value network is {arch}.")
+
+    def drawn(purpose: str) -> ReLUNetwork:
+        network = ReLUNetwork(arch, generator(seed, purpose))
+        if initialisation == "glorot_uniform":
+            return network
+        return initialise_(network, initialisation, sqrt(2 / arch.width), generator(seed, purpose))
+
     if chosen.gate == "own":
-        return ReLUNetwork(arch, generator(seed, "relu"))
+        return drawn("relu")
     # Its own weights are all replaced below: drawn from a stream of their own, they leave torch's global one alone.
     network = DeepGatedNetwork(arch, chosen.gate, generator(seed, "feature"))
-    network.value.load_state_dict(ReLUNetwork(arch, generator(seed, "value")).state_dict())
+    network.value.load_state_dict(drawn("value").state_dict())
     source = {
-        "random": lambda: ReLUNetwork(arch, generator(seed, "feature")),
+        "random": lambda: drawn("feature"),
         "value": lambda: network.value,
         "learnt": lambda: learnt,
     }[chosen.feature]()

@@ -40,6 +40,8 @@ class Record:
         environment: Python, torch, device, threads.
         library: version and source hash of npflib.
         schema: version of this format.
+        series: what was measured along the run beside loss and accuracy: "epoch" (0 is the start) and, for each of
+            those epochs, one number a name; empty where nothing was.
     """
 
     experiment: str
@@ -56,6 +58,7 @@ class Record:
     environment: dict[str, Any]
     library: dict[str, str]
     schema: int = field(default=SCHEMA)
+    series: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
@@ -64,8 +67,9 @@ class Record:
 
     @property
     def is_full(self) -> bool:
-        """Whether the run had the paper's whole budget on the real data."""
-        return self.profile == "paper" and not self.data["stand_in"]
+        """Whether the run had its experiment's whole budget on the real data."""
+        whole = self.configuration.get("epochs") == self.configuration.get("full_epochs")
+        return self.profile == "paper" and whole and not self.data["stand_in"]
 
 
 def path_of(folder: Path, experiment: str, regime: str, seed: int) -> Path:
@@ -104,6 +108,8 @@ def read(path: Path) -> Record:
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         given = found.get("schema") if isinstance(found, dict) else type(found).__name__
         raise RecordError(f"{path} has schema {given!r}; this library reads schema {SCHEMA}. {mend}")
+    # Records published before there were series lack them.
+    found.setdefault("series", {})
     names = {f.name for f in fields(Record)}
     if set(found) != names:
         missing, extra = sorted(names - set(found)), sorted(set(found) - names)
@@ -126,7 +132,12 @@ def _fault(record: Record) -> str:
         return "each series of its history must be a list of one number or more"
     if len({len(series) for series in history.values()}) != 1:
         return "the series of its history have different lengths"
-    numbers = [*chain.from_iterable(history.values()), record.peak, record.final, record.seconds]
+    series = record.series
+    if not isinstance(series, dict) or any(not isinstance(values, list) for values in series.values()):
+        return "its series are not lists by name"
+    if series and ("epoch" not in series or len({len(values) for values in series.values()}) != 1):
+        return "its series lack their epochs or have different lengths"
+    numbers = [*chain.from_iterable((*history.values(), *series.values())), record.peak, record.final, record.seconds]
     if not all(isinstance(number, int | float) and isfinite(number) for number in numbers):
         return "it holds numbers that are not finite, as after a run that diverged"
     accuracies = history["test_accuracy"]

@@ -17,7 +17,12 @@ TRAINING_FILES = (
     "randomness.py",
     "optimisers.py",
     "regimes.py",
+    "losses.py",
     "stacked.py",
+    "gate_table.py",
+    "probes.py",
+    "kernels.py",
+    "tangent_signals.py",
     "module_learner.py",
     "training.py",
 )

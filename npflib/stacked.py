@@ -19,6 +19,7 @@ from torch import Tensor
 
 from npflib.architectures import FullyConnected
 from npflib.gates import hard_gate
+from npflib.losses import LOSSES
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
 
 EVALUATION_CHUNK = 1000
@@ -95,6 +96,8 @@ class StackedLearner:
     Args:
         networks: the starting networks, one a seed, all of one regime and fully connected.
         train_images: [N, d_in]; train_labels: [N]; test_images: [M, d_in]; test_labels: [M].
+        device: where to train.
+        loss: a name in ``losses.LOSSES``.
         reuse_gates: whether frozen gates are computed once and looked up (one byte a gate) instead of being computed
             anew in every step. The result is the same to the bit where the products round alike, and the lookup is
             faster (``benchmarks/``); it costs S · (N + M) · hidden units bytes.
@@ -108,9 +111,12 @@ class StackedLearner:
         test_images: Tensor,
         test_labels: Tensor,
         device: torch.device,
+        loss: str = "cross_entropy",
         reuse_gates: bool = True,
     ):
         first = networks[0]
+        if loss not in LOSSES:
+            raise ValueError(f"unknown loss {loss!r}; allowed: {', '.join(LOSSES)}.")
         if not isinstance(first.arch, FullyConnected):
             raise ValueError(f"StackedLearner is for FullyConnected networks; got {first.arch}.")
         self.device, self.copies = device, len(networks)
@@ -129,6 +135,7 @@ class StackedLearner:
             self.table = self._gate_table(self.images)
         # Copy s of example i stands in row s·N + i of the flattened table.
         self.offsets = torch.arange(self.copies, device=device)[:, None] * len(self.images)
+        self.loss_of = LOSSES[loss]
         self.loss = torch.zeros(self.copies, dtype=torch.float64, device=device)
         self.correct = torch.zeros(self.copies, dtype=torch.int64, device=device)
 
@@ -144,7 +151,7 @@ class StackedLearner:
         return {f"{name}.{key}": t for name, part in parts.items() for key, t in part.state_dict(copy).items()}
 
     def gradients(self, chosen: Tensor) -> None:
-        """Puts the gradient of each copy's mean cross-entropy over its examples ``chosen`` [S, B] into place.
+        """Puts the gradient of each copy's mean loss over its examples ``chosen`` [S, B] into place.
 
         Adds the examples' loss and correct answers to the running ``loss`` and ``correct``.
         """
@@ -208,14 +215,12 @@ class StackedLearner:
             delta = arriving.mul_(gate)
             self.value.set_gradient(index, delta, z[index])
 
-    def _loss_gradient(self, logits: Tensor, y: Tensor) -> Tensor:
-        """∂(mean cross-entropy)/∂logits = (softmax - one-hot) / B, [S, B, C]."""
-        log_p = torch.log_softmax(logits, 2)
-        self.loss -= log_p.gather(2, y).sum((1, 2))
-        self.correct += (log_p.argmax(2, keepdim=True) == y).sum((1, 2))
-        delta = log_p.exp_()
-        delta.scatter_add_(2, y, torch.full_like(y, -1, dtype=delta.dtype))
-        return delta.div_(y.shape[1])
+    def _loss_gradient(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """∂(mean loss)/∂outputs, [S, B, C]; counts the loss and the correct answers on the way."""
+        loss, correct, gradient = self.loss_of(outputs, y)
+        self.loss += loss
+        self.correct += correct
+        return gradient
 
     def _feature_gates(self, x: Tensor) -> list[Tensor]:
         """Gates [S, B, w] of the feature networks, for x [S, B, d_in]."""
@@ -235,7 +240,7 @@ class StackedLearner:
         return table.flatten(0, 1)
 
     def test(self) -> tuple[list[float], list[float]]:
-        """Mean cross-entropy and accuracy of every copy on the test set."""
+        """Mean loss and accuracy of every copy on the test set."""
         loss = torch.zeros(self.copies, dtype=torch.float64, device=self.device)
         correct = torch.zeros(self.copies, dtype=torch.int64, device=self.device)
         for start in range(0, len(self.test_images), EVALUATION_CHUNK):
@@ -246,9 +251,9 @@ class StackedLearner:
             for index in range(self.hidden):
                 q = self.value.pre_activation(index, z)
                 z = q.relu_() if gates is None else q.mul_(gates[index])
-            log_p = torch.log_softmax(self.value.pre_activation(self.hidden, z), 2)
-            loss -= log_p.gather(2, y).sum((1, 2))
-            correct += (log_p.argmax(2, keepdim=True) == y).sum((1, 2))
+            summed, right, _ = self.loss_of(self.value.pre_activation(self.hidden, z), y)
+            loss += summed
+            correct += right
         count = len(self.test_images)
         return (loss / count).tolist(), (correct.double() / count).tolist()
 

@@ -10,7 +10,8 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from copy import deepcopy
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from tqdm import tqdm
 from npflib import data, experiments, folders, regimes, results
 from npflib.architectures import FullyConnected
 from npflib.atomic import write_with
-from npflib.experiments import Experiment
+from npflib.experiments import Experiment, Probe
 from npflib.gates import BETA, EPS
-from npflib.module_learner import ModuleLearner
+from npflib.module_learner import PRECISIONS, ModuleLearner
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.optimisers import keras_optimiser
+from npflib.probes import MEASURES, Batch
 from npflib.randomness import generator
 from npflib.results import Record
 from npflib.source_hash import training_source_hash
@@ -44,8 +46,10 @@ def ensure(
     profile: str = "quick",
     *,
     seeds: Sequence[int] | None = None,
+    epochs: int | None = None,
     build: str | os.PathLike = "",
     device: str | None = None,
+    precision: str = "float32",
     progress: bool = True,
 ) -> list[Record]:
     """Records of an experiment's regime, one a seed: read where they are valid, trained where they are not.
@@ -55,27 +59,34 @@ def ensure(
     call, repeated, goes on from there and ends with the same bits.
 
     Args:
-        experiment: a name in ``experiments.TABLE`` or ``experiments.COMPANION``.
-        regime: a name in ``regimes.REGIMES``.
+        experiment: a name in ``experiments.PAPER`` or ``experiments.COMPANION``.
+        regime: one of the experiment's regimes.
         profile: "smoke", "quick" or "paper".
         seeds: whole numbers ≥ 0; None means the profile's own.
+        epochs: a cap on the profile's epochs, for a run that shall cost less and whose record says so; None is none.
         build: the build folder; "" is the profile's own.
         device: "cpu", "cuda", …; None takes CUDA where there is one.
+        precision: "float32", or "bfloat16" for the products of convolutional networks (``module_learner``).
         progress: whether to show a progress bar.
 
     Returns:
         The records, in the order of the seeds.
 
     Raises:
-        ValueError: an unknown name, seeds that are repeated or not whole numbers ≥ 0, or a device that is not there.
+        ValueError: an unknown name, a regime or a precision that the experiment does not have, seeds that are repeated
+            or not whole numbers ≥ 0, or a device that is not there.
     """
     chosen = experiments.find(experiment)
-    regimes.find(regime)
+    source = regimes.find(regime)
+    if regime not in chosen.regimes:
+        raise ValueError(f"{experiment} has no regime {regime!r}; it has: {', '.join(chosen.regimes)}.")
     wanted = _checked_seeds(experiments.profile(profile).seeds if seeds is None else seeds)
     where = _checked_device(device)
+    _check_precision(precision, chosen)
     folder = folders.build(profile, build)
-    dataset = _dataset(chosen, profile)
-    configuration = configuration_of(chosen, regime, profile, dataset)
+    truth = _dataset(chosen, profile)
+    dataset = shuffled(truth) if chosen.shuffled else truth
+    configuration = configuration_of(chosen, regime, profile, dataset, precision, epochs)
     found = {seed: _valid_record(folder, chosen, regime, seed, configuration, dataset) for seed in wanted}
     missing = [seed for seed, record in found.items() if record is None]
     if missing:
@@ -83,14 +94,18 @@ def ensure(
             # Stopped between two records: all of them are written again from the one checkpoint.
             missing = wanted
         learnt = None
-        if regimes.find(regime).feature == "learnt":
-            ensure(experiment, "ReLU", profile, seeds=missing, build=folder, device=device, progress=progress)
-            learnt = [trained_network(experiment, "ReLU", s, profile, build=folder) for s in missing]
+        if source.feature == "learnt":
+            ensure(
+                experiment, "ReLU", profile, seeds=missing, epochs=epochs, build=folder, device=device,
+                precision=precision, progress=progress,
+            )  # fmt: skip
+            which = "best" if source.stage is None else f"stage-{source.stage}"
+            learnt = [trained_network(experiment, "ReLU", s, profile, build=folder, which=which) for s in missing]
         networks = [
-            regimes.start(regime, chosen.arch, seed, None if learnt is None else learnt[i])
+            regimes.start(regime, chosen.arch, seed, None if learnt is None else learnt[i], chosen.initialisation)
             for i, seed in enumerate(missing)
         ]
-        run = _Run(chosen, regime, profile, missing, dataset, configuration, folder, where, networks)
+        run = _Run(chosen, regime, profile, missing, dataset, truth, configuration, folder, where, networks)
         found |= dict(zip(missing, run.finish(progress), strict=True))
     return [found[seed] for seed in wanted]
 
@@ -112,15 +127,18 @@ def trained_network(
         seed: the run's seed.
         profile: the run's profile.
         build: the build folder; "" is the profile's own.
-        which: "best", the epoch of highest test accuracy (the paper's choice), or "last".
+        which: "best", the epoch of highest test accuracy (the paper's choice); "last"; or "stage-k", the best up to the
+            k-th stage of an experiment that has stages.
 
     Raises:
         ValueError: unknown name or ``which``.
         MissingGatesError: that run has not been trained in this build.
     """
-    if which not in ("best", "last"):
-        raise ValueError(f"which must be 'best' or 'last'; got {which!r}.")
-    arch, chosen = experiments.find(experiment).arch, regimes.find(regime)
+    found = experiments.find(experiment)
+    kept = ("best", "last", *(f"stage-{k}" for k in range(1, len(found.stages) + 1) if regime == "ReLU"))
+    if which not in kept:
+        raise ValueError(f"which must be one of {', '.join(map(repr, kept))}; got {which!r}.")
+    arch, chosen = found.arch, regimes.find(regime)
     path = _weights_path(folders.build(profile, build), experiment, regime, seed)
     if not path.exists():
         raise MissingGatesError(
@@ -132,34 +150,52 @@ def trained_network(
     return network
 
 
-def configuration_of(experiment: Experiment, regime: str, profile: str, dataset: data.Dataset) -> dict[str, Any]:
+def configuration_of(
+    experiment: Experiment,
+    regime: str,
+    profile: str,
+    dataset: data.Dataset,
+    precision: str = "float32",
+    epochs: int | None = None,
+) -> dict[str, Any]:
     """Everything but the seed and the code that determines a run's result."""
-    budget = experiments.budget(experiment.name, profile)
+    budget = experiments.budget(experiment.name, profile, regime, epochs)
+    stage = regimes.find(regime).stage
+    gates_from = "the ReLU run's best epoch on the test set"
+    if stage is not None:
+        gates_from += f" up to epoch {experiments.budget(experiment.name, profile, epochs=epochs).stages[stage - 1]}"
+    weights = {"glorot_uniform": "glorot_uniform, zero biases", "signed": "±√(2/w), each with probability ½"}
     return {
         "architecture": type(experiment.arch).__name__,
         **_plain(asdict(experiment.arch)),
-        "initialisation": "glorot_uniform, zero biases",
+        "initialisation": weights[experiment.initialisation],
+        "loss": experiment.loss,
         "optimiser": experiment.optimiser,
         "learning_rate": experiment.learning_rate,
         "batch": experiment.batch,
         "epochs": budget.epochs,
-        "full_epochs": experiment.epochs,
+        "full_epochs": experiment.full_epochs(regime),
         "train_examples": len(dataset.train_labels),
         "test_examples": len(dataset.test_labels),
         "examples": _digest(dataset),
         "soft_gate": {"beta": BETA, "eps": EPS} if regimes.find(regime).gate == "soft" else None,
-        "gates_from": "the ReLU run's best epoch on the test set" if regime == "FLNPF" else None,
-        "precision": "float32",
+        "gates_from": gates_from if regimes.find(regime).feature == "learnt" else None,
+        "stages": list(budget.stages),
+        "classes": None if experiment.classes is None else list(experiment.classes),
+        "labels": "permuted once" if experiment.shuffled else "true",
+        "probe": None if experiment.probe is None else {**asdict(experiment.probe), "every": budget.every},
+        "precision": precision,
     }
 
 
 class _Run:
     """The seeds of one regime that are trained together, from start or checkpoint to records."""
 
-    def __init__(self, experiment, regime, profile, seeds, dataset, configuration, folder, device, networks):
+    def __init__(self, experiment, regime, profile, seeds, dataset, truth, configuration, folder, device, networks):
         self.experiment, self.regime, self.profile, self.seeds = experiment, regime, profile, list(seeds)
         self.dataset, self.configuration, self.folder, self.device = dataset, configuration, folder, device
-        self.learner = _learner(networks, dataset, device)
+        self.network = deepcopy(networks[0])
+        self.learner = _learner(networks, dataset, device, experiment, configuration["precision"])
         self.parameters = self.learner.parameters()
         self.optimiser = keras_optimiser(experiment.optimiser, self.parameters, experiment.learning_rate)
         self.epochs = configuration["epochs"]
@@ -167,6 +203,9 @@ class _Run:
             {"train_loss": [], "train_accuracy": [], "test_loss": [], "test_accuracy": []} for _ in self.seeds
         ]
         self.best: list[dict[str, Tensor]] = [{} for _ in self.seeds]
+        self.kept: list[dict[str, dict[str, Tensor]]] = [{} for _ in self.seeds]
+        self.series: list[dict[str, list[float]]] = [{} for _ in self.seeds]
+        self.batch = None if experiment.probe is None else _probe_batch(experiment.probe, truth, dataset)
         self.seconds = 0.0
         self.checkpoint = _checkpoint_path(folder, experiment, regime, seeds)
 
@@ -183,6 +222,8 @@ class _Run:
             desc=label, total=self.epochs * steps, initial=self.done * steps, unit="step", disable=not progress,
             mininterval=1.0,
         ) as bar:  # fmt: skip
+            if self.done == 0:
+                self._measure()
             while self.done < self.epochs:
                 self._epoch(batch, bar)
                 self._save()
@@ -209,7 +250,21 @@ class _Run:
             history["train_accuracy"].append(train_accuracy[copy])
             history["test_loss"].append(test_loss[copy])
             history["test_accuracy"].append(test_accuracy[copy])
+            if self.done in self.configuration["stages"]:
+                stage = self.configuration["stages"].index(self.done) + 1
+                self.kept[copy][f"stage-{stage}"] = self.best[copy]
+        self._measure()
         self.seconds += time.perf_counter() - started
+
+    def _measure(self) -> None:
+        """Lets the probe look at every copy, where one is due after ``done`` epochs."""
+        if self.batch is None or self.done % self.configuration["probe"]["every"]:
+            return
+        for copy, series in enumerate(self.series):
+            self.network.load_state_dict(self.learner.state_dict(copy))
+            found = MEASURES[self.experiment.probe.name].measure(self.network, self.batch)
+            for name, number in {"epoch": self.done, **found}.items():
+                series.setdefault(name, []).append(number)
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -227,6 +282,8 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "history": self.history,
             "best": self.best,
+            "kept": self.kept,
+            "series": self.series,
             "seconds": self.seconds,
         }
         write_with(self.checkpoint, lambda file: torch.save(state, file))
@@ -247,13 +304,14 @@ class _Run:
                 parameter.copy_(saved)
         self.optimiser.load_state_dict(state["optimiser"])
         self.history, self.best, self.seconds = state["history"], state["best"], state["seconds"]
+        self.kept, self.series = state["kept"], state["series"]
         log.info("%s %s goes on after epoch %d", self.experiment.name, self.regime, self.done)
 
     def _write(self) -> list[Record]:
         records = []
         for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
             accuracies = history["test_accuracy"]
-            weights = {"best": self.best[copy], "last": self.learner.state_dict(copy)}
+            weights = {"best": self.best[copy], "last": self.learner.state_dict(copy), **self.kept[copy]}
             path = _weights_path(self.folder, self.experiment.name, self.regime, seed)
             write_with(path, lambda file, weights=weights: torch.save(weights, file))
             record = Record(
@@ -270,6 +328,7 @@ class _Run:
                 data=self.dataset.source.as_dict(),
                 environment=environment_of(self.device),
                 library={"version": _version(), "source": training_source_hash()},
+                series=self.series[copy],
             )
             # The record comes last: where it stands, its weights stand too.
             results.write(record, self.folder / "runs")
@@ -302,14 +361,32 @@ def _version() -> str:
     return version("npflib")
 
 
-def _learner(networks, dataset: data.Dataset, device: torch.device) -> StackedLearner | ModuleLearner:
-    kind = StackedLearner if isinstance(networks[0].arch, FullyConnected) else ModuleLearner
-    return kind(networks, dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels, device)
+def shuffled(dataset: data.Dataset) -> data.Dataset:
+    """The data set with its training labels permuted among its training examples, always in the same way."""
+    order = torch.randperm(len(dataset.train_labels), generator=generator(0, "labels"))
+    return replace(dataset, train_labels=dataset.train_labels[order])
+
+
+def _learner(
+    networks, dataset: data.Dataset, device: torch.device, experiment: Experiment, precision: str
+) -> StackedLearner | ModuleLearner:
+    parts = (networks, dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels, device)
+    if isinstance(networks[0].arch, FullyConnected):
+        return StackedLearner(*parts, loss=experiment.loss)
+    return ModuleLearner(*parts, precision=precision)
 
 
 def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
     budget = experiments.budget(experiment.name, profile)
-    return data.subset(data.load(experiment.dataset), budget.train_examples, budget.test_examples)
+    # CIFAR-10 stays in bytes, a quarter of the memory; batches become pixels / 255 as they are taken.
+    dtype = torch.float32 if isinstance(experiment.arch, FullyConnected) else torch.uint8
+    dataset = data.subset(data.load(experiment.dataset, dtype=dtype), budget.train_examples, budget.test_examples)
+    return dataset if experiment.classes is None else data.binary(dataset, *experiment.classes)
+
+
+def _probe_batch(probe: Probe, truth: data.Dataset, dataset: data.Dataset) -> Batch:
+    chosen = MEASURES[probe.name].choose(truth.train_labels, probe.examples_a_class)
+    return Batch(truth.train_images[chosen], truth.train_labels[chosen], dataset.train_labels[chosen])
 
 
 def _digest(dataset: data.Dataset) -> str:
@@ -361,6 +438,12 @@ def _checked_device(device: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {device!r} is not there; use 'cpu', or leave it out. ({error})") from error
     return torch.device(device)
+
+
+def _check_precision(precision: str, experiment: Experiment) -> None:
+    allowed = PRECISIONS[:1] if isinstance(experiment.arch, FullyConnected) else PRECISIONS
+    if precision not in allowed:
+        raise ValueError(f"precision must be one of {', '.join(allowed)} for {experiment.name}; got {precision!r}.")
 
 
 def _plain(value: Any) -> Any:
