@@ -20,8 +20,9 @@ by seed: the t interval of the mean of the paired differences, which holds whate
 Needs scipy (the ``book`` extra).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from math import sqrt
 from pathlib import Path
 
@@ -175,6 +176,26 @@ def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.
 def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
     """Peak minus final accuracy: what choosing the epoch on the test set adds, in points, never negative."""
     return paired(accuracies(records, "peak"), accuracies(records, "final"), level)
+
+
+def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
+    """Pairs of regimes whose order by mean accuracy is one by peak and the other by final.
+
+    Args:
+        regimes: regime → records of one experiment and one budget.
+
+    Returns:
+        (better by peak, better by final) for every such pair; ties are no order.
+    """
+    means = {
+        measure: {name: summarise(accuracies(records, measure)).mean for name, records in regimes.items()}
+        for measure in MEASURES
+    }
+    return [
+        (a, b)
+        for a, b in permutations(regimes, 2)
+        if means["peak"][a] > means["peak"][b] and means["final"][a] < means["final"][b]
+    ]
 
 
 def equivalence(ours: Summary, paper: Summary | Published, margin: float) -> str:

@@ -52,6 +52,14 @@ def test_learning_curves_are_the_means_over_seeds():
             assert line.get_xdata()[0] == 1
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_every_experiment_has_its_panel_two_a_row(count):
+    rows = ("cifar10-vconv-sgd", "cifar10-vconv-adam", "cifar10-gconv-sgd", "cifar10-gconv-adam")[:count]
+    figure = draw(learning.learning_curves(runs(rows=rows), mark_paper=True))
+    assert [ax.get_title() for ax in figure.axes] == [experiments.find(name).title for name in rows]
+    assert max(ax.get_subplotspec().colspan.stop for ax in figure.axes) == min(2, count)
+
+
 def test_papers_peaks_are_marked_only_on_request():
     without, marked = (learning.learning_curves(runs(), mark_paper=mark) for mark in (False, True))
     shown = {float(line.get_ydata()[0]) for line in marked.axes[1].lines if len(line.get_ydata()) == 1}
@@ -98,6 +106,23 @@ def test_forest_shows_every_difference_and_its_interval():
 def test_forest_without_any_run_says_so():
     cells = [comparison.table_cell("cifar10-vconv-sgd", regime, []) for regime in learning.ORDER]
     [ax] = draw(learning.forest(cells)).axes
+    assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
+
+
+def test_selection_shows_each_seeds_peak_minus_final():
+    given = runs()["mnist-fc-adam"]
+    cells = [comparison.table_cell("mnist-fc-adam", regime, given[regime]) for regime in ("ReLU", "FLNPF")]
+    [ax] = draw(learning.selection(cells)).axes
+    for place, cell in enumerate(cells):
+        gaps = [100 * (record.peak - record.final) for record in cell.records]
+        dots = [line for line in ax.lines if np.array_equal(line.get_ydata(), np.full(len(gaps), place))]
+        assert any(np.allclose(line.get_xdata(), gaps) for line in dots)
+        assert any(np.allclose(line.get_xdata(), np.mean(gaps)) for line in ax.lines)
+
+
+def test_selection_without_two_runs_says_so():
+    cells = [comparison.table_cell("cifar10-vconv-sgd", regime, []) for regime in learning.ORDER]
+    [ax] = draw(learning.selection(cells)).axes
     assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
 
 

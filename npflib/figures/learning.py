@@ -27,7 +27,8 @@ Runs = Mapping[str, Mapping[str, Sequence[Record]]]  # experiment → regime →
 
 
 def learning_curves(runs: Runs, mark_paper: bool = False) -> Figure:
-    """Test accuracy by epoch: mean over seeds as a line, least to greatest as a band; one panel an experiment.
+    """Test accuracy by epoch: mean over seeds as a line, least to greatest as a band; one panel an experiment, two
+    panels a row.
 
     The axis is logarithmic in the error, 100 % - accuracy, so that curves near the top stay apart.
 
@@ -35,8 +36,13 @@ def learning_curves(runs: Runs, mark_paper: bool = False) -> Figure:
         runs: experiment → regime → records of one budget.
         mark_paper: whether to mark the published peaks at the right; only meaningful at the full budget.
     """
-    figure, panels = plt.subplots(1, len(runs), figsize=(WIDTH, 4.0), squeeze=False, sharey=True)
-    for ax, (name, regimes) in zip(panels[0], runs.items(), strict=True):
+    columns = min(2, len(runs))
+    rows = -(-len(runs) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(WIDTH, 1.0 + 3.0 * rows), squeeze=False, sharey=True)
+    panels = grid.flat[: len(runs)]
+    for spare in grid.flat[len(runs) :]:
+        spare.remove()
+    for ax, (name, regimes) in zip(panels, runs.items(), strict=True):
         last = 1
         for regime in (r for r in ORDER if regimes.get(r)):
             history = test_curves(regimes[regime])
@@ -54,8 +60,9 @@ def learning_curves(runs: Runs, mark_paper: bool = False) -> Figure:
         ax.set_xlabel("epoch")
         ticks = MaxNLocator(6, integer=True).tick_values(0, last)
         ax.set_xticks([tick for tick in ticks if 0 <= tick <= last])
-    _log_error_axis(panels[0])
-    panels[0][0].set_ylabel("test accuracy (%), log of the error")
+    _log_error_axis(panels)
+    for ax in grid[:, 0]:
+        ax.set_ylabel("test accuracy (%), log of the error")
     handles = [Line2D([], [], color=COLOURS[r], linewidth=2.2, label=LABELS[r]) for r in ORDER]
     if mark_paper:
         handles.append(
@@ -182,6 +189,37 @@ def forest(cells: Sequence[Cell]) -> Figure:
         for word in VERDICT_COLOURS
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=3, fontsize=8.5)
+    return figure
+
+
+def selection(cells: Sequence[Cell]) -> Figure:
+    """Peak minus final accuracy of every cell with two runs or more: what choosing the epoch on the test set adds.
+
+    One panel a row of the table, a dot a seed and a bar for their mean; the quantity cannot be negative.
+    """
+    shown = [cell for cell in cells if len(cell.records) > 1]
+    rows = list(dict.fromkeys(cell.experiment for cell in shown))
+    figure, panels = plt.subplots(
+        max(1, len(rows)), 1, figsize=(WIDTH, 0.8 + 1.5 * max(1, len(rows))), squeeze=False, sharex=True
+    )
+    panels = panels[:, 0]
+    if not rows:
+        panels[0].set_axis_off()
+        panels[0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color="#555555")
+        return figure
+    for ax, name in zip(panels, rows, strict=True):
+        own = [cell for cell in shown if cell.experiment == name]
+        ax.axvline(0, color="#888888", linewidth=0.9)
+        for place, cell in enumerate(own):
+            gaps = np.subtract(*(comparison.accuracies(cell.records, measure) for measure in ("peak", "final")))
+            colour = COLOURS[cell.regime]
+            ax.plot(gaps, np.full(len(gaps), place), MARKERS[cell.regime], color=colour, markersize=5, alpha=0.55)
+            ax.plot([gaps.mean()] * 2, [place - 0.32, place + 0.32], color=colour, linewidth=2.4)
+        ax.set_yticks(range(len(own)), [LABELS[cell.regime] for cell in own])
+        ax.set_ylim(len(own) - 0.4, -0.6)
+        title = f"{experiments.find(name).title}: {comparison.budget_text(own[0].records)}"
+        ax.set_title(title, loc="left", fontsize=9.5)
+    panels[-1].set_xlabel("peak − final (points of test accuracy)")
     return figure
 
 
