@@ -1,0 +1,262 @@
+"""What the paper says of its regimes, as differences between two of them, judged on its own table and on our records.
+
+A statement compares the accuracy of one regime with the best of one or more others, in points. It holds, or is
+refuted, by the rule of ``claims`` on a 90 % interval of the difference, so that each end is a one-sided test at 5 %:
+
+* on the paper's table by Welch's interval, from mean ± std of 5 runs a cell, taken as independent between cells;
+* on records by the paired t interval over the seeds that the regimes share.
+
+Being above several regimes is being above the best of them, so the smallest lead is the one judged. The best is taken
+by the means of the same runs, which makes the lead on average a little too small, never too large.
+
+Source: Lakshminarayanan & Singh (2020), section 5 and the results table.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from npflib import claims, comparison, experiments
+from npflib.atomic import write_text
+from npflib.claims import Claim
+from npflib.comparison import Estimate, Summary
+from npflib.results import Record
+
+LEVEL = 0.90
+RANDOM = ("FRNPF-DI", "FRNPF-II")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement on two regimes or more.
+
+    Attributes:
+        label: short name, part of a claim's id.
+        sentence: the statement in words, to follow the experiment's title.
+        first: the regime whose accuracy is compared.
+        others: the regimes that it is compared with; the best of them counts.
+        relation: "at least", "at most" or "equal", of first - other to 0 points.
+        tolerance: how far from 0 still counts, in points.
+        tolerance_reason: why that far.
+    """
+
+    label: str
+    sentence: str
+    first: str
+    others: tuple[str, ...]
+    relation: str
+    tolerance: float
+    tolerance_reason: str
+
+    @property
+    def regimes(self) -> tuple[str, ...]:
+        """All regimes that it speaks of."""
+        return self.first, *self.others
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A statement's difference as found: against which regime, the estimate in points, and the verdict on it."""
+
+    against: str
+    estimate: Estimate
+    verdict: str
+
+
+def statements(margin: float) -> tuple[Statement, ...]:
+    """The paper's four statements, with ``margin`` points for "near" and for "the same".
+
+    Raises:
+        ValueError: a margin that is not positive.
+    """
+    if not margin > 0:
+        raise ValueError(f"the margin must be a positive number of points; got {margin!r}.")
+    lead, same = "a lead is a lead: the whole interval must lie above 0", "the margin of equivalence of this data set"
+    near = (
+        f"values behind learnt frozen gates (FLNPF) come within {margin:g} point{'' if margin == 1 else 's'} of ReLU."
+    )
+    return (
+        Statement("flnpf-near-relu", near, "ReLU", ("FLNPF",), "at most", margin, same),
+        Statement(
+            "flnpf-above-frnpf", "learnt frozen gates (FLNPF) beat random frozen gates (both FRNPF).",
+            "FLNPF", RANDOM, "at least", 0.0, lead,
+        ),
+        Statement(
+            "dlnpf-above-frnpf", "gates learnt beside the values (DLNPF) beat random frozen gates (both FRNPF).",
+            "DLNPF", RANDOM, "at least", 0.0, lead,
+        ),
+        Statement(
+            "di-equals-ii", "FRNPF is the same whether values start from the gates' weights (DI) or not (II).",
+            "FRNPF-DI", ("FRNPF-II",), "equal", margin, same,
+        ),
+    )  # fmt: skip
+
+
+def rises(experiment: str) -> Statement:
+    """Gates are learnt continuously: those of the last stage beat the random ones of stage 0.
+
+    Raises:
+        ValueError: an experiment without stages.
+    """
+    last = len(experiments.find(experiment).stages)
+    if not last:
+        raise ValueError(f"{experiment} has no stages.")
+    sentence = f"values behind the gates of stage {last} beat values behind random gates (stage 0)."
+    reason = "a rise is a rise: the whole interval must lie above 0"
+    return Statement("rises", sentence, f"FLNPF-stage-{last}", ("FRNPF-II",), "at least", 0.0, reason)
+
+
+def by_paper(statement: Statement, experiment: str) -> Lead:
+    """The statement on the published means and standard deviations of one row of the table.
+
+    Raises:
+        ValueError: an experiment without published mean ± std for all the statement's regimes.
+    """
+    published = experiments.find(experiment).published
+    lacking = [r for r in statement.regimes if r not in published or published[r].std is None]
+    if lacking:
+        raise ValueError(f"{experiment} has no published mean ± std for {', '.join(lacking)}.")
+    first = published[statement.first]
+    ours = Summary(first.mean, first.std, first.runs)
+    against = max(statement.others, key=lambda regime: published[regime].mean)
+    return _judged(statement, against, comparison.welch(ours, published[against], LEVEL))
+
+
+def by_records(statement: Statement, found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Lead:
+    """The statement on records of one experiment and one budget, by the seeds that its regimes share.
+
+    Raises:
+        ValueError: a regime without records, or fewer than two seeds in common.
+    """
+    lacking = [regime for regime in statement.regimes if not found.get(regime)]
+    if lacking:
+        raise ValueError(f"there are no records of {', '.join(lacking)}.")
+    leads = {
+        regime: comparison.between(found[statement.first], found[regime], LEVEL, measure) for regime in statement.others
+    }
+    against = min(leads, key=lambda regime: leads[regime].value)
+    return _judged(statement, against, leads[against])
+
+
+def evidence(statement: Statement, experiment: str, build: Path, published: Path | None = None) -> dict:
+    """The best records of two seeds or more for the statement's regimes; empty where there are none."""
+    return comparison.evidence(experiment, statement.regimes, build, published, least=2)
+
+
+def record(
+    statement: Statement,
+    experiment: str,
+    found: Mapping[str, Sequence[Record]],
+    build: Path,
+    *,
+    id: str,
+    chapter: str,
+    measure: str = "peak",
+    source: str = "Lakshminarayanan & Singh (2020), results table; claim 6",
+    figure: str = "",
+    standing: str | None = None,
+) -> tuple[Claim, Lead]:
+    """Judges a statement on records and writes it into the ledger.
+
+    On a network of the paper's it is the paper's claim. It is then recorded from full-budget records alone, since
+    nothing less tests the paper; and it stands at the verdict that the paper's own table supports, or at "holds", as
+    the paper says, where the table leaves it undecided. On a network of the companion's it is a finding of ours, left
+    undecided where the budget is reduced: after a few epochs regimes differ in how fast they learn.
+
+    Args:
+        statement, experiment: what is judged, and on which network.
+        found: regime → records, of one budget.
+        build, id, chapter, source, figure: see ``claims.record``.
+        measure: "peak" or "final".
+        standing: the verdict that our best evidence supports, where it is not the one above.
+
+    Raises:
+        ValueError: records that lack a regime, or reduced ones for a network of the paper's.
+    """
+    lead = by_records(statement, found, measure)
+    _check_budget(experiment, [record for regime in statement.regimes for record in found[regime]])
+    published = experiments.find(experiment).published
+    in_table = all(regime in published and published[regime].std is not None for regime in statement.regimes)
+    own = by_paper(statement, experiment).verdict if in_table else "undecided"
+    claim = _record(
+        id, experiment, statement.sentence, source, found[statement.first], lead.estimate, build, chapter, figure,
+        quantity=f"{statement.first} − {lead.against}, {measure} test accuracy in points, 90 % interval by seed pairs",
+        expected=0.0, relation=statement.relation, tolerance=statement.tolerance,
+        tolerance_reason=statement.tolerance_reason,
+        standing=standing or ("holds" if own == "undecided" else own),
+    )  # fmt: skip
+    return claim, lead
+
+
+def record_above_line(
+    experiment: str,
+    regime: str,
+    line: str,
+    records: Sequence[Record],
+    build: Path,
+    *,
+    id: str,
+    chapter: str,
+    measure: str = "peak",
+    source: str = "Lakshminarayanan & Singh (2020), figure on continuous learning; claim 6",
+    figure: str = "",
+) -> tuple[Claim, Lead]:
+    """Judges whether a regime's mean accuracy lies above another method's published one, and writes it down.
+
+    The interval is the 90 % t interval of the mean over seeds; the other method's number counts as exact.
+
+    Raises:
+        ValueError: an experiment without that line, fewer than two records, or reduced ones of a network of the
+            paper's.
+    """
+    lines = experiments.find(experiment).lines
+    if line not in lines:
+        raise ValueError(f"{experiment} has no line {line!r}; it has: {', '.join(lines) or 'none'}.")
+    _check_budget(experiment, records)
+    values = comparison.accuracies(records, measure)
+    estimate = comparison.paired(values, [lines[line]] * len(values), LEVEL)
+    claim = _record(
+        id, experiment, f"{regime} passes the {line}'s {lines[line]:g} %.", source, records, estimate, build, chapter,
+        figure, quantity=f"{regime} − {line}, {measure} test accuracy in points, 90 % interval over seeds",
+        expected=0.0, relation="at least", tolerance=0.0, tolerance_reason="the whole interval must lie above the line",
+        standing="holds",
+    )  # fmt: skip
+    return claim, Lead(line, estimate, claims.judge(estimate.interval, 0.0, "at least"))
+
+
+def _record(id, experiment, sentence, source, records, estimate, build, chapter, figure, **judged) -> Claim:
+    claim = claims.record(
+        id,
+        f"{experiments.find(experiment).title}: {sentence}",
+        source,
+        measured=estimate.value,
+        interval=estimate.interval,
+        chapter=chapter,
+        profile=records[0].profile,
+        seeds=estimate.runs,
+        data=records[0].data,
+        build=build,
+        origin="paper" if experiment in experiments.PAPER else "companion",
+        needs_budget=True,
+        figure=figure,
+        **judged,
+    )
+    if claim.verdict == "undecided" or all(record.is_full for record in records):
+        return claim
+    claim = replace(claim, verdict="undecided", reason=f"reduced budget: {comparison.budget_text(records)}")
+    text = json.dumps(asdict(claim), indent=1, ensure_ascii=False) + "\n"
+    write_text(Path(build) / "claims" / f"{id}.json", text)
+    return claim
+
+
+def _check_budget(experiment: str, records: Sequence[Record]) -> None:
+    if experiment in experiments.PAPER and not all(record.is_full for record in records):
+        raise ValueError(
+            f"{experiments.find(experiment).title}: a claim of the paper needs full-budget records on the real data; "
+            f"these are {comparison.budget_text(records)}, {records[0].data['title']}."
+        )
+
+
+def _judged(statement: Statement, against: str, estimate: Estimate) -> Lead:
+    return Lead(against, estimate, claims.judge(estimate.interval, 0.0, statement.relation, statement.tolerance))
