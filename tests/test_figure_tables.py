@@ -61,7 +61,15 @@ def test_an_unknown_verdict_is_refused():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (-0.5, "−0.5"), (1234.56, "1235"), (2.5e-16, "2.50·10<sup>−16</sup>"), (1e6, "1.00·10<sup>6</sup>")],
+    [
+        (0, "0"),
+        (-0.5, "−0.5"),
+        (1234.56, "1235"),
+        (9999.4, "9999"),
+        (12345.6, "1.23·10<sup>4</sup>"),
+        (2.5e-16, "2.50·10<sup>−16</sup>"),
+        (1e6, "1.00·10<sup>6</sup>"),
+    ],
 )
 def test_numbers(value, text):
     assert tables.number(value) == text

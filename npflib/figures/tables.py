@@ -200,7 +200,7 @@ def number(value: float) -> str:
     """Four significant digits, as a power of ten where plain digits would hide the size."""
     if value == 0:
         return "0"
-    if not 1e-3 <= abs(value) < 1e5:
+    if not 1e-3 <= abs(value) < 9999.5:  # from there on four digits no longer suffice
         mantissa, exponent = f"{value:.2e}".split("e")
         return Html(f"{mantissa}·10<sup>{int(exponent)}</sup>".replace("-", "−"))
     return f"{value:.4g}".replace("-", "−")
