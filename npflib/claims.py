@@ -113,6 +113,7 @@ def record(
     standing: str = "holds",
     origin: str = "paper",
     needs_budget: bool = False,
+    undecidable: str = "",
     figure: str = "",
 ) -> Claim:
     """Judges one claim and writes it to ``<build>/claims/<id>.json``, atomically.
@@ -129,6 +130,7 @@ def record(
         standing: the verdict that our best evidence supports: "holds" or "refuted"; "undecided" where it is open.
         needs_budget: whether the claim is about trained accuracy, so that stand-in data or the smoke profile cannot
             decide it: its verdict is then "undecided", with the reason.
+        undecidable: any other reason why this evidence cannot decide the claim, e.g. a reduced budget; "" if it can.
 
     Returns:
         The claim.
@@ -160,7 +162,9 @@ def record(
     verdict = judge((low, high), expected, relation, tolerance)
     reason = "the interval straddles the bound: more repetitions are needed" if verdict == "undecided" else ""
     if needs_budget and (stand_in or profile == "smoke"):
-        verdict, reason = "undecided", "stand-in data" if stand_in else "the smoke profile trains too little"
+        undecidable = "stand-in data" if stand_in else "the smoke profile trains too little"
+    if undecidable:
+        verdict, reason = "undecided", undecidable
     claim = Claim(
         id=id,
         sentence=sentence,

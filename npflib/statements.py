@@ -12,13 +12,11 @@ by the means of the same runs, which makes the lead on average a little too smal
 Source: Lakshminarayanan & Singh (2020), section 5 and the results table.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from npflib import claims, comparison, experiments
-from npflib.atomic import write_text
 from npflib.claims import Claim
 from npflib.comparison import Estimate, Summary
 from npflib.results import Record
@@ -226,7 +224,8 @@ def record_above_line(
 
 
 def _record(id, experiment, sentence, source, records, estimate, build, chapter, figure, **judged) -> Claim:
-    claim = claims.record(
+    full = all(record.is_full for record in records)
+    return claims.record(
         id,
         f"{experiments.find(experiment).title}: {sentence}",
         source,
@@ -239,15 +238,10 @@ def _record(id, experiment, sentence, source, records, estimate, build, chapter,
         build=build,
         origin="paper" if experiment in experiments.PAPER else "companion",
         needs_budget=True,
+        undecidable="" if full else f"reduced budget: {comparison.budget_text(records)}",
         figure=figure,
         **judged,
     )
-    if claim.verdict == "undecided" or all(record.is_full for record in records):
-        return claim
-    claim = replace(claim, verdict="undecided", reason=f"reduced budget: {comparison.budget_text(records)}")
-    text = json.dumps(asdict(claim), indent=1, ensure_ascii=False) + "\n"
-    write_text(Path(build) / "claims" / f"{id}.json", text)
-    return claim
 
 
 def _check_budget(experiment: str, records: Sequence[Record]) -> None:

@@ -193,6 +193,13 @@ def test_what_is_wrong_is_refused_with_the_claims_name_and_nothing_is_written(tm
     assert not list(tmp_path.rglob("*"))
 
 
+@pytest.mark.parametrize("measured", [0.5, 5.0])
+def test_a_reason_why_the_evidence_cannot_decide_leaves_the_claim_open(tmp_path, measured):
+    assert record(tmp_path, measured=measured, undecidable="").verdict != "undecided"
+    claim = record(tmp_path, measured=measured, undecidable="reduced budget: 8 of 200 epochs")
+    assert (claim.verdict, claim.reason) == ("undecided", "reduced budget: 8 of 200 epochs")
+
+
 # --- the ledger ------------------------------------------------------------------------------------------------------
 
 
