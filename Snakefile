@@ -29,7 +29,8 @@ SEEDS = experiments.PROFILES[PROFILE].seeds
 ONLY = tuple(filter(None, str(config.get("only") or "").split(",")))
 RUNS = [run for run in experiments.runs_of(PROFILE) if not ONLY or run[0].startswith(ONLY)]
 if not RUNS:
-    raise WorkflowError(f"only={','.join(ONLY)} names no experiment; there are: {', '.join(experiments.PAPER)}")
+    there = ", ".join(dict.fromkeys(name for name, _ in experiments.runs_of(PROFILE)))
+    raise WorkflowError(f"only={','.join(ONLY)} names no experiment of profile {PROFILE}; there are: {there}")
 NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("[0-9]*.ipynb"))
 # These two read the whole ledger and record no claim of their own; the other chapters write it.
 READ_THE_LEDGER = [name for name in NOTEBOOKS if name.endswith(("_overview", "_scoreboard"))]

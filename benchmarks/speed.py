@@ -1,12 +1,13 @@
 """All speed ratios, measured side by side on this machine, printed and written to build/bench.json.
 
 python benchmarks/speed.py                    everything: a few minutes
-python benchmarks/speed.py --only kernels     one of: training, kernels, frozen-gates
+python benchmarks/speed.py --only kernels     one of: training, kernels, frozen-gates, convolution
 """
 
 import argparse
 import json
 
+import convolution
 import frozen_gates
 import kernels
 import mnist_training
@@ -15,7 +16,7 @@ from timing import machine
 from npflib import data, folders
 from npflib.atomic import write_text
 
-CHOICES = ("training", "kernels", "frozen-gates")
+CHOICES = ("training", "kernels", "frozen-gates", "convolution")
 
 
 def main() -> None:
@@ -24,10 +25,11 @@ def main() -> None:
     parser.add_argument("--only", choices=CHOICES, help="measure only this")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of every rival (default 5)")
     parser.add_argument("--steps", type=int, default=300, help="training steps to a round (default 300)")
+    parser.add_argument("--convolution-steps", type=int, default=1, help="the same of convolutions (default 1)")
     parser.add_argument("--examples", type=int, default=1000, help="examples of the tangent kernel (default 1000)")
     parser.add_argument("--path-examples", type=int, default=4096, help="examples of the path kernel (default 4096)")
     options = parser.parse_args()
-    for name in ("rounds", "steps", "examples", "path_examples"):
+    for name in ("rounds", "steps", "convolution_steps", "examples", "path_examples"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be a positive whole number; got {getattr(options, name)}.")
 
@@ -41,8 +43,10 @@ def main() -> None:
             found = mnist_training.measure(options.steps, options.rounds)
         elif choice == "kernels":
             found = kernels.measure(options.examples, options.path_examples, options.rounds)
-        else:
+        elif choice == "frozen-gates":
             found = frozen_gates.measure(options.steps, options.rounds)
+        else:
+            found = convolution.measure(options.convolution_steps, (options.rounds + 1) // 2)
         for result in found:
             print(line(result), flush=True)
             results.append(result)
@@ -58,6 +62,10 @@ def line(result: dict) -> str:
         values = "; ".join(f"{value:.1e} ({name})" for name, value in result["difference"].items())
         return f"{result['what']}: {values}; target at most {result['target']:.0e}, {met(result)}"
     values = f"{result['ratio']:.2f} (rounds {result['lowest']:.2f} to {result['highest']:.2f})"
+    if "seconds an epoch" in result:
+        values += f"; {result['seconds an epoch']:.3g} seconds an epoch"
+    if result.get("share of peak") is not None:
+        values += f", {100 * result['share of peak']:.1f} % of the stated peak"
     for name in ("milliseconds", "GFLOP/s"):
         if name in result:
             values += "; " + ", ".join(f"{rival}: {value:.3g}" for rival, value in result[name].items()) + f" {name}"

@@ -59,7 +59,7 @@ def find(name: str) -> Regime:
     Raises:
         ValueError: there is none; the message lists those there are.
     """
-    base, _, stage = name.partition("-stage-")
+    base, _, stage = str(name).partition("-stage-")
     known = REGIMES.get(base)
     if name in REGIMES:
         return REGIMES[name]

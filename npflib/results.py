@@ -68,8 +68,8 @@ class Record:
     @property
     def is_full(self) -> bool:
         """Whether the run had its experiment's whole budget on the real data."""
-        whole = self.configuration.get("epochs") == self.configuration.get("full_epochs")
-        return self.profile == "paper" and whole and not self.data["stand_in"]
+        epochs, whole = (self.configuration.get(name) for name in ("epochs", "full_epochs"))
+        return self.profile == "paper" and epochs is not None and epochs == whole and not self.data["stand_in"]
 
 
 def path_of(folder: Path, experiment: str, regime: str, seed: int) -> Path:

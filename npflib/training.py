@@ -74,12 +74,15 @@ def ensure(
 
     Raises:
         ValueError: an unknown name, a regime or a precision that the experiment does not have, seeds that are repeated
-            or not whole numbers ≥ 0, or a device that is not there.
+            or not whole numbers ≥ 0, a device that is not there, or a cap on epochs where there are stages or where a
+            longer run would be replaced.
     """
     chosen = experiments.find(experiment)
     source = regimes.find(regime)
     if regime not in chosen.regimes:
         raise ValueError(f"{experiment} has no regime {regime!r}; it has: {', '.join(chosen.regimes)}.")
+    if epochs is not None and chosen.stages:
+        raise ValueError(f"{experiment} has stages, whose epochs a cap would change: leave out `epochs`.")
     wanted = _checked_seeds(experiments.profile(profile).seeds if seeds is None else seeds)
     where = _checked_device(device)
     _check_precision(precision, chosen)
@@ -87,6 +90,8 @@ def ensure(
     truth = _dataset(chosen, profile)
     dataset = shuffled(truth) if chosen.shuffled else truth
     configuration = configuration_of(chosen, regime, profile, dataset, precision, epochs)
+    if epochs is not None:
+        _spare_longer_runs(folder, chosen, regime, wanted, configuration["epochs"])
     found = {seed: _valid_record(folder, chosen, regime, seed, configuration, dataset) for seed in wanted}
     missing = [seed for seed, record in found.items() if record is None]
     if missing:
@@ -194,7 +199,7 @@ class _Run:
     def __init__(self, experiment, regime, profile, seeds, dataset, truth, configuration, folder, device, networks):
         self.experiment, self.regime, self.profile, self.seeds = experiment, regime, profile, list(seeds)
         self.dataset, self.configuration, self.folder, self.device = dataset, configuration, folder, device
-        self.network = deepcopy(networks[0])
+        self.network = None if experiment.probe is None else deepcopy(networks[0])
         self.learner = _learner(networks, dataset, device, experiment, configuration["precision"])
         self.parameters = self.learner.parameters()
         self.optimiser = keras_optimiser(experiment.optimiser, self.parameters, experiment.learning_rate)
@@ -411,6 +416,18 @@ def _valid_record(folder, experiment, regime, seed, configuration, dataset) -> R
     if not valid:
         log.info("%s was made by other code, data or settings: it will be replaced", path.name)
     return record if valid else None
+
+
+def _spare_longer_runs(folder, experiment, regime, seeds, epochs) -> None:
+    """A capped run must not take the place of a longer one, nor of the longer ReLU run whose gates it would copy."""
+    for name in {regime, "ReLU"} if regimes.find(regime).feature == "learnt" else {regime}:
+        for seed in seeds:
+            path = results.path_of(folder / "runs", experiment.name, name, seed)
+            if path.exists() and results.read(path).configuration["epochs"] > epochs:
+                raise ValueError(
+                    f"{path} is a longer run than {epochs} epochs and would be lost: give another build folder, or "
+                    "delete it first."
+                )
 
 
 def _checkpoint_path(folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int]) -> Path:

@@ -16,6 +16,8 @@ import yaml
 from bs4 import BeautifulSoup
 from conftest import find_real_data
 
+from npflib import experiments
+
 PROJECT = Path(__file__).resolve().parents[1]
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 ARGUMENTS = [
@@ -44,6 +46,69 @@ def test_the_contents_and_the_notebooks_agree():
     notebooks = {path.stem for path in (PROJECT / "notebooks").glob("*.ipynb")}
     assert "00_overview" in notebooks, "the book's first page is notebooks/00_overview.ipynb"
     assert listed == prose | (notebooks - {"00_overview"})
+
+
+def test_chapters_are_numbered_in_reading_order():
+    toc = yaml.safe_load((PROJECT / "book" / "_toc.yml").read_text())
+    numbered = [c["file"] for part in toc["parts"] for c in part["chapters"] if c["file"][:2].isdigit()]
+    assert numbered == sorted(numbered)
+    assert len({name[:2] for name in numbered}) == len(numbered)
+
+
+def planned(build: Path, *arguments: str, profile: str = "smoke") -> subprocess.CompletedProcess:
+    """What the workflow would do for a build that does not exist yet."""
+    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--nolock"]
+    command += ["--config", f"profile={profile}", f"build={build}", *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+
+
+def trained_by(plan: subprocess.CompletedProcess) -> set[tuple[str, str]]:
+    """The runs in a plan."""
+    assert plan.returncode == 0, plan.stderr
+    return set(re.findall(r"train: (\S+), (\S+), seeds 0,1", plan.stdout + plan.stderr))
+
+
+def test_the_workflow_trains_the_runs_of_the_profile(tmp_path):
+    assert trained_by(planned(tmp_path, "--", "runs")) == set(experiments.runs_of("smoke"))
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        ("mnist-alignment", {"mnist-alignment", "mnist-alignment-shuffled"}),
+        ("cifar10-narrow-adam,mnist-kernel", {"cifar10-narrow-adam", "mnist-kernel-traces"}),
+    ],
+)
+def test_the_workflow_trains_a_part_of_the_runs_where_only_a_part_is_asked_for(tmp_path, only, names):
+    expected = {run for run in experiments.runs_of("smoke") if run[0] in names}
+    assert {name for name, _ in expected} == names
+    assert trained_by(planned(tmp_path, f"only={only}", "--", "runs")) == expected
+
+
+@pytest.mark.parametrize("only", ["cifar10-vconv", "mnist-alignments"])
+def test_a_part_that_the_profile_does_not_have_is_refused_with_what_there_is(tmp_path, only):
+    """The paper's own convolutional networks belong to profile paper."""
+    plan = planned(tmp_path, f"only={only}", "--", "runs")
+    assert plan.returncode != 0
+    assert f"only={only} names no experiment of profile smoke; there are: " in plan.stdout + plan.stderr
+    assert "cifar10-narrow-adam" in plan.stdout + plan.stderr
+
+
+READ_BY = {
+    "01": {"mnist-fc-adam-nobias"},
+    "05": {"mnist-fc-sgd", "mnist-fc-adam"},
+    "06": {"cifar10-narrow-adam"},
+    "07": {"cifar10-narrow-continuous"},
+    "08": {"mnist-alignment", "mnist-alignment-shuffled"},
+    "09": {"mnist-kernel-traces"},
+}
+
+
+@pytest.mark.parametrize("chapter", READ_BY)
+def test_a_chapter_waits_for_its_own_runs_alone(tmp_path, chapter):
+    (name,) = [path.stem for path in (PROJECT / "notebooks").glob(f"{chapter}_*.ipynb")]
+    found = trained_by(planned(tmp_path, "--", f"{tmp_path}/notebooks/{name}.ipynb"))
+    assert found == {run for run in experiments.runs_of("smoke") if run[0] in READ_BY[chapter]}
 
 
 def test_every_chapter_is_a_page(pages):

@@ -47,13 +47,14 @@ def test_help_names_both_commands(npf):
     ("changes", "message"),
     [
         ({"experiment": "mnist-fc"}, "'mnist-fc' is not one of"),
-        ({"experiment": "mnist-alignment"}, "'mnist-alignment' is not one of"),
-        ({"regime": "relu"}, "'relu' is not one of"),
+        ({"experiment": "mnist-fc-rmsprop"}, "'mnist-fc-rmsprop' is not one of"),
         ({"profile": "full"}, "'full' is not one of 'smoke', 'quick', 'paper'"),
         ({"seeds": "0,x"}, "'0,x' is not a list of whole numbers like 0,1,2"),
         ({"seeds": "0;1"}, "not a list of whole numbers"),
         ({"seeds": ""}, "not a list of whole numbers"),
         ({"seeds": "1.5"}, "not a list of whole numbers"),
+        ({"epochs": 0}, "0 is not in the range x>=1"),
+        ({"epochs": "all"}, "'all' is not a valid integer"),
     ],
 )
 def test_bad_options_are_usage_errors_with_what_is_allowed(npf, tmp_path, changes, message):
@@ -69,6 +70,12 @@ def test_bad_options_are_usage_errors_with_what_is_allowed(npf, tmp_path, change
         ({"seeds": "0,0"}, "seeds must be one or more different whole numbers"),
         ({"seeds": "-1"}, "at least 0 and below 2^32; got -1"),
         ({"device": "abacus"}, "device 'abacus' is not there; use 'cpu'"),
+        ({"regime": "relu"}, "unknown regime 'relu'; allowed: FRNPF-II, FRNPF-DI, DLNPF, FLNPF, ReLU"),
+        ({"regime": "FLNPF-stage-0"}, "unknown regime 'FLNPF-stage-0'"),
+        ({"regime": "FLNPF-stage-1"}, "mnist-fc-adam has no regime 'FLNPF-stage-1'; it has: ReLU, DLNPF, FLNPF,"),
+        ({"experiment": "mnist-alignment", "regime": "DLNPF"}, "mnist-alignment has no regime 'DLNPF'; it has: ReLU"),
+        ({"precision": "float16"}, "precision must be one of float32 for mnist-fc-adam; got 'float16'"),
+        ({"precision": "bfloat16"}, "precision must be one of float32 for mnist-fc-adam; got 'bfloat16'"),
     ],
 )
 def test_requests_that_cannot_be_met_fail_without_a_traceback(npf, tmp_path, changes, message):
@@ -101,14 +108,28 @@ def test_training_is_asked_for_as_the_options_say_and_reported(npf, tmp_path, mo
     assert asked == [
         (
             ("mnist-fc-adam", "ReLU", "smoke"),
-            {"seeds": [3, 1], "build": str(tmp_path), "device": "cpu", "progress": False},
+            {
+                "seeds": [3, 1], "epochs": None, "build": str(tmp_path), "device": "cpu", "precision": "float32",
+                "progress": False,
+            },
         )
-    ]
+    ]  # fmt: skip
     lines = found.output.splitlines()
     assert lines[0] == (
         "mnist-fc-adam ReLU seed 3: peak 87.50 % (epoch 2), final 75.00 %, 3 epochs, 3 s, MNIST"
     )  # fmt: skip
     assert "seed 1" in lines[1]
+
+
+def test_a_cap_a_precision_and_a_stage_are_passed_on(npf, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(training, "ensure", lambda *a, **o: asked.append((a, o)) or [])
+    changes = {"experiment": "cifar10-continuous", "regime": "FLNPF-stage-3", "epochs": 8, "precision": "bfloat16"}
+    found = npf(*request(tmp_path, **changes))
+    assert found.exit_code == 0, found.output
+    ((arguments, options),) = asked
+    assert arguments == ("cifar10-continuous", "FLNPF-stage-3", "smoke")
+    assert (options["epochs"], options["precision"], options["seeds"]) == (8, "bfloat16", None)
 
 
 @pytest.mark.parametrize(
@@ -192,5 +213,5 @@ def test_a_broken_claim_is_named_with_the_mend(npf, tmp_path):
 
 def test_every_experiment_and_profile_can_be_asked_for(npf):
     text = npf("train", "--help").output
-    for name in (*(e.name for e in experiments.TABLE), *experiments.COMPANION, *experiments.PROFILES):
+    for name in (*experiments.PAPER, *experiments.COMPANION, *experiments.PROFILES):
         assert name in text

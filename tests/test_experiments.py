@@ -2,12 +2,25 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from npflib import experiments
 from npflib.architectures import FullyConnected, GConv, VConv
-from npflib.experiments import COMPANION, PAPER, PROFILES, TABLE, Experiment, Published, budget, runs_of
+from npflib.experiments import (
+    COMPANION,
+    PAPER,
+    PROFILES,
+    TABLE,
+    Budget,
+    Experiment,
+    Limit,
+    Probe,
+    Published,
+    budget,
+    runs_of,
+)
 
 # experiment | learning rate | epochs | FRNPF (II) | FRNPF (DI) | DLNPF | FLNPF | ReLU
 PUBLISHED_TABLE = """
@@ -60,49 +73,167 @@ def test_every_cell_of_the_table_is_the_papers(row):
 
 def test_continuous_learning_is_the_papers():
     found = PAPER["cifar10-continuous"]
-    assert (found.stages, found.epochs_a_stage, found.epochs_value) == (6, 10, 80)
-    base = PAPER[found.base]
-    assert isinstance(base.arch, GConv)
-    assert (base.optimiser, base.learning_rate, base.batch) == ("adam", 3e-4, 32)
+    assert found.arch == GConv()
+    assert (found.dataset, found.optimiser, found.learning_rate, found.batch) == ("cifar10", "adam", 3e-4, 32)
+    assert found.stages == (10, 20, 30, 40, 50, 60)
+    assert (found.epochs, found.value_epochs) == (60, 80)
+    stages = [f"FLNPF-stage-{k}" for k in range(1, 7)]
+    assert found.regimes == ("ReLU", "FRNPF-II", *stages)
+    assert [found.full_epochs(regime) for regime in found.regimes] == [60] + 7 * [80]
     published = {0: 67.09, 1: 72.29, 2: 74.42, 3: 77.0, 4: 78.5, 5: 78.7, 6: 79.43}
-    assert {stage: cell.mean for stage, cell in found.published.items()} == published
+    assert {name: cell.mean for name, cell in found.published.items()} == {
+        "FRNPF-II" if stage == 0 else f"FLNPF-stage-{stage}": mean for stage, mean in published.items()
+    }
+    assert all(cell.std is None for cell in found.published.values()), "read off a curve"
     assert dict(found.lines) == {"ReLU": 80.32, "CNTK": 77.43}
-    assert found.published[3].mean < found.lines["CNTK"] < found.published[4].mean
+    assert found.published["FLNPF-stage-3"].mean < found.lines["CNTK"] < found.published["FLNPF-stage-4"].mean
 
 
 def test_label_alignment_is_the_papers():
     found = PAPER["mnist-alignment"]
-    assert (found.dataset, found.negative, found.positive) == ("mnist", 4, 7)
+    assert (found.dataset, found.classes, found.loss) == ("mnist", (4, 7), "squared")
     assert found.arch == FullyConnected(depth=6, width=100, in_features=784, out_features=1, bias=False)
-    assert (found.optimiser, found.learning_rate, found.batch) == ("rmsprop", 1e-4, 64)
-    assert (found.epochs, found.every, found.examples_a_class, found.runs) == (50, 2, 100, 5)
+    assert found.initialisation == "signed"
+    assert (found.optimiser, found.learning_rate, found.batch, found.epochs) == ("rmsprop", 1e-4, 64, 50)
+    assert found.probe == Probe("alignment", every=2, examples_a_class=100)
+    assert found.regimes == ("ReLU",)
+    assert not found.shuffled
+    assert len(PROFILES["paper"].seeds) == 5
 
 
 def test_kernel_traces_are_the_papers():
     found = PAPER["mnist-kernel-traces"]
     assert found.arch == FullyConnected(depth=6, width=128, in_features=784, out_features=10, bias=True)
     assert (found.dataset, found.optimiser, found.learning_rate, found.batch) == ("mnist", "sgd", 1e-2, 32)
-    assert (found.epochs, found.every, found.examples_a_class, found.runs) == (60, 5, 20, 5)
+    assert (found.epochs, found.loss, found.initialisation) == (60, "cross_entropy", "glorot_uniform")
+    assert found.probe == Probe("traces", every=5, examples_a_class=20)
+    assert found.regimes == ("DLNPF",), "a DGN with soft gates"
+
+
+def test_every_probe_is_one_that_can_be_measured():
+    from npflib.probes import MEASURES
+
+    probes = {e.probe.name for e in (*PAPER.values(), *COMPANION.values()) if e.probe}
+    assert probes == set(MEASURES)
 
 
 def test_the_companions_network_is_the_adam_row_without_biases():
-    (own,) = COMPANION.values()
-    row = PAPER["mnist-fc-adam"]
-    assert own.name == "mnist-fc-adam-nobias"
+    own, row = COMPANION["mnist-fc-adam-nobias"], PAPER["mnist-fc-adam"]
+    expected = {"arch": replace(row.arch, bias=False), "published": {}, "regimes": ("ReLU",)}
+    assert own == replace(row, name=own.name, title=own.title, **expected)
     assert own.arch == FullyConnected(depth=6, width=128, bias=False)
-    assert (own.optimiser, own.learning_rate, own.epochs, own.batch) == (
-        row.optimiser, row.learning_rate, row.epochs, row.batch,
-    )  # fmt: skip
-    assert not own.published, "it is no row of the paper"
 
 
-@pytest.mark.parametrize("name", [*(row[0] for row in ROWS), *COMPANION])
-def test_the_paper_profile_spends_the_papers_budget_and_the_others_no_more(name):
-    full = experiments.find(name).epochs
-    paper = budget(name, "paper")
-    assert (paper.train_examples, paper.test_examples, paper.epochs) == (None, None, full)
-    assert 1 <= budget(name, "smoke").epochs <= budget(name, "quick").epochs < full
-    assert budget(name, "smoke").train_examples is not None
+def test_the_control_of_the_alignment_differs_in_its_labels_alone():
+    own, row = COMPANION["mnist-alignment-shuffled"], PAPER["mnist-alignment"]
+    assert own == replace(row, name=own.name, title=own.title, shuffled=True)
+
+
+def test_the_companions_narrow_networks_are_an_eighth_of_gconv():
+    plain, staged = COMPANION["cifar10-narrow-adam"], COMPANION["cifar10-narrow-continuous"]
+    full = GConv()
+    eighth = replace(full, channels=tuple(c // 8 for c in full.channels), dense=tuple(d // 8 for d in full.dense))
+    assert plain.arch == staged.arch == eighth
+    assert all((e.optimiser, e.learning_rate, e.batch) == ("adam", 1e-3, 32) for e in (plain, staged))
+    assert (plain.epochs, plain.regimes) == (10, PAPER["cifar10-gconv-adam"].regimes)
+    assert (staged.stages, staged.epochs, staged.value_epochs) == ((2, 4, 6, 8, 10, 12), 12, 5)
+    assert staged.regimes == PAPER["cifar10-continuous"].regimes
+
+
+def test_only_the_paper_publishes_and_every_experiments_name_begins_with_its_data():
+    assert not any(own.published or own.lines for own in COMPANION.values()), "these are no rows of the paper"
+    for name, experiment in (dict(PAPER) | dict(COMPANION)).items():
+        assert name == experiment.name
+        assert name.startswith(experiment.dataset + "-")
+    assert not set(PAPER) & set(COMPANION)
+
+
+EVERY = [(name, regime) for name, e in (dict(PAPER) | dict(COMPANION)).items() for regime in e.regimes]
+WHOLE_IN_QUICK = {"mnist-alignment", "mnist-alignment-shuffled"}  # a minute for all 50 epochs
+
+
+@pytest.mark.parametrize(("name", "regime"), EVERY)
+def test_the_paper_profile_spends_the_whole_budget_and_the_others_no_more(name, regime):
+    found = experiments.find(name)
+    full = found.full_epochs(regime)
+    smoke, quick, paper = (budget(name, profile, regime) for profile in PROFILES)
+    every = found.probe.every if found.probe else None
+    assert paper == Budget(None, None, full, found.stages if regime == "ReLU" else (), every)
+    assert 1 <= smoke.epochs <= quick.epochs <= full
+    assert (quick.epochs == full) == (name in WHOLE_IN_QUICK)
+    assert smoke.epochs < full
+    limit = {"mnist": (2_000, 1_000), "cifar10": (512, 256)}[found.dataset]
+    assert (smoke.train_examples, smoke.test_examples) == limit
+    assert (quick.train_examples, quick.test_examples) == ((None, None) if found.dataset == "mnist" else (2_000, 1_000))
+
+
+@pytest.mark.parametrize("profile", list(PROFILES))
+@pytest.mark.parametrize("name", ["cifar10-continuous", "cifar10-narrow-continuous"])
+def test_stages_scale_together_and_the_relu_run_ends_with_the_last(name, profile):
+    found = experiments.find(name)
+    relu = budget(name, profile)
+    assert len(relu.stages) == 6
+    assert relu.epochs == relu.stages[-1]
+    step = relu.stages[0]
+    assert relu.stages == tuple(step * k for k in range(1, 7)), "stages of equal length, as in the paper"
+    assert step >= 1
+    for regime in found.regimes[1:]:
+        assert budget(name, profile, regime).stages == (), "only the ReLU run keeps networks"
+
+
+@pytest.mark.parametrize(("epochs", "step"), [(1, 1), (6, 1), (11, 1), (12, 2), (35, 5), (59, 9), (60, 10), (500, 10)])
+def test_a_cap_on_epochs_scales_the_stages(epochs, step):
+    found = budget("cifar10-continuous", "paper", epochs=epochs)
+    assert found.stages == tuple(step * k for k in range(1, 7))
+    assert found.epochs == 6 * step
+    assert budget("cifar10-continuous", "paper", "FLNPF-stage-2", epochs).epochs == min(epochs, 80)
+
+
+@pytest.mark.parametrize(("epochs", "every"), [(1, 1), (12, 1), (25, 1), (26, 1), (38, 2), (50, 2), (99, 2)])
+def test_a_cap_on_epochs_scales_the_probes_interval(epochs, every):
+    found = budget("mnist-alignment", "paper", epochs=epochs)
+    assert (found.epochs, found.every) == (min(epochs, 50), every)
+
+
+@pytest.mark.parametrize(("profile", "every"), [("smoke", 1), ("quick", 1), ("paper", 5)])
+def test_the_traces_are_taken_about_as_often_in_a_run_of_any_length(profile, every):
+    assert budget("mnist-kernel-traces", profile, "DLNPF").every == every
+
+
+def test_an_experiment_without_probe_or_stages_has_neither():
+    found = budget("mnist-fc-adam", "quick")
+    assert (found.stages, found.every) == ((), None)
+
+
+@pytest.mark.parametrize("epochs", [0, -1, 1.0, True, "3"])
+def test_a_cap_that_is_no_number_of_epochs_is_refused(epochs):
+    with pytest.raises(ValueError, match=r"epochs must be a positive whole number; got"):
+        budget("mnist-fc-adam", "quick", epochs=epochs)
+
+
+def test_a_limit_of_the_experiments_own_goes_before_its_data_sets_and_that_before_the_profiles():
+    limits = {"cifar10": Limit(20, 10, epochs=6), "cifar10-gconv-sgd": Limit(train_examples=7)}
+    profile = replace(PROFILES["quick"], train_examples=100, test_examples=50, epochs={"mnist": 5}, limits=limits)
+
+    def found(name):
+        return tuple(
+            profile.limit(experiments.find(name), what) for what in ("train_examples", "test_examples", "epochs")
+        )
+
+    assert found("mnist-fc-sgd") == (100, 50, 5)
+    assert found("cifar10-vconv-sgd") == (20, 10, 6)
+    assert found("cifar10-gconv-sgd") == (7, 10, 6), "what its own leaves open is the data set's"
+    assert not profile.is_full
+    whole = replace(profile, train_examples=None, test_examples=None, epochs={})
+    assert not whole.is_full, "a limit on one data set is enough"
+    assert replace(whole, limits={}).is_full
+
+
+def test_a_limit_never_lengthens_a_run(monkeypatch):
+    generous = replace(PROFILES["quick"], epochs={"mnist": 1000})
+    monkeypatch.setattr(experiments, "PROFILES", {"quick": generous})
+    assert budget("mnist-fc-adam", "quick").epochs == 100
+    assert budget("mnist-fc-adam", "quick", epochs=7).epochs == 7
 
 
 def test_profiles_grow():
@@ -116,22 +247,30 @@ def test_profiles_grow():
 
 
 @pytest.mark.parametrize("profile", list(PROFILES))
-def test_the_book_trains_every_mnist_cell_and_the_relu_before_its_gates_are_copied(profile):
+def test_the_book_trains_what_it_can_and_the_relu_before_its_gates_are_copied(profile):
     runs = runs_of(profile)
-    expected = {("mnist-fc-adam-nobias", "ReLU")}
-    expected |= {(name, regime) for name in ("mnist-fc-sgd", "mnist-fc-adam") for regime in COLUMNS}
+    staged = ("ReLU", "FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, 7)))
+    expected = {(name, "ReLU") for name in ("mnist-fc-adam-nobias", "mnist-alignment", "mnist-alignment-shuffled")}
+    expected |= {("mnist-kernel-traces", "DLNPF")}
+    columns = ["mnist-fc-sgd", "mnist-fc-adam", "cifar10-narrow-adam"]
+    stages = ["cifar10-narrow-continuous"]
+    if profile == "paper":
+        columns += [f"cifar10-{network}-{rule}" for network in ("vconv", "gconv") for rule in ("sgd", "adam")]
+        stages += ["cifar10-continuous"]
+    expected |= {(name, regime) for name in columns for regime in COLUMNS}
+    expected |= {(name, regime) for name in stages for regime in staged}
     assert set(runs) == expected
     assert len(runs) == len(expected)
     for experiment, regime in runs:
-        if regime == "FLNPF":
-            assert runs.index((experiment, "ReLU")) < runs.index((experiment, "FLNPF"))
+        if regime.startswith("FLNPF"):
+            assert runs.index((experiment, "ReLU")) < runs.index((experiment, regime))
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: experiments.find("mnist"), r"'mnist'.*mnist-fc-sgd.*mnist-fc-adam-nobias"),
-        (lambda: experiments.find("mnist-alignment"), r"'mnist-alignment'; allowed"),
+        (lambda: experiments.find("mnist-fc-rmsprop"), r"'mnist-fc-rmsprop'; allowed: .*mnist-alignment-shuffled"),
         (lambda: experiments.profile("full"), r"'full'.*smoke, quick, paper"),
         (lambda: budget("mnist-fc-adam", "full"), r"'full'"),
         (lambda: budget("mnist-fc", "quick"), r"'mnist-fc'"),
@@ -153,21 +292,49 @@ def test_unknown_names_are_refused_with_what_is_allowed(call, message):
         ({"epochs": 1.5}, r"epochs.*1\.5"),
         ({"batch": True}, r"batch.*True"),
         ({"published": {"RELU": Published(1.0)}}, r"RELU.*allowed.*ReLU"),
+        ({"published": {"FLNPF": Published(1.0)}, "regimes": ("ReLU",)}, r"FLNPF.*allowed: ReLU"),
+        ({"loss": "hinge"}, r"unknown loss 'hinge'; allowed: cross_entropy, squared"),
+        ({"loss": "squared"}, r"two classes with labels ±1 go with the squared loss"),
+        ({"classes": (4, 7)}, r"two classes with labels ±1 go with the squared loss"),
+        ({"loss": "squared", "classes": (4, 7)}, r"a network of one output"),
+        ({"classes": (4, 7), "arch": FullyConnected(2, 3, out_features=1)}, r"go with the squared loss"),
+        ({"initialisation": "zeros"}, r"unknown initialisation 'zeros'; allowed: glorot_uniform, signed"),
+        ({"value_epochs": 0}, r"value_epochs.*positive whole number.*0"),
+        ({"value_epochs": True}, r"value_epochs.*True"),
+        ({"epochs": None}, r"epochs must be a positive whole number; got None"),
+        ({"stages": (0, 2)}, r"rising epochs from 1 to 4.*\(0, 2\)"),
+        ({"stages": (2, 2)}, r"rising epochs from 1 to 4.*\(2, 2\)"),
+        ({"stages": (3, 2)}, r"rising epochs from 1 to 4.*\(3, 2\)"),
+        ({"stages": (2, 5)}, r"rising epochs from 1 to 4.*\(2, 5\)"),
+        ({"regimes": ()}, r"regimes must name one or more"),
+        ({"regimes": ("ReLU", "relu")}, r"unknown regime 'relu'"),
+        ({"regimes": ("ReLU", "FLNPF-stage-1")}, r"'FLNPF-stage-1' needs 1 stages; the experiment has 0"),
+        ({"regimes": ("ReLU", "FLNPF-stage-3"), "stages": (1, 2)}, r"'FLNPF-stage-3' needs 3 stages.*has 2"),
     ],
 )
 def test_an_experiment_of_ones_own_is_checked(changes, message):
     settings = {
         "name": "mine", "title": "Mine", "dataset": "mnist", "arch": FullyConnected(2, 3), "optimiser": "sgd",
-        "learning_rate": 0.1, "epochs": 1,
+        "learning_rate": 0.1, "epochs": 4,
     }  # fmt: skip
     Experiment(**settings)
     with pytest.raises(ValueError, match=message):
         Experiment(**settings | changes)
 
 
+def test_what_an_experiment_may_be():
+    common = ("mnist", FullyConnected(2, 3, out_features=1), "sgd", 0.1, 4)
+    Experiment("mine", "Mine", *common, loss="squared", classes=(0, 1), initialisation="signed")
+    staged = Experiment("mine", "Mine", *common, stages=(1, 4), regimes=("ReLU", "FLNPF-stage-2"), value_epochs=9)
+    assert [staged.full_epochs(regime) for regime in staged.regimes] == [4, 9]
+    assert Experiment("mine", "Mine", *common).full_epochs("FLNPF") == 4
+
+
 def test_what_is_published_cannot_be_changed():
     with pytest.raises(TypeError):
         PAPER["mnist-fc-sgd"].published["ReLU"] = Published(99.0)
+    with pytest.raises(TypeError):
+        PAPER["cifar10-continuous"].lines["CNTK"] = 99.0
     with pytest.raises(TypeError):
         PAPER["new"] = PAPER["mnist-fc-sgd"]
 

@@ -14,6 +14,9 @@ import pytest
 import torch
 
 from npflib import experiments, results, training
+from npflib.architectures import FullyConnected, GConv, VConv
+from npflib.experiments import Probe
+from npflib.module_learner import ModuleLearner
 from npflib.stacked import StackedLearner
 from npflib.training import ensure
 
@@ -25,6 +28,7 @@ INTERRUPTED = """
 import os, signal, sys
 from npflib import training
 from npflib.commands import main
+from npflib.module_learner import ModuleLearner
 from npflib.stacked import StackedLearner
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
@@ -37,14 +41,15 @@ def count_down():
     if counted == number:
         os.kill(os.getpid(), getattr(signal, kind))
 
-run, gradients, fsync = training._Run.finish, StackedLearner.gradients, os.fsync
+run, fsync = training._Run.finish, os.fsync
+taking = {kind: kind.gradients for kind in (StackedLearner, ModuleLearner)}
 if sys.argv[4] == "step":  # in the given step of the given regime (an FLNPF trains its ReLU before)
     def finish(self, progress):
         def counting(learner, chosen):
             if self.regime == regime:
                 count_down()
-            gradients(learner, chosen)
-        StackedLearner.gradients = counting
+            taking[type(learner)](learner, chosen)
+        StackedLearner.gradients = ModuleLearner.gradients = counting
         return run(self, progress)
     training._Run.finish = finish
 else:  # when the given file is written, but does not have its name yet
@@ -60,8 +65,8 @@ def stand_in_data(monkeypatch, tmp_path):
     monkeypatch.setenv("NPF_OFFLINE", "1")
 
 
-def train(experiment, regime, build):
-    return ensure(experiment, regime, PROFILE, seeds=SEEDS, build=build, device="cpu", progress=False)
+def train(experiment, regime, build, **more):
+    return ensure(experiment, regime, PROFILE, seeds=SEEDS, build=build, device="cpu", progress=False, **more)
 
 
 def interrupted(kind, at, build, experiment, regime, where="step"):
@@ -76,10 +81,12 @@ def interrupted(kind, at, build, experiment, regime, where="step"):
 
 
 def products(build, experiment, regime):
-    """Histories and weights of a finished run: what must agree to the bit."""
+    """Histories, series and weights of a finished run: what must agree to the bit."""
     records = results.read_all(Path(build) / "runs", experiment, regime)
     assert [record.seed for record in records] == list(SEEDS)
-    histories = [(r.history, r.peak, r.peak_epoch, r.final, r.configuration, r.data, r.library) for r in records]
+    histories = [
+        (r.history, r.series, r.peak, r.peak_epoch, r.final, r.configuration, r.data, r.library) for r in records
+    ]
     folder = Path(build) / "weights" / experiment / regime
     states = [torch.load(folder / f"seed-{seed}.pt", weights_only=True) for seed in SEEDS]
     return histories, [(which, name, t) for s in states for which in s for name, t in s[which].items()]
@@ -94,8 +101,11 @@ def assert_same_bits(build, other, experiment, regime):
 
 def count_steps(monkeypatch):
     """Notes every step that is taken: how much was really trained."""
-    counted, gradients = [], StackedLearner.gradients
-    monkeypatch.setattr(StackedLearner, "gradients", lambda self, chosen: (counted.append(1), gradients(self, chosen)))
+    counted = []
+    for kind in (StackedLearner, ModuleLearner):
+        monkeypatch.setattr(
+            kind, "gradients", lambda self, chosen, _go=kind.gradients: (counted.append(1), _go(self, chosen))
+        )
     return counted
 
 
@@ -122,6 +132,39 @@ def test_killed_in_mid_epoch_it_goes_on_to_the_same_bits(tmp_path, monkeypatch, 
     assert len(steps) == STEPS, "the second epoch only"
     assert_same_bits(tmp_path, uninterrupted(experiment, regime), experiment, regime)
     assert not list((tmp_path / "checkpoints").rglob("*.pt"))
+
+
+def test_killed_with_a_probe_and_the_squared_loss_it_goes_on_to_the_same_bits(tmp_path, monkeypatch, uninterrupted):
+    """Digits 4 and 7 of 2,000: 400 in batches of 64, and ν before the first epoch and after each of two."""
+    name, steps = "mnist-alignment", 7
+    ended = interrupted("SIGKILL", steps + 3, tmp_path, name, "ReLU")
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    (checkpoint,) = (tmp_path / "checkpoints" / name / "ReLU").iterdir()
+    series = torch.load(checkpoint, weights_only=True)["series"]
+    assert [found["epoch"] for found in series] == [[0, 1], [0, 1]]
+    counted = count_steps(monkeypatch)
+    train(name, "ReLU", tmp_path)
+    assert len(counted) == steps, "the second epoch only"
+    assert_same_bits(tmp_path, uninterrupted(name, "ReLU"), name, "ReLU")
+    for record in results.read_all(tmp_path / "runs", name, "ReLU"):
+        assert record.series["epoch"] == [0, 1, 2]
+
+
+def test_killed_between_stages_it_goes_on_to_the_same_bits(tmp_path, monkeypatch, uninterrupted):
+    """A convolutional network of six stages of one epoch, 512 images in batches of 32, killed in the fourth."""
+    name, steps = "cifar10-narrow-continuous", 16
+    ended = interrupted("SIGKILL", 3 * steps + 5, tmp_path, name, "ReLU")
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    (checkpoint,) = (tmp_path / "checkpoints" / name / "ReLU").iterdir()
+    kept = torch.load(checkpoint, weights_only=True)["kept"]
+    assert [set(found) for found in kept] == [{"stage-1", "stage-2", "stage-3"}] * 2
+    counted = count_steps(monkeypatch)
+    train(name, "ReLU", tmp_path)
+    assert len(counted) == 3 * steps
+    assert_same_bits(tmp_path, uninterrupted(name, "ReLU"), name, "ReLU")
+    assert {key for key, *_ in products(tmp_path, name, "ReLU")[1]} == {
+        "best", "last", *(f"stage-{k}" for k in range(1, 7)),
+    }  # fmt: skip
 
 
 def test_killed_while_writing_a_checkpoint_the_one_before_serves(tmp_path, monkeypatch, uninterrupted):
@@ -192,27 +235,69 @@ def test_wherever_it_stops_it_ends_with_the_same_bits(tmp_path, monkeypatch, uni
     assert_same_bits(tmp_path, expected, "mnist-fc-adam", "FRNPF-DI")
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("regime", ["ReLU", "FLNPF", "DLNPF"])
 @pytest.mark.parametrize("name", ["cifar10-vconv-adam", "cifar10-gconv-sgd"])
-def test_convolutional_runs_go_on_too(tmp_path, monkeypatch, regime, name):
-    from npflib.architectures import GConv, VConv
-    from npflib.module_learner import ModuleLearner
-
+def test_convolutional_runs_go_on_too(tmp_path, monkeypatch, regime, name, precision):
     full = experiments.find(name)
     arch = (VConv if "vconv" in name else GConv)(3, 32, 10, True, (2, 2), (4,))
     tiny = experiments.Experiment(name, "tiny", "cifar10", arch, full.optimiser, 1e-2, 2)
-    monkeypatch.setattr(experiments, "TABLE", (tiny,))
+    monkeypatch.setattr(experiments, "PAPER", {name: tiny})
     small = experiments.Profile("smoke", "", SEEDS, 100, 50, {}, (8,), 1)
     monkeypatch.setattr(experiments, "PROFILES", {"smoke": small})
-    train(name, regime, tmp_path / "whole")
+    train(name, regime, tmp_path / "whole", precision=precision)
     if regime == "FLNPF":
-        train(name, "ReLU", tmp_path / "cut")
+        train(name, "ReLU", tmp_path / "cut", precision=precision)
     with monkeypatch.context() as patch:
         stop_at(patch, ModuleLearner, "gradients", 6)  # four steps an epoch
+        with pytest.raises(StopHereError):
+            train(name, regime, tmp_path / "cut", precision=precision)
+    train(name, regime, tmp_path / "cut", precision=precision)
+    assert_same_bits(tmp_path / "cut", tmp_path / "whole", name, regime)
+
+
+PROBED = {
+    "before the first measure": (training._Run, "_measure", 1),
+    "at the second measure": (training._Run, "_measure", 3),
+    "in the fourth epoch": (StackedLearner, "gradients", 3 * 7 + 1),
+    "naming the third checkpoint": (Path, "replace", 3),
+    "first record": (Path, "replace", 6),
+}
+
+
+@pytest.mark.parametrize("place", PROBED)
+@pytest.mark.parametrize("kind", ["alignment", "traces"])
+def test_a_run_with_a_probe_goes_on_wherever_it_stops(tmp_path, monkeypatch, kind, place):
+    """Four epochs, measured before the first and after the second and the fourth; shuffled labels, squared loss."""
+    common = {"epochs": 4, "batch": 16, "probe": Probe(kind, 2, 5)}
+    if kind == "alignment":
+        name, regime = "mnist-alignment-shuffled", "ReLU"
+        own = {"classes": (4, 7), "loss": "squared", "initialisation": "signed", "shuffled": True}
+        arch, rule = FullyConnected(3, 64, out_features=1, bias=False), "rmsprop"
+        examples = 5 * 7 * 16  # of all ten classes: seven batches of the two
+    else:
+        name, regime, own, arch, rule, examples = (
+            "mnist-kernel-traces",
+            "DLNPF",
+            {},
+            FullyConnected(3, 8),
+            "sgd",
+            7 * 16,
+        )
+    tiny = experiments.Experiment(name, "tiny", "mnist", arch, rule, 1e-3, regimes=(regime,), **common, **own)
+    monkeypatch.setattr(experiments, "PAPER", {name: tiny})
+    monkeypatch.setattr(experiments, "COMPANION", {})
+    small = experiments.Profile("smoke", "", SEEDS, examples, 100, {}, (8,), 1)
+    monkeypatch.setattr(experiments, "PROFILES", {"smoke": small})
+    train(name, regime, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_at(patch, *PROBED[place])
         with pytest.raises(StopHereError):
             train(name, regime, tmp_path / "cut")
     train(name, regime, tmp_path / "cut")
     assert_same_bits(tmp_path / "cut", tmp_path / "whole", name, regime)
+    for record in results.read_all(tmp_path / "cut" / "runs", name, regime):
+        assert record.series["epoch"] == [0, 2, 4]
 
 
 @pytest.mark.parametrize("failure", ["full disk", "failing rename"])

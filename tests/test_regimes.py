@@ -1,5 +1,7 @@
 """Regimes: which weights a run starts from, which are shared, and which are frozen."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -154,6 +156,62 @@ def test_starts_are_glorot_uniform_with_zero_biases(regime, arch, seed):
 
 
 ARCH = FullyConnected(3, 4, 5, 2)
+
+
+@given(st.integers(1, 10**6))
+def test_stages_of_learnt_gates_are_that_regime_with_the_stage_said(stage):
+    found = find(f"FLNPF-stage-{stage}")
+    assert (found.name, found.stage) == (f"FLNPF-stage-{stage}", stage)
+    assert found.title.endswith(f"by stage {stage}")
+    assert replace(found, name="FLNPF", title=REGIMES["FLNPF"].title, stage=None) == REGIMES["FLNPF"]
+    assert all(regime.stage is None for regime in REGIMES.values())
+
+
+def test_gates_of_a_stage_start_like_any_learnt_gates():
+    learnt = learnt_network(ARCH)
+    assert same(start("FLNPF-stage-2", ARCH, 3, learnt), start("FLNPF", ARCH, 3, learnt))
+    with pytest.raises(ValueError, match="regime FLNPF-stage-2 needs a trained ReLU network as `learnt`"):
+        start("FLNPF-stage-2", ARCH, 3)
+
+
+@given(fully_connected(min_depth=2, max_size=6), seeds)
+@few
+def test_signed_starts_have_every_weight_of_one_size_and_differ_by_seed_and_purpose(arch, seed):
+    size = (2 / arch.width) ** 0.5
+    relu, gated = (start(name, arch, seed, None, "signed") for name in ("ReLU", "FRNPF-II"))
+    for network in (relu, gated.value, gated.feature):
+        for layer in network.layers:
+            torch.testing.assert_close(layer.weight.abs(), torch.full_like(layer.weight, size))
+            assert layer.bias is None or not layer.bias.any()
+    assert same(relu, start("ReLU", arch, seed, None, "signed"))
+
+
+def test_signed_starts_are_coins_of_their_own_for_each_seed_and_network():
+    arch = FullyConnected(3, 40, 50, 1, bias=False)
+    gated = start("FRNPF-II", arch, 0, None, "signed")
+    networks = [start("ReLU", arch, 0, None, "signed"), start("ReLU", arch, 1, None, "signed"), gated.value]
+    networks += [gated.feature]
+    signs = torch.stack([torch.cat([w.sign().flatten() for w in network.weights]) for network in networks]).double()
+    count = signs.shape[1]
+    correlations = signs @ signs.T / count
+    assert (correlations - torch.eye(4)).abs().max() < 5 / count**0.5
+    assert signs.mean(1).abs().max() < 5 / count**0.5
+    shared = start("FRNPF-DI", arch, 0, None, "signed")
+    assert same(shared.feature, shared.value)
+
+
+@pytest.mark.parametrize(
+    "regime",
+    [
+        "FLNPF-stage-0", "FLNPF-stage-", "FLNPF-stage-01", "FLNPF-stage-x", "FLNPF-stage-1.5", "FLNPF-stage--1",
+        "FLNPF-stage-1 ", "FLNPF-stage-١", "FLNPF-stage-1-stage-1", "FLNPF-Stage-1", "ReLU-stage-1", "DLNPF-stage-1",
+        "FRNPF-II-stage-1", "stage-1", "-stage-1",
+    ],
+)  # fmt: skip
+def test_a_stage_that_cannot_be_is_refused(regime):
+    with pytest.raises(ValueError, match=r"unknown regime .*; allowed: .*FLNPF-stage-1, FLNPF-stage-2") as caught:
+        find(regime)
+    assert repr(regime) in str(caught.value)
 
 
 @pytest.mark.parametrize("regime", ["relu", "FRNPF", "", None])

@@ -25,6 +25,9 @@ def records(draw):
     epochs = draw(st.integers(1, 6))
     series = lambda values: draw(st.lists(values, min_size=epochs, max_size=epochs))  # noqa: E731
     accuracy = series(fractions)
+    probed = draw(st.integers(0, 3))
+    names = draw(st.sets(words.filter(lambda word: word != "epoch"), max_size=2)) if probed else set()
+    measured = {name: draw(st.lists(numbers, min_size=probed, max_size=probed)) for name in names}
     return Record(
         experiment=draw(st.sampled_from(["mnist-fc-sgd", "cifar10-gconv-adam"])),
         regime=draw(st.sampled_from(["ReLU", "FRNPF-DI"])),
@@ -44,6 +47,7 @@ def records(draw):
         data={"title": draw(words), "stand_in": draw(st.booleans())},
         environment={"device": draw(words)},
         library={"version": "1", "source": "0123"},
+        series={"epoch": list(range(probed)), **measured} if probed else {},
     )
 
 
@@ -53,7 +57,7 @@ def example(**changes) -> Record:
         regime="ReLU",
         seed=1,
         profile="quick",
-        configuration={"train_examples": 5},
+        configuration={"train_examples": 5, "epochs": 2, "full_epochs": 2},
         history={"train_loss": [2.0, 1.0], "train_accuracy": [0.2, 0.4], "test_loss": [2.0, 1.5],
                  "test_accuracy": [0.5, 0.25]},
         peak=0.5,
@@ -80,6 +84,26 @@ def test_a_record_is_full_only_with_the_papers_budget_on_real_data():
     assert example(profile="paper").is_full
     assert not example().is_full
     assert not example(profile="paper", data={"title": "stand-in", "stand_in": True}).is_full
+
+
+@pytest.mark.parametrize(("epochs", "full"), [(2, 300), (8, 300), (299, 300)])
+def test_a_record_of_fewer_epochs_than_the_whole_is_not_full(epochs, full):
+    capped = {"train_examples": 5, "epochs": epochs, "full_epochs": full}
+    assert not example(profile="paper", configuration=capped).is_full
+    assert example(profile="paper", configuration=capped | {"epochs": full}).is_full
+
+
+def test_a_record_that_does_not_say_its_budget_is_not_full():
+    assert not example(profile="paper", configuration={"train_examples": 5}).is_full
+
+
+def test_a_record_from_before_there_were_series_is_read(tmp_path):
+    path = results.write(example(), tmp_path)
+    found = json.loads(path.read_text())
+    del found["series"]
+    path.write_text(json.dumps(found))
+    assert results.read(path) == example()
+    assert results.read(path).series == {}
 
 
 def fails(path, *words):
@@ -153,6 +177,12 @@ CONTRADICTIONS = [
     ({"history": {"test_accuracy": [0.5, 0.25], "train_loss": [1.0, float("nan")]}}, "not finite"),
     ({"history": {"test_accuracy": [0.5, 0.25], "train_loss": [1.0, None]}}, "not finite"),
     ({"seconds": float("inf")}, "not finite"),
+    ({"series": []}, "series are not lists by name"),
+    ({"series": {"epoch": 0}}, "series are not lists by name"),
+    ({"series": {"nu": [1.0]}}, "lack their epochs"),
+    ({"series": {"epoch": [0, 1], "nu": [1.0]}}, "different lengths"),
+    ({"series": {"epoch": [0], "nu": [float("nan")]}}, "not finite"),
+    ({"series": {"epoch": [0], "nu": [None]}}, "not finite"),
 ]
 
 

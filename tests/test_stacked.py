@@ -4,6 +4,7 @@ Gradients are compared in float64. They are sums of at most a few hundred produc
 rounded at 2e-16, so the two ways agree to far better than 1e-11 of the largest entry; a wrong term would not.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -124,6 +125,43 @@ def test_gradients_losses_and_tests_are_those_of_automatic_differentiation(setup
     for found, expected in zip(learner.take_running(batch), plain.take_running(batch), strict=True):
         assert found == pytest.approx(expected, rel=1e-11)
     assert learner.take_running(batch) == ([0.0] * copies, [0.0] * copies), "reading starts the running means anew"
+
+
+@pytest.mark.usefixtures("float64")
+@given(setups())
+@settings(max_examples=25)
+def test_squared_loss_has_the_gradients_losses_and_answers_of_automatic_differentiation(setup):
+    """One output, labels ±1: an example is right where output and label have one sign."""
+    regime, arch, copies, count, batch, seed = setup
+    arch = replace(arch, out_features=1)
+    x, y, u, v = examples(replace(arch, out_features=2), count, seed)
+    data = (x, 2.0 * y - 1, u, 2.0 * v - 1)
+    learner = StackedLearner(networks(regime, arch, range(copies)), *data, CPU, loss="squared")
+    chosen = orders(copies, count, seed)[:, :batch]
+    with torch.no_grad():
+        learner.gradients(chosen)
+    running, tested = learner.take_running(batch), learner.test()
+    for copy, network in enumerate(networks(regime, arch, range(copies))):
+        outputs = network(x[chosen[copy]])[:, 0]
+        loss = (outputs - data[1][chosen[copy]]).square().mean()
+        loss.backward()
+        assert running[0][copy] == pytest.approx(loss.item(), rel=1e-11)
+        assert running[1][copy] == ((outputs * data[1][chosen[copy]]) > 0).double().mean().item()
+        found = gradients_of(learner, copy)
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                assert_close(found[name], expected)
+        with torch.no_grad():
+            outputs = network(u)[:, 0]
+        assert tested[0][copy] == pytest.approx((outputs - data[3]).square().mean().item(), rel=1e-11)
+        assert tested[1][copy] == (outputs * data[3] > 0).double().mean().item()
+
+
+def test_an_unknown_loss_is_refused_with_what_is_allowed():
+    arch = FullyConnected(2, 3, 4, 1)
+    with pytest.raises(ValueError, match="unknown loss 'hinge'; allowed: cross_entropy, squared"):
+        StackedLearner([ReLUNetwork(arch)], *examples(arch, 3, 0), CPU, loss="hinge")
 
 
 @pytest.mark.usefixtures("float64")

@@ -10,14 +10,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
 from npflib import data, experiments, regimes, results, training
 from npflib.architectures import FullyConnected, GConv, VConv
-from npflib.experiments import Experiment
+from npflib.experiments import Experiment, Probe
 from npflib.module_learner import ModuleLearner
 from npflib.networks import DeepGatedNetwork
+from npflib.paths import neural_path_feature
+from npflib.probes import MEASURES, Batch
 from npflib.randomness import generator
 from npflib.stacked import StackedLearner
 from npflib.training import MissingGatesError, ensure, trained_network
@@ -28,6 +32,26 @@ TINY = (
     Experiment("cifar10-vconv-adam", "tiny", "cifar10", VConv(3, 4, 4, True, (2, 3), (5,)), "adam", 1e-2, 2, batch=8),
     Experiment("cifar10-gconv-sgd", "tiny", "cifar10", GConv(3, 4, 4, True, (2, 3), (5,)), "sgd", 1e-1, 2, batch=8),
 )
+# Wide enough for a path kernel of six examples that can be inverted.
+TINY_FC, TINY_CONV = FullyConnected(3, 64, 16, 1, bias=False), GConv(3, 4, 4, True, (2, 3), (5,))
+OTHERS = (
+    Experiment(
+        "cifar10-continuous", "tiny", "cifar10", TINY_CONV, "adam", 1e-2, 6, batch=8, stages=(2, 4, 6), value_epochs=3,
+        regimes=("ReLU", "FRNPF-II", "FLNPF-stage-1", "FLNPF-stage-2", "FLNPF-stage-3"),
+    ),
+    *(
+        Experiment(
+            name, "tiny", "mnist", TINY_FC, "rmsprop", 1e-2, 3, batch=5, regimes=("ReLU",), classes=(1, 3),
+            loss="squared", initialisation="signed", shuffled=shuffled, probe=Probe("alignment", 2, 3),
+        )
+        for name, shuffled in (("mnist-alignment", False), ("mnist-alignment-shuffled", True))
+    ),
+    Experiment(
+        "mnist-kernel-traces", "tiny", "mnist", FullyConnected(3, 8, 16, 4), "sgd", 0.1, 3, batch=8,
+        regimes=("DLNPF",), probe=Probe("traces", 2, 2),
+    ),
+)  # fmt: skip
+EVERY = [(e.name, regime) for e in (*TINY, *OTHERS) for regime in e.regimes]
 TRAIN, TEST = 27, 20  # batches of 8, 8, 8 and 3
 STEPS = 4
 
@@ -38,14 +62,15 @@ def real_or_stand_in():
 
 
 def tiny_dataset(like: data.Dataset, name: str) -> data.Dataset:
-    """Four classes of noisy prototypes, so that something can be learnt and the test accuracy moves."""
+    """Bytes: four classes of noisy prototypes, so that something can be learnt and the test accuracy moves."""
     shape = (1, 4, 4) if name == "mnist" else (3, 4, 4)
     g = torch.Generator().manual_seed(11)
     prototypes = torch.rand(4, *shape, generator=g)
 
     def draw(count):
         labels = torch.arange(count) % 4
-        return (prototypes[labels] + 0.4 * torch.rand(count, *shape, generator=g)) / 1.4, labels
+        pixels = (prototypes[labels] + 0.4 * torch.rand(count, *shape, generator=g)) / 1.4
+        return pixels.mul(255).to(torch.uint8), labels
 
     (x, y), (u, v) = draw(TRAIN), draw(TEST)
     return replace(
@@ -59,6 +84,14 @@ def tiny_dataset(like: data.Dataset, name: str) -> data.Dataset:
     )
 
 
+def in_dtype(dataset: data.Dataset, dtype: torch.dtype) -> data.Dataset:
+    """As ``data.load`` gives it: bytes, or pixels / 255."""
+    if dtype is torch.uint8:
+        return dataset
+    pixels = (images.to(dtype).div(255) for images in (dataset.train_images, dataset.test_images))
+    return replace(dataset, **dict(zip(("train_images", "test_images"), pixels, strict=True)))
+
+
 @pytest.fixture
 def tiny(monkeypatch, tmp_path, real_or_stand_in):
     """Tiny experiments, and tiny data that a test may exchange."""
@@ -66,15 +99,17 @@ def tiny(monkeypatch, tmp_path, real_or_stand_in):
         build=tmp_path / "build",
         datasets={name: tiny_dataset(real_or_stand_in, name) for name in ("mnist", "cifar10")},
     )
-    monkeypatch.setattr(data, "load", lambda name: setup.datasets[name])
-    monkeypatch.setattr(experiments, "TABLE", TINY)
+    monkeypatch.setattr(data, "load", lambda name, dtype=torch.float32: in_dtype(setup.datasets[name], dtype))
+    monkeypatch.setattr(experiments, "PAPER", {experiment.name: experiment for experiment in (*TINY, *OTHERS)})
+    monkeypatch.setattr(experiments, "COMPANION", {})
     smoke = replace(experiments.PROFILES["smoke"], epochs={"mnist": 3, "cifar10": 2})
     monkeypatch.setattr(experiments, "PROFILES", dict(experiments.PROFILES) | {"smoke": smoke})
     return setup
 
 
-def run(setup, regime="ReLU", experiment="mnist-fc-adam", seeds=(0, 1), build=None):
-    return ensure(experiment, regime, "smoke", seeds=seeds, build=build or setup.build, device="cpu", progress=False)
+def run(setup, regime="ReLU", experiment="mnist-fc-adam", seeds=(0, 1), build=None, **more):
+    where = {"build": build or setup.build, "device": "cpu", "progress": False}
+    return ensure(experiment, regime, "smoke", seeds=seeds, **where, **more)
 
 
 def weights(setup, regime="ReLU", experiment="mnist-fc-adam", seeds=(0, 1), build=None):
@@ -91,52 +126,80 @@ def same(one, two) -> bool:
 
 def outcome(records):
     """What of a record must be the same again: all but the clock."""
-    return [(r.regime, r.seed, r.configuration, r.history, r.peak, r.peak_epoch, r.final, r.data) for r in records]
+    return [
+        (r.regime, r.seed, r.configuration, r.history, r.peak, r.peak_epoch, r.final, r.data, r.series) for r in records
+    ]
 
 
 # --- the loop --------------------------------------------------------------------------------------------------------
 
 
+def judged(experiment, outputs, labels):
+    """Each example's loss, and which answers are right."""
+    if experiment.loss == "squared":
+        return (outputs[:, 0] - labels) ** 2, outputs[:, 0].sign() == labels
+    return functional.cross_entropy(outputs, labels, reduction="none"), outputs.argmax(1) == labels
+
+
 def plain_loop(experiment, regime, seed, dataset, epochs):
     """The protocol in a few lines of textbook PyTorch: autograd, one example order an epoch, the last batch smaller."""
-    network = regimes.start(regime, experiment.arch, seed)
+    network = regimes.start(regime, experiment.arch, seed, initialisation=experiment.initialisation)
     trained = [p for p in network.parameters() if p.requires_grad]
     if experiment.optimiser == "sgd":
         rule = torch.optim.SGD(trained, lr=experiment.learning_rate)
+    elif experiment.optimiser == "rmsprop":
+        rule = torch.optim.RMSprop(trained, lr=experiment.learning_rate, alpha=0.9, eps=1e-7)
     else:
         rule = torch.optim.Adam(trained, lr=experiment.learning_rate)
     history = {"train_loss": [], "train_accuracy": [], "test_loss": [], "test_accuracy": []}
+    count, step = len(dataset.train_labels), 0
     for epoch in range(epochs):
-        order, losses, correct, step = torch.randperm(TRAIN, generator=generator(seed, "order", epoch)), [], 0, 0
-        for start in range(0, TRAIN, experiment.batch):
+        order, losses, correct = torch.randperm(count, generator=generator(seed, "order", epoch)), [], 0
+        for start in range(0, count, experiment.batch):
             chosen = order[start : start + experiment.batch]
-            logits = network(dataset.train_images[chosen])
-            loss = functional.cross_entropy(logits, dataset.train_labels[chosen], reduction="none")
+            loss, right = judged(experiment, network(dataset.train_images[chosen]), dataset.train_labels[chosen])
             losses += loss.tolist()
-            correct += (logits.argmax(1) == dataset.train_labels[chosen]).sum().item()
+            correct += right.sum().item()
             rule.zero_grad()
             loss.mean().backward()
-            step = epoch * STEPS + start // experiment.batch + 1
+            step += 1
             if experiment.optimiser == "adam":
                 rule.param_groups[0]["eps"] = 1e-7 / (1 - 0.999**step) ** 0.5
             rule.step()
         with torch.no_grad():
-            logits = network(dataset.test_images)
-        history["train_loss"].append(sum(losses) / TRAIN)
-        history["train_accuracy"].append(correct / TRAIN)
-        history["test_loss"].append(functional.cross_entropy(logits, dataset.test_labels).item())
-        history["test_accuracy"].append((logits.argmax(1) == dataset.test_labels).float().mean().item())
+            loss, right = judged(experiment, network(dataset.test_images), dataset.test_labels)
+        history["train_loss"].append(sum(losses) / count)
+        history["train_accuracy"].append(correct / count)
+        history["test_loss"].append(loss.mean().item())
+        history["test_accuracy"].append(right.float().mean().item())
     return network, history
 
 
-@pytest.mark.parametrize("experiment", [e.name for e in TINY])
-@pytest.mark.parametrize("regime", ["ReLU", "DLNPF", "FRNPF-DI", "FRNPF-II"])
+def given_to(setup, experiment) -> data.Dataset:
+    """What a run of an experiment trains on, made by hand: pixels / 255, two classes as -1 and +1 where it has two."""
+    found = in_dtype(setup.datasets[experiment.dataset], torch.float32)
+    if experiment.classes is None:
+        return found
+    parts = {}
+    for part in ("train", "test"):
+        images, labels = getattr(found, f"{part}_images"), getattr(found, f"{part}_labels")
+        kept = [i for i, label in enumerate(labels.tolist()) if label in experiment.classes]
+        signs = [1.0 if labels[i] == experiment.classes[1] else -1.0 for i in kept]
+        parts |= {f"{part}_images": images[kept], f"{part}_labels": torch.tensor(signs)}
+    return replace(found, **parts)
+
+
+PLAIN = [pair for pair in EVERY if not pair[1].startswith("FLNPF") and "shuffled" not in pair[0]]
+
+
+@pytest.mark.parametrize(("experiment", "regime"), PLAIN)
 def test_a_run_is_the_plain_loop(tiny, regime, experiment):
     chosen = experiments.find(experiment)
     records = run(tiny, regime, experiment, seeds=(0, 3))
     for record in records:
-        network, history = plain_loop(chosen, regime, record.seed, tiny.datasets[chosen.dataset], record.epochs)
-        assert record.epochs == (3 if chosen.dataset == "mnist" else 2)
+        network, history = plain_loop(chosen, regime, record.seed, given_to(tiny, chosen), record.epochs)
+        # Stages are of one epoch at least, so the ReLU run of three stages has three.
+        assert record.epochs == (3 if chosen.dataset == "mnist" or (chosen.stages and regime == "ReLU") else 2)
         for name, expected in history.items():
             # A dozen steps in float32; an accuracy would have to change by one example in 20, that is, not at all.
             assert record.history[name] == pytest.approx(expected, rel=1e-4, abs=1e-6), name
@@ -145,8 +208,7 @@ def test_a_run_is_the_plain_loop(tiny, regime, experiment):
             torch.testing.assert_close(last[name], expected, rtol=0, atol=1e-4 * expected.abs().max().item() + 1e-6)
 
 
-@pytest.mark.parametrize("experiment", [e.name for e in TINY])
-@pytest.mark.parametrize("regime", list(regimes.REGIMES))
+@pytest.mark.parametrize(("experiment", "regime"), EVERY)
 def test_the_same_seeds_give_the_same_bits_and_other_seeds_others(tiny, tmp_path, regime, experiment):
     first = run(tiny, regime, experiment)
     second = run(tiny, regime, experiment, build=tmp_path / "again")
@@ -162,7 +224,9 @@ def test_each_kind_of_network_has_its_learner(tiny, monkeypatch):
     for kind in (StackedLearner, ModuleLearner):
         start = kind.__init__
         monkeypatch.setattr(
-            kind, "__init__", lambda self, *a, _start=start, _kind=kind: (used.append(_kind), _start(self, *a))[1]
+            kind,
+            "__init__",
+            lambda self, *a, _start=start, _kind=kind, **o: (used.append(_kind), _start(self, *a, **o))[1],
         )
     run(tiny, experiment="mnist-fc-sgd")
     run(tiny, experiment="cifar10-gconv-sgd")
@@ -193,7 +257,7 @@ def test_an_epoch_of_every_mnist_cell_on_a_few_digits(monkeypatch, tmp_path, rea
         experiments.PROFILES["smoke"], seeds=(0, 1), train_examples=100, test_examples=50, epochs={"mnist": 1}
     )
     monkeypatch.setattr(experiments, "PROFILES", {"smoke": small})
-    monkeypatch.setattr(data, "load", lambda _name: real_or_stand_in)
+    monkeypatch.setattr(data, "load", lambda _name, dtype: real_or_stand_in)
     records = ensure(experiment, regime, "smoke", build=tmp_path, device="cpu", progress=False)
     assert [record.seed for record in records] == [0, 1]
     for record in records:
@@ -227,12 +291,15 @@ def test_records_are_complete_and_consistent_and_lie_on_the_disk(tiny, regime):
         assert record.seconds > 0
         wanted = {
             "architecture": "FullyConnected", "depth": 4, "width": 8, "in_features": 16, "out_features": 4,
-            "bias": True, "optimiser": "adam", "learning_rate": 1e-2, "batch": 8, "epochs": 3, "full_epochs": 100,
-            "train_examples": TRAIN, "test_examples": TEST,
+            "bias": True, "initialisation": "glorot_uniform, zero biases", "loss": "cross_entropy", "stages": [],
+            "classes": None, "labels": "true", "probe": None, "precision": "float32", "optimiser": "adam",
+            "learning_rate": 1e-2, "batch": 8, "epochs": 3, "full_epochs": 100, "train_examples": TRAIN,
+            "test_examples": TEST,
         }  # fmt: skip
         assert {key: record.configuration[key] for key in wanted} == wanted
         assert (record.configuration["soft_gate"] == {"beta": 4.0, "eps": 0.1}) == (regime == "DLNPF")
         assert bool(record.configuration["gates_from"]) == (regime == "FLNPF")
+        assert record.series == {}
         assert record.data == tiny.datasets["mnist"].source.as_dict()
         assert record.data["checksums"]
         assert record.environment["torch"] == torch.__version__
@@ -287,6 +354,205 @@ def test_learnt_gates_train_their_relu_networks_of_the_same_seeds_first(tiny):
         assert same(gates, learnt[seed]["best"]), "each seed copies its own"
 
 
+def dictate(monkeypatch, accuracies):
+    """Lets the test accuracies of successive epochs be these, one list an epoch; returns the weights of each epoch."""
+    given, states = iter(accuracies), []
+
+    def dictated(self):
+        states.append([self.state_dict(copy) for copy in range(self.copies)])
+        return [1.0] * self.copies, next(given)
+
+    for kind in (StackedLearner, ModuleLearner):
+        monkeypatch.setattr(kind, "test", dictated)
+    return states
+
+
+def test_a_stage_keeps_the_best_network_up_to_its_end(tiny, monkeypatch):
+    """Stages of one epoch. Copy 0 is best in epoch 1, copy 1 gets better each time."""
+    with monkeypatch.context() as patch:
+        states = dictate(patch, [[0.5, 0.25], [0.25, 0.5], [0.5, 0.75]])
+        records = run(tiny, "ReLU", "cifar10-continuous")
+    assert [record.configuration["stages"] for record in records] == [[1, 2, 3]] * 2
+    found = weights(tiny, "ReLU", "cifar10-continuous")
+    for copy, best in enumerate(((0, 0, 0), (0, 1, 2))):
+        assert set(found[copy]) == {"best", "last", "stage-1", "stage-2", "stage-3"}
+        for stage, epoch in enumerate(best, 1):
+            assert same(found[copy][f"stage-{stage}"], states[epoch][copy]), (copy, stage)
+            network = trained_network(
+                "cifar10-continuous", "ReLU", copy, "smoke", build=tiny.build, which=f"stage-{stage}"
+            )
+            assert same(dict(network.state_dict()), found[copy][f"stage-{stage}"])
+        assert same(found[copy]["best"], found[copy]["stage-3"])
+        assert same(found[copy]["last"], states[2][copy])
+    for stage in (1, 2, 3):
+        (record, _) = run(tiny, f"FLNPF-stage-{stage}", "cifar10-continuous")
+        assert record.configuration["gates_from"].endswith(f"best epoch on the test set up to epoch {stage}")
+        assert (record.configuration["stages"], record.epochs) == ([], 2)
+        gates = weights(tiny, f"FLNPF-stage-{stage}", "cifar10-continuous")
+        for seed in (0, 1):
+            for which in ("best", "last"):
+                frozen = {k.removeprefix("feature."): v for k, v in gates[seed][which].items() if "feature" in k}
+                assert same(frozen, found[seed][f"stage-{stage}"])
+
+
+def test_gates_of_a_stage_train_their_relu_networks_first(tiny):
+    run(tiny, "FLNPF-stage-2", "cifar10-continuous", seeds=(4, 2))
+    for regime in ("ReLU", "FLNPF-stage-2"):
+        found = results.read_all(tiny.build / "runs", "cifar10-continuous", regime)
+        assert [record.seed for record in found] == [2, 4]
+
+
+def test_a_finished_run_has_no_stage_before_its_time(tiny, monkeypatch):
+    """A ReLU run without stages keeps none, whatever its name."""
+    run(tiny, "ReLU", "cifar10-gconv-sgd")
+    assert set(weights(tiny, "ReLU", "cifar10-gconv-sgd")[0]) == {"best", "last"}
+
+
+# --- what is measured along a run ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("experiment", ["mnist-alignment", "mnist-alignment-shuffled"])
+def test_the_alignment_is_measured_before_and_along_training_on_the_first_of_each_class(tiny, experiment):
+    chosen = experiments.find(experiment)
+    mine = given_to(tiny, chosen)
+    labels = mine.train_labels.tolist()
+    batch = [i for sign in (-1.0, 1.0) for i in [i for i, label in enumerate(labels) if label == sign][:3]]
+    order = torch.randperm(len(mine.train_labels), generator=generator(0, "labels"))
+    trained_on = mine.train_labels[order] if chosen.shuffled else mine.train_labels
+    # With a cap of two epochs of three, the interval of two shrinks to one.
+    for record in run(tiny, "ReLU", experiment, epochs=2):
+        assert record.configuration["probe"] == {"name": "alignment", "every": 1, "examples_a_class": 3}
+        assert record.series["epoch"] == [0, 1, 2]
+        ends = {
+            0: regimes.start("ReLU", chosen.arch, record.seed, None, "signed"),
+            2: trained_network(experiment, "ReLU", record.seed, "smoke", build=tiny.build, which="last"),
+        }
+        for position, network in ends.items():
+            x = mine.train_images[batch].flatten(1).double()
+            path_features = neural_path_feature(x, [g.double() for g in network.gates(x.float())])
+            kernel = path_features @ path_features.T
+            inverse = torch.linalg.inv(kernel)
+            for name, labels in (("nu", mine.train_labels), ("nu_trained", trained_on)):
+                y = labels[batch].double()
+                expected = (kernel.trace() * (y @ inverse @ y)).item()
+                assert record.series[name][position] == pytest.approx(expected, rel=1e-6), (name, position)
+            assert record.series["trace"][position] == pytest.approx(kernel.trace().item(), rel=1e-12)
+    assert {r.configuration["labels"] for r in run(tiny, "ReLU", experiment, epochs=2)} == {
+        "permuted once" if chosen.shuffled else "true"
+    }
+
+
+def test_a_probe_looks_at_its_interval_only_and_at_the_start(tiny):
+    for record in (*run(tiny, "ReLU", "mnist-alignment"), *run(tiny, "DLNPF", "mnist-kernel-traces")):
+        assert record.epochs == 3
+        assert record.series["epoch"] == [0, 2]
+        assert {len(values) for values in record.series.values()} == {2}
+
+
+def test_the_traces_of_the_first_epoch_are_the_starting_networks(tiny):
+    chosen = experiments.find("mnist-kernel-traces")
+    mine = given_to(tiny, chosen)
+    examples = MEASURES["traces"].choose(mine.train_labels, 2)
+    assert sorted(mine.train_labels[examples].tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
+    for record in run(tiny, "DLNPF", "mnist-kernel-traces"):
+        network = regimes.start("DLNPF", chosen.arch, record.seed)
+        found = MEASURES["traces"].measure(network, Batch(mine.train_images[examples], examples, examples))
+        assert set(record.series) == {"epoch", *found}
+        for name, number in found.items():
+            assert record.series[name][0] == number, name
+
+
+def test_measuring_changes_nothing(tiny, monkeypatch, tmp_path):
+    with_probe = run(tiny, "DLNPF", "mnist-kernel-traces")
+    blind = tuple(replace(e, probe=None) for e in OTHERS)
+    monkeypatch.setattr(experiments, "PAPER", {e.name: e for e in blind})
+    without = run(tiny, "DLNPF", "mnist-kernel-traces", build=tmp_path / "blind")
+    assert [r.history for r in with_probe] == [r.history for r in without]
+    assert all(record.series == {} for record in without)
+
+
+def test_shuffled_labels_are_a_permutation_the_same_for_every_seed_and_the_test_labels_stay(tiny, monkeypatch):
+    seen = []
+    start = StackedLearner.__init__
+    monkeypatch.setattr(
+        StackedLearner, "__init__", lambda self, *a, **o: (seen.append(a[1:5]), start(self, *a, **o))[1]
+    )
+    for seeds in ((0,), (1, 2)):
+        run(tiny, "ReLU", "mnist-alignment-shuffled", seeds=seeds)
+    run(tiny, "ReLU", "mnist-alignment", seeds=(0,))
+    (x, y, u, v), (x2, y2, *_), (plain_x, plain_y, plain_u, plain_v) = seen
+    assert torch.equal(y, y2)
+    assert torch.equal(x, x2)
+    assert all(torch.equal(a, b) for a, b in ((x, plain_x), (u, plain_u), (v, plain_v)))
+    assert not torch.equal(y, plain_y)
+    assert torch.equal(y.sort().values, plain_y.sort().values)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
+def test_shuffling_permutes_labels_and_nothing_else(labels):
+    images = torch.arange(len(labels))[:, None]
+    before = data.Dataset("mnist", images, torch.tensor(labels), images, torch.tensor(labels), None)
+    after = training.shuffled(before)
+    assert sorted(after.train_labels.tolist()) == sorted(labels)
+    assert torch.equal(before.train_labels, torch.tensor(labels)), "what was given is left alone"
+    assert torch.equal(after.train_labels, training.shuffled(before).train_labels)
+    assert after.train_images is images
+    assert after.test_labels is before.test_labels
+
+
+# --- fewer epochs, fewer bits ----------------------------------------------------------------------------------------
+
+
+def test_a_cap_shortens_a_run_and_the_record_says_so(tiny, monkeypatch):
+    paper = replace(experiments.PROFILES["smoke"], train_examples=None, test_examples=None, epochs={}, limits={})
+    monkeypatch.setattr(experiments, "PROFILES", {"paper": replace(paper, name="paper")})
+    real = replace(tiny.datasets["cifar10"].source, stand_in=False)
+    tiny.datasets["cifar10"] = replace(tiny.datasets["cifar10"], source=real)
+    options = {"seeds": (0,), "build": tiny.build, "device": "cpu", "progress": False}
+    for epochs, expected in ((1, 1), (None, 2), (7, 2)):
+        (record,) = ensure("cifar10-gconv-sgd", "FRNPF-II", "paper", epochs=epochs, **options)
+        assert (record.epochs, record.configuration["epochs"], record.configuration["full_epochs"]) == (
+            expected, expected, 2,
+        )  # fmt: skip
+        assert record.is_full == (expected == 2)
+    ensure("cifar10-gconv-sgd", "FLNPF", "paper", epochs=1, **options)
+    (learnt,) = results.read_all(tiny.build / "runs", "cifar10-gconv-sgd", "ReLU")
+    assert learnt.epochs == 1, "the gates' network is capped alike"
+
+
+def test_a_capped_run_takes_no_longer_runs_place(tiny):
+    (whole,) = run(tiny, "ReLU", seeds=(0,))
+    for regime in ("ReLU", "FLNPF"):
+        with pytest.raises(ValueError, match=r"seed-0\.json is a longer run than 1 epochs .* another build folder"):
+            run(tiny, regime, seeds=(0,), epochs=1)
+    assert run(tiny, "ReLU", seeds=(0,)) == [whole], "it is still there and valid"
+    run(tiny, "FRNPF-II", seeds=(0,), epochs=1)
+    assert run(tiny, "FRNPF-II", seeds=(0,))[0].epochs == whole.epochs, "a longer run may replace a capped one"
+
+
+def test_an_experiment_with_stages_cannot_be_capped(tiny):
+    with pytest.raises(ValueError, match="cifar10-continuous has stages.*leave out `epochs`"):
+        run(tiny, "ReLU", "cifar10-continuous", epochs=2)
+
+
+def test_a_capped_run_is_the_beginning_of_the_whole(tiny, tmp_path):
+    whole = run(tiny, "DLNPF")
+    for record, short in zip(whole, run(tiny, "DLNPF", build=tmp_path / "short", epochs=2), strict=True):
+        assert {name: values[:2] for name, values in record.history.items()} == short.history
+
+
+@pytest.mark.parametrize("regime", ["ReLU", "DLNPF", "FLNPF", "FRNPF-II"])
+def test_bfloat16_is_recorded_and_leaves_weights_in_float32(tiny, tmp_path, regime):
+    full = run(tiny, regime, "cifar10-vconv-adam")
+    low = run(tiny, regime, "cifar10-vconv-adam", precision="bfloat16", build=tmp_path / "low")
+    assert [r.configuration["precision"] for r in (*full, *low)] == ["float32"] * 2 + ["bfloat16"] * 2
+    assert [r.history for r in full] != [r.history for r in low]
+    found = weights(tiny, regime, "cifar10-vconv-adam", build=tmp_path / "low")
+    for state in found.values():
+        assert {t.dtype for part in state.values() for t in part.values()} == {torch.float32}
+    assert same(found, weights(tiny, regime, "cifar10-vconv-adam", build=tmp_path / "low"))
+
+
 def test_nothing_but_products_is_left(tiny):
     run(tiny, "FLNPF")
     left = sorted(str(path.relative_to(tiny.build)) for path in tiny.build.rglob("*") if path.is_file())
@@ -335,7 +601,7 @@ def test_only_what_is_missing_is_trained(tiny, monkeypatch):
 
 def change_settings(tiny, monkeypatch):
     changed = tuple(replace(e, learning_rate=e.learning_rate / 2) for e in TINY)
-    monkeypatch.setattr(experiments, "TABLE", changed)
+    monkeypatch.setattr(experiments, "PAPER", {e.name: e for e in changed})
 
 
 def change_budget(tiny, monkeypatch):
@@ -346,7 +612,7 @@ def change_budget(tiny, monkeypatch):
 def change_one_pixel(tiny, _monkeypatch):
     before = tiny.datasets["mnist"]
     images = before.train_images.clone()
-    images[3, 0, 1, 1] += 0.01
+    images[3, 0, 1, 1] ^= 1
     tiny.datasets["mnist"] = replace(before, train_images=images)
 
 
@@ -416,8 +682,15 @@ def test_a_broken_record_is_named_and_not_overwritten(tiny):
     ("changes", "message"),
     [
         ({"experiment": "mnist-fc"}, r"unknown experiment 'mnist-fc'; allowed: .*mnist-fc-adam-nobias"),
-        ({"experiment": "mnist-alignment"}, r"unknown experiment"),
+        ({"experiment": "mnist-fc-rmsprop"}, r"unknown experiment"),
         ({"regime": "relu"}, r"unknown regime 'relu'; allowed: .*ReLU"),
+        ({"regime": "FLNPF-stage-0"}, r"unknown regime 'FLNPF-stage-0'"),
+        ({"regime": "FLNPF-stage-1"}, r"mnist-fc-adam has no regime 'FLNPF-stage-1'; it has: ReLU, DLNPF, FLNPF,"),
+        ({"experiment": "cifar10-continuous", "regime": "FLNPF"}, r"has no regime 'FLNPF'; it has: .*FLNPF-stage-6"),
+        ({"experiment": "cifar10-continuous", "regime": "FLNPF-stage-7"}, r"has no regime 'FLNPF-stage-7'"),
+        ({"experiment": "mnist-alignment", "regime": "DLNPF"}, r"mnist-alignment has no regime 'DLNPF'; .*: ReLU\."),
+        ({"precision": "bfloat16"}, r"precision must be one of float32 for mnist-fc-adam; got 'bfloat16'"),
+        ({"experiment": "cifar10-gconv-sgd", "precision": "half"}, r"one of float32, bfloat16 for .*; got 'half'"),
         ({"profile": "full"}, r"unknown profile 'full'; allowed: smoke, quick, paper"),
         ({"seeds": []}, r"seeds must be one or more"),
         ({"seeds": [0, 1, 0]}, r"different whole numbers; got \[0, 1, 0\]"),
@@ -443,7 +716,15 @@ def test_bad_requests_are_refused_before_any_data_are_loaded(monkeypatch, tmp_pa
         (("mnist", "ReLU", 0), {}, r"unknown experiment 'mnist'"),
         (("mnist-fc-adam", "relu", 0), {}, r"unknown regime 'relu'"),
         (("mnist-fc-adam", "ReLU", 0, "full"), {}, r"unknown profile 'full'"),
-        (("mnist-fc-adam", "ReLU", 0), {"which": "peak"}, r"'best' or 'last'; got 'peak'"),
+        (("mnist-fc-adam", "ReLU", 0), {"which": "peak"}, r"which must be one of 'best', 'last'; got 'peak'"),
+        (("mnist-fc-adam", "ReLU", 0), {"which": "stage-1"}, r"one of 'best', 'last'; got 'stage-1'"),
+        (
+            ("cifar10-continuous", "ReLU", 0),
+            {"which": "stage-7"},
+            r"'best', 'last', 'stage-1', .*'stage-6'; got 'stage-7'",
+        ),
+        (("cifar10-continuous", "ReLU", 0), {"which": "stage-0"}, r"got 'stage-0'"),
+        (("cifar10-continuous", "FLNPF-stage-1", 0), {"which": "stage-1"}, r"'best', 'last'; got 'stage-1'"),
         (
             ("mnist-fc-adam", "ReLU", 7, "smoke"),
             {},
