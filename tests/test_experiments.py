@@ -149,7 +149,6 @@ def test_only_the_paper_publishes_and_every_experiments_name_begins_with_its_dat
 
 
 EVERY = [(name, regime) for name, e in (dict(PAPER) | dict(COMPANION)).items() for regime in e.regimes]
-WHOLE_IN_QUICK = {"mnist-alignment", "mnist-alignment-shuffled"}  # a minute for all 50 epochs
 
 
 @pytest.mark.parametrize(("name", "regime"), EVERY)
@@ -160,11 +159,11 @@ def test_the_paper_profile_spends_the_whole_budget_and_the_others_no_more(name, 
     every = found.probe.every if found.probe else None
     assert paper == Budget(None, None, full, found.stages if regime == "ReLU" else (), every)
     assert 1 <= smoke.epochs <= quick.epochs <= full
-    assert (quick.epochs == full) == (name in WHOLE_IN_QUICK)
     assert smoke.epochs < full
+    assert quick.epochs < full
     limit = {"mnist": (2_000, 1_000), "cifar10": (512, 256)}[found.dataset]
     assert (smoke.train_examples, smoke.test_examples) == limit
-    assert (quick.train_examples, quick.test_examples) == ((None, None) if found.dataset == "mnist" else (2_000, 1_000))
+    assert (quick.train_examples, quick.test_examples) == ((None, None) if found.dataset == "mnist" else (1_000, 500))
 
 
 @pytest.mark.parametrize("profile", list(PROFILES))

@@ -531,7 +531,7 @@ def test_a_capped_run_takes_no_longer_runs_place(tiny):
 
 
 def test_an_experiment_with_stages_cannot_be_capped(tiny):
-    with pytest.raises(ValueError, match="cifar10-continuous has stages.*leave out `epochs`"):
+    with pytest.raises(ValueError, match=r"cifar10-continuous has stages.*leave out `epochs`"):
         run(tiny, "ReLU", "cifar10-continuous", epochs=2)
 
 
