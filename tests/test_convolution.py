@@ -93,14 +93,6 @@ def test_at_the_papers_sizes_too_and_a_dependent_start_shares_the_hidden_weights
 # --- the learner -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def float64():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
 def learnt_for(regime, arch):
     if regime != "FLNPF":
         return None

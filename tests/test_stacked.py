@@ -24,14 +24,6 @@ CLOSE = 1e-11
 FROZEN = ("FLNPF", "FRNPF-DI", "FRNPF-II")
 
 
-@pytest.fixture
-def float64():
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(before)
-
-
 @st.composite
 def setups(draw, names=tuple(regimes.REGIMES)):
     """(regime, architecture, copies, training examples, batch, seed of the data)."""

@@ -163,14 +163,8 @@ def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "
 def forest(cells: Sequence[Cell]) -> Figure:
     """Ours minus the paper's for every cell with two runs or more, with 95 % intervals and the margin shaded."""
     shown = [cell for cell in cells if cell.difference is not None]
-    rows = list(dict.fromkeys(cell.experiment for cell in shown))
-    figure, panels = plt.subplots(
-        max(1, len(rows)), 1, figsize=(WIDTH, 0.9 + 1.55 * max(1, len(rows))), squeeze=False, sharex=True
-    )
-    panels = panels[:, 0]
+    figure, panels, rows = _panel_a_row(shown)
     if not rows:
-        panels[0].set_axis_off()
-        panels[0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color="#555555")
         return figure
     for ax, name in zip(panels, rows, strict=True):
         experiment = experiments.find(name)
@@ -198,14 +192,8 @@ def selection(cells: Sequence[Cell]) -> Figure:
     One panel a row of the table, a dot a seed and a bar for their mean; the quantity cannot be negative.
     """
     shown = [cell for cell in cells if len(cell.records) > 1]
-    rows = list(dict.fromkeys(cell.experiment for cell in shown))
-    figure, panels = plt.subplots(
-        max(1, len(rows)), 1, figsize=(WIDTH, 0.8 + 1.5 * max(1, len(rows))), squeeze=False, sharex=True
-    )
-    panels = panels[:, 0]
+    figure, panels, rows = _panel_a_row(shown)
     if not rows:
-        panels[0].set_axis_off()
-        panels[0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color="#555555")
         return figure
     for ax, name in zip(panels, rows, strict=True):
         own = [cell for cell in shown if cell.experiment == name]
@@ -227,6 +215,17 @@ def test_curves(records: Sequence[Record]) -> np.ndarray:
     """Test accuracy in per cent, [runs, epochs], as far as every run went."""
     shortest = min(record.epochs for record in records)
     return 100 * np.array([record.history["test_accuracy"][:shortest] for record in records])
+
+
+def _panel_a_row(cells: Sequence[Cell]) -> tuple[Figure, Sequence[Axes], list[str]]:
+    """A figure with a panel for each experiment of the cells, and their names; one that says so if there are none."""
+    rows = list(dict.fromkeys(cell.experiment for cell in cells))
+    count = max(1, len(rows))
+    figure, panels = plt.subplots(count, 1, figsize=(WIDTH, 0.9 + 1.5 * count), squeeze=False, sharex=True)
+    if not rows:
+        panels[0, 0].set_axis_off()
+        panels[0, 0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color="#555555")
+    return figure, panels[:, 0], rows
 
 
 def _log_error_axis(panels: Sequence[Axes]) -> None:
