@@ -57,22 +57,21 @@ def gates_for(wildcards):
     return weights(wildcards.experiment, "ReLU") if wildcards.regime.startswith("FLNPF") else []
 
 
-# Which runs a chapter reads, by the beginnings of their experiments' names; one that is not here reads the paper's table.
-TABLE = tuple(experiment.name for experiment in experiments.TABLE)
+# The experiments that a chapter reads; one that is not here reads the paper's table.
+TABLE = [experiment.name for experiment in experiments.TABLE]
 READS = {
-    **dict.fromkeys(("01", "02", "03", "04"), ("mnist-fc-adam-nobias",)),
-    "05": ("mnist-fc-sgd", "mnist-fc-adam"),
-    "06": ("cifar10-vconv", "cifar10-gconv", "cifar10-narrow-adam"),
-    "07": ("cifar10-continuous", "cifar10-narrow-continuous"),
-    "08": ("mnist-alignment",),
-    "09": ("mnist-kernel-traces",),
+    **dict.fromkeys(("01", "02", "03", "04"), ["mnist-fc-adam-nobias"]),
+    "05": [name for name in TABLE if dataset_of(name) == "mnist"],
+    "06": [name for name in TABLE if dataset_of(name) == "cifar10"] + ["cifar10-narrow-adam"],
+    "07": ["cifar10-continuous", "cifar10-narrow-continuous"],
+    "08": ["mnist-alignment", "mnist-alignment-shuffled"],
+    "09": ["mnist-kernel-traces"],
 }
 
 
 def runs_read_by(notebook):
-    """A chapter waits for its own runs only. Names that end in ``-nobias`` are read where they are asked for in full."""
-    names = READS.get(notebook[:2], TABLE)
-    return [run for run in RUNS if run[0] in names or (run[0].startswith(names) and not run[0].endswith("-nobias"))]
+    """A chapter waits for its own runs only."""
+    return [run for run in RUNS if run[0] in READS.get(notebook[:2], TABLE)]
 
 
 def inputs_of(notebook):

@@ -62,20 +62,26 @@ class Lead:
     verdict: str
 
 
-def statements(margin: float) -> tuple[Statement, ...]:
-    """The paper's four statements, with ``margin`` points for "near" and for "the same".
+def statements(margin: float, near: float | None = None, near_reason: str = "") -> tuple[Statement, ...]:
+    """The paper's four statements.
+
+    Args:
+        margin: points within which two accuracies count as the same.
+        near: points within which FLNPF "nearly recovers" ReLU; None is the same margin.
+        near_reason: why that many, where ``near`` is given.
 
     Raises:
         ValueError: a margin that is not positive.
     """
-    if not margin > 0:
-        raise ValueError(f"the margin must be a positive number of points; got {margin!r}.")
-    lead, same = "a lead is a lead: the whole interval must lie above 0", "the margin of equivalence of this data set"
-    near = (
-        f"values behind learnt frozen gates (FLNPF) come within {margin:g} point{'' if margin == 1 else 's'} of ReLU."
-    )
+    same = "the margin of equivalence of this data set"
+    near, near_reason = (margin, same) if near is None else (near, near_reason)
+    for given in (margin, near):
+        if not given > 0:
+            raise ValueError(f"the margin must be a positive number of points; got {given!r}.")
+    lead = "a lead is a lead: the whole interval must lie above 0"
+    close = f"values behind learnt frozen gates (FLNPF) come within {near:g} point{'' if near == 1 else 's'} of ReLU."
     return (
-        Statement("flnpf-near-relu", near, "ReLU", ("FLNPF",), "at most", margin, same),
+        Statement("flnpf-near-relu", close, "ReLU", ("FLNPF",), "at most", near, near_reason),
         Statement(
             "flnpf-above-frnpf", "learnt frozen gates (FLNPF) beat random frozen gates (both FRNPF).",
             "FLNPF", RANDOM, "at least", 0.0, lead,

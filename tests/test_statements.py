@@ -194,3 +194,16 @@ def test_what_cannot_be_judged_is_refused():
         statements.by_records(BY_LABEL["flnpf-near-relu"], {"ReLU": row_of()["ReLU"]})
     with pytest.raises(ValueError, match="two or more seeds"):
         statements.by_records(BY_LABEL["flnpf-near-relu"], row_of(seeds=1))
+
+
+def test_near_may_be_another_margin_with_its_own_reason():
+    for same, own in zip(
+        statements.statements(0.5), statements.statements(0.5, near=1.0, near_reason="half"), strict=True
+    ):
+        if own.label == "flnpf-near-relu":
+            assert (own.tolerance, own.tolerance_reason) == (1.0, "half")
+            assert "within 1 point of ReLU" in own.sentence
+        else:
+            assert own == same
+    with pytest.raises(ValueError, match=r"positive number of points; got -1"):
+        statements.statements(0.5, near=-1.0, near_reason="half")

@@ -19,7 +19,7 @@ _LAYER_MARKERS = "os^DvX"
 
 def regimes_of(experiment: Experiment) -> list[str]:
     """The regimes of stage 0 (random gates), 1, 2, …"""
-    return ["FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, len(experiment.stages) + 1))]
+    return [regime for regime in experiment.regimes if regime != "ReLU"]
 
 
 def accuracy_by_stage(
