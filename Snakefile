@@ -16,7 +16,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from npflib import experiments, source_hash
+from npflib import experiments, regimes, source_hash
 from snakemake.exceptions import WorkflowError
 
 PROFILE = config.get("profile", "quick")
@@ -31,7 +31,7 @@ RUNS = [run for run in experiments.runs_of(PROFILE) if not ONLY or run[0].starts
 if not RUNS:
     there = ", ".join(dict.fromkeys(name for name, _ in experiments.runs_of(PROFILE)))
     raise WorkflowError(f"only={','.join(ONLY)} names no experiment of profile {PROFILE}; there are: {there}")
-NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("[0-9]*.ipynb"))
+NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 # These two read the whole ledger and record no claim of their own; the other chapters write it.
 READ_THE_LEDGER = [name for name in NOTEBOOKS if name.endswith(("_overview", "_scoreboard"))]
 WRITE_THE_LEDGER = [name for name in NOTEBOOKS if name not in READ_THE_LEDGER]
@@ -53,11 +53,13 @@ def weights(experiment, regime):
 
 
 def gates_for(wildcards):
-    """FLNPF's gates, at any stage, are a trained ReLU network's: that one comes first."""
-    return weights(wildcards.experiment, "ReLU") if wildcards.regime.startswith("FLNPF") else []
+    """Learnt gates, at any stage, are a trained ReLU network's: that one comes first."""
+    learnt = regimes.find(wildcards.regime).feature == "learnt"
+    return weights(wildcards.experiment, "ReLU") if learnt else []
 
 
-# The experiments that a chapter reads; one that is not here reads the paper's table.
+# The experiments that a page reads, by a chapter's number or a page's name; one that is not here reads the paper's
+# table.
 TABLE = [experiment.name for experiment in experiments.TABLE]
 READS = {
     **dict.fromkeys(("01", "02", "03", "04"), ["mnist-fc-adam-nobias"]),
@@ -66,18 +68,23 @@ READS = {
     "07": ["cifar10-continuous", "cifar10-narrow-continuous"],
     "08": ["mnist-alignment", "mnist-alignment-shuffled"],
     "09": ["mnist-kernel-traces"],
+    "gate_explorer": [],
+    **dict.fromkeys(("adding_a_regime", "adding_a_data_set"), ["mnist-fc-adam"]),
 }
 
 
 def runs_read_by(notebook):
     """A chapter waits for its own runs only."""
-    return [run for run in RUNS if run[0] in READS.get(notebook[:2], TABLE)]
+    read = READS[notebook] if notebook in READS else READS.get(notebook[:2], TABLE)
+    return [run for run in RUNS if run[0] in read]
 
 
 def inputs_of(notebook):
     runs = runs_read_by(notebook)
     files = [f for run in runs for f in records(*run) + weights(*run)]
     files += [f"{BUILD}/data/{name}.json" for name in sorted({"mnist"} | {dataset_of(e) for e, _ in runs})]
+    if notebook == "gate_explorer":  # its page holds them whole
+        files += sorted(map(str, Path("book/explorer").iterdir()))
     return files + LIBRARY + PUBLISHED
 
 
@@ -157,6 +164,9 @@ rule train:
     params:
         seeds=",".join(map(str, SEEDS)),
         code=source_hash.training_source_hash(),
+        # Which of these two changes touch a run, its configuration says; the others are read again, not trained.
+        gates=source_hash.training_source_hash(("gate_registry.py",)),
+        regime=lambda wildcards: repr(regimes.find(wildcards.regime)),
         settings=lambda wildcards: repr(experiments.find(wildcards.experiment)),
         budget=lambda wildcards: repr(experiments.budget(wildcards.experiment, PROFILE, wildcards.regime)),
     threads: 1
@@ -236,7 +246,10 @@ rule book:
     input:
         notebooks=expand(f"{BUILD}/notebooks/{{name}}.ipynb", name=NOTEBOOKS),
         sources=sorted(str(path) for path in Path("book").rglob("*") if path.is_file()),
-        script="scripts/build_book.py",
+        library=sorted(map(str, Path("npflib").rglob("*.py"))),  # its pages are made from the docstrings
+        scripts=expand("scripts/{name}.py", name=("build_book", "link_notation", "readable_signatures")),
+    params:
+        repository=os.environ.get("NPF_REPOSITORY", ""),  # switches the launch buttons on: scripts/launch_buttons.py
     output:
         update(f"{BUILD}/html/index.html"),
     log:

@@ -15,6 +15,11 @@ class DenseLayer:
 
     ``before`` says what happens to the incoming hidden output: ``"flatten"`` makes it a vector, ``"pool"`` averages
     it over positions, ``""`` leaves it alone.
+
+    Example:
+        >>> from npflib.architectures import FullyConnected
+        >>> FullyConnected(depth=2, width=3, in_features=4).layers()[0]
+        DenseLayer(in_features=4, out_features=3, bias=True, before='flatten')
     """
 
     in_features: int
@@ -25,7 +30,13 @@ class DenseLayer:
 
 @dataclass(frozen=True)
 class ConvLayer:
-    """A 3×3 convolution, stride 1, zero padding 1 ('same'), kernel of shape [out_channels, in_channels, 3, 3]."""
+    """A 3×3 convolution, stride 1, zero padding 1 ('same'), kernel of shape [out_channels, in_channels, 3, 3].
+
+    Example:
+        >>> from npflib.architectures import GConv
+        >>> GConv().layers()[0]
+        ConvLayer(in_channels=3, out_channels=64, bias=True, before='')
+    """
 
     in_channels: int
     out_channels: int
@@ -49,6 +60,12 @@ class FullyConnected:
 
     Raises:
         ValueError: a size is not a positive whole number.
+
+    Example:
+        >>> from npflib.architectures import FullyConnected
+        >>> arch = FullyConnected(depth=3, width=4, in_features=2)
+        >>> arch.widths, arch.paths
+        ((2, 4, 4), 32)
     """
 
     depth: int
@@ -57,7 +74,7 @@ class FullyConnected:
     out_features: int = 10
     bias: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require_positive(self, "depth", "width", "in_features", "out_features")
 
     @property
@@ -91,7 +108,7 @@ class _Convolutional:
 
     between = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
         object.__setattr__(self, "dense", tuple(self.dense))
         _require_positive(self, "in_channels", "image_size", "out_features")
@@ -119,14 +136,26 @@ class _Convolutional:
 
 @dataclass(frozen=True)
 class VConv(_Convolutional):
-    """The paper's VCONV: 3×3 convolutions of 64, 64, 128, 128 channels, flatten, dense 256, 256, 10."""
+    """The paper's VCONV: 3×3 convolutions of 64, 64, 128, 128 channels, flatten, dense 256, 256, 10.
+
+    Example:
+        >>> from npflib.architectures import VConv
+        >>> VConv().layers()[4].in_features  # 128 channels of 32 × 32 positions
+        131072
+    """
 
     between = "flatten"
 
 
 @dataclass(frozen=True)
 class GConv(_Convolutional):
-    """The paper's GCONV: VCONV with a global average pool in place of the flatten."""
+    """The paper's GCONV: VCONV with a global average pool in place of the flatten.
+
+    Example:
+        >>> from npflib.architectures import GConv
+        >>> GConv().layers()[4].in_features  # one average for each of 128 channels
+        128
+    """
 
     between = "pool"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     file = NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False)  # noqa: SIM115
     try:
         with file:
-            yield file
+            yield cast(BinaryIO, file)  # the wrapper passes everything on to one
             file.flush()
             os.fsync(file.fileno())
         Path(file.name).chmod(0o644)

@@ -51,6 +51,11 @@ class Claim:
         stand_in: whether the data are a stand-in for the paper's.
         chapter: name of the notebook that measured it.
         figure: label or caption of the figure that shows it; "" if none.
+
+    Example:
+        >>> from npflib.claims import Claim
+        >>> list(Claim.__dataclass_fields__)[:5]
+        ['id', 'sentence', 'source', 'origin', 'quantity']
     """
 
     id: str
@@ -80,6 +85,11 @@ def judge(interval: Sequence[float], expected: float, relation: str = "equal", t
 
     Raises:
         ValueError: unknown relation, or an interval that is not two numbers low ≤ high.
+
+    Example:
+        >>> from npflib.claims import judge
+        >>> [judge(interval, expected=1.0, tolerance=0.5) for interval in ([0.9, 1.2], [1.2, 1.7], [1.6, 1.7])]
+        ['holds', 'undecided', 'refuted']
     """
     if relation not in RELATIONS:
         raise ValueError(f"unknown relation {relation!r}; allowed: {', '.join(RELATIONS)}.")
@@ -137,6 +147,19 @@ def record(
 
     Raises:
         ValueError: a word that is not allowed, numbers that are not finite, or an interval without the value.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from npflib.claims import record
+        >>> with TemporaryDirectory() as build:
+        ...     claim = record(
+        ...         "companion-mean", "The mean of 1 and 3 is 2.", "arithmetic", origin="companion", quantity="mean",
+        ...         measured=2.0, expected=2.0, tolerance=0.0, tolerance_reason="exact", chapter="example.ipynb",
+        ...         profile="smoke", seeds=1, data=None, build=Path(build),
+        ...     )
+        >>> claim.verdict
+        'holds'
     """
     if not re.fullmatch(r"[A-Za-z0-9-]+", id):
         raise ValueError(f"a claim's id is made of letters, digits and hyphens; got {id!r}.")
@@ -196,6 +219,14 @@ def read(path: Path) -> Claim:
 
     Raises:
         ValueError: the file is not a claim; the message names it and the mend.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.claims import read
+        >>> read(Path("no-build/claims/none.json"))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: no-build/claims/none.json is not a readable claim (...). Delete it and run its chapter again.
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -208,7 +239,16 @@ def read(path: Path) -> Claim:
 
 
 def collect(build: Path) -> list[Claim]:
-    """Collects the claims of a build into ``<build>/claims.json`` (a list of objects) and returns them by id."""
+    """Collects the claims of a build into ``<build>/claims.json`` (a list of objects) and returns them by id.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from npflib.claims import collect
+        >>> with TemporaryDirectory() as build:
+        ...     collect(Path(build))  # no chapter has run in this build
+        []
+    """
     found = sorted((read(p) for p in (Path(build) / "claims").glob("*.json")), key=lambda claim: claim.id)
     text = json.dumps([asdict(claim) for claim in found], indent=1, ensure_ascii=False)
     write_text(Path(build) / "claims.json", text + "\n")
@@ -216,5 +256,13 @@ def collect(build: Path) -> list[Claim]:
 
 
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:
-    """The claims whose verdict is decided, and not the one they stand at."""
+    """The claims whose verdict is decided, and not the one they stand at.
+
+    Example:
+        >>> from types import SimpleNamespace as Judged
+        >>> from npflib.claims import contradictions
+        >>> ledger = [Judged(verdict=verdict, standing="holds") for verdict in ("holds", "undecided", "refuted")]
+        >>> [claim.verdict for claim in contradictions(ledger)]
+        ['refuted']
+    """
     return [c for c in claims if c.verdict != "undecided" and c.verdict != c.standing]

@@ -30,6 +30,15 @@ def class_gram(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "
 
     Raises:
         ValueError: unknown part.
+
+    Example:
+        >>> import torch
+        >>> from npflib.class_tangents import class_gram
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> line = ReLUNetwork(FullyConnected(depth=1, width=1, in_features=2, out_features=2, bias=False))
+        >>> class_gram(line, torch.tensor([[1.0, 2.0]]))  # ŷ = Θ x: outputs share no weight, each has |x|² = 5
+        tensor([[[5., 0.],
+                 [0., 5.]]])
     """
     if part not in PARTS:
         raise ValueError(f"unknown part {part!r} of the tangent kernel; allowed: {', '.join(PARTS)}.")
@@ -43,6 +52,14 @@ def class_gram(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "
 
 
 def softmax_jacobian(logits: Tensor) -> Tensor:
-    """S = diag p - p pᵀ [n, C, C] of p = softmax(logits [n, C]). Its rows sum to zero, as Σ_c p_c = 1."""
+    """S = diag p - p pᵀ [n, C, C] of p = softmax(logits [n, C]). Its rows sum to zero, as Σ_c p_c = 1.
+
+    Example:
+        >>> import torch
+        >>> from npflib.class_tangents import softmax_jacobian
+        >>> softmax_jacobian(torch.zeros(1, 2))  # p = (½, ½)
+        tensor([[[ 0.2500, -0.2500],
+                 [-0.2500,  0.2500]]])
+    """
     p = torch.softmax(logits, 1)
     return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from npflib import experiments, folders
+from npflib.regimes import REGIMES
 
 
-def _seeds(_context, _parameter, text: str | None) -> list[int] | None:
+def _seeds(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[int] | None:
     if text is None:
         return None
     try:
@@ -26,7 +27,7 @@ def main() -> None:
 
 @main.command()
 @click.option("--experiment", required=True, type=click.Choice([*experiments.PAPER, *experiments.COMPANION]))
-@click.option("--regime", required=True, help="One of the experiment's: ReLU, DLNPF, FLNPF, FLNPF-stage-1, ….")
+@click.option("--regime", required=True, help=f"One of the experiment's: {', '.join(REGIMES)}, FLNPF-stage-1, ….")
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(list(experiments.PROFILES)))
 @click.option("--seeds", callback=_seeds, help="Comma-separated, e.g. 0,1,2. Default: the profile's.")
 @click.option("--epochs", type=click.IntRange(min=1), help="At most so many epochs; the record says so.")
@@ -36,7 +37,17 @@ def main() -> None:
     "--precision", default="float32", show_default=True, help="bfloat16 for a convolutional network's products."
 )
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def train(experiment, regime, profile, seeds, epochs, build, device, precision, quiet) -> None:
+def train(
+    experiment: str,
+    regime: str,
+    profile: str,
+    seeds: list[int] | None,
+    epochs: int | None,
+    build: str,
+    device: str | None,
+    precision: str,
+    quiet: bool,
+) -> None:
     """Train one regime of one experiment, all seeds at once. Repeat an interrupted command to go on."""
     from npflib import training
 
@@ -62,7 +73,7 @@ def train(experiment, regime, profile, seeds, epochs, build, device, precision, 
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(list(experiments.PROFILES)))
 @click.option("--build", default="", help="Build folder. Default: the profile's own.")
 @click.option("--check", is_flag=True, help="Fail when a verdict contradicts its claim's standing.")
-def ledger(profile, build, check) -> None:
+def ledger(profile: str, build: str, check: bool) -> None:
     """Collect the claims of a build into its ledger, claims.json."""
     from npflib import claims
 

@@ -41,7 +41,13 @@ VERDICTS = ("equivalent", "different", "undecided", "not run")
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (None for a single run) of ``runs`` accuracies, in per cent."""
+    """Mean and sample standard deviation (None for a single run) of ``runs`` accuracies, in per cent.
+
+    Example:
+        >>> from npflib.comparison import Summary
+        >>> print(Summary(mean=97.854, std=0.093, runs=5))
+        97.85 ± 0.09
+    """
 
     mean: float
     std: float | None
@@ -53,7 +59,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A difference in points with its confidence interval [low, high] at ``level``, from ``runs`` runs of ours."""
+    """A difference in points with its confidence interval [low, high] at ``level``, from ``runs`` runs of ours.
+
+    Example:
+        >>> from npflib.comparison import Estimate
+        >>> print(Estimate(value=0.5, low=-0.25, high=1.25, level=0.95, runs=5))
+        +0.50 [−0.25, +1.25]
+    """
 
     value: float
     low: float
@@ -85,6 +97,12 @@ class Cell:
         difference: ours minus the paper's with a 95 % interval; None with fewer than two runs.
         verdict: "equivalent", "different", "undecided" or "not run".
         reason: why it is undecided; "" otherwise.
+
+    Example:
+        >>> from npflib.comparison import table_cell
+        >>> cell = table_cell("mnist-fc-sgd", "FLNPF", records=[])
+        >>> cell.paper.mean, cell.verdict
+        (97.1, 'not run')
     """
 
     experiment: str
@@ -103,17 +121,28 @@ def accuracies(records: Iterable[Record], measure: str = "peak") -> list[float]:
 
     Raises:
         ValueError: another measure.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from npflib.comparison import accuracies
+        >>> accuracies([Run(peak=0.75, final=0.5)]), accuracies([Run(peak=0.75, final=0.5)], "final")
+        ([75.0], [50.0])
     """
     if measure not in MEASURES:
         raise ValueError(f"unknown measure {measure!r}; allowed: {', '.join(MEASURES)}.")
     return [100 * getattr(record, measure) for record in records]
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def summarise(values: Sequence[float] | np.ndarray) -> Summary:
     """Mean and sample standard deviation (divisor n - 1) of one or more numbers.
 
     Raises:
         ValueError: no numbers, or one that is not finite.
+
+    Example:
+        >>> from npflib.comparison import summarise
+        >>> print(summarise([97.0, 98.0, 99.0]))
+        98.00 ± 1.00
     """
     array = np.asarray(values, dtype=float)
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
@@ -126,12 +155,19 @@ def welch(ours: Summary, theirs: Summary | Published, level: float = 0.95) -> Es
 
     Raises:
         ValueError: either has fewer than two runs or no std, or the level is not between 0 and 1.
+
+    Example:
+        >>> from npflib.comparison import Summary, welch
+        >>> print(welch(Summary(98.0, 0.1, 5), Summary(97.5, 0.1, 5)))  # ± 2.306 · 0.1 · √(2/5), 8 degrees of freedom
+        +0.50 [+0.35, +0.65]
     """
     _check_level(level)
+    spreads = []
     for name, given in (("ours", ours), ("theirs", theirs)):
         if given.runs < 2 or given.std is None:
             raise ValueError(f"Welch's interval needs two or more runs and their std; {name} is {given!r}.")
-    a, b = ours.std**2 / ours.runs, theirs.std**2 / theirs.runs
+        spreads.append((given.std, given.runs))
+    a, b = (std**2 / runs for std, runs in spreads)
     value, error = ours.mean - theirs.mean, sqrt(a + b)
     if error == 0:
         return Estimate(value, value, value, level, ours.runs)
@@ -147,11 +183,17 @@ def paired(first: Sequence[float], second: Sequence[float], level: float = 0.95)
 
     Raises:
         ValueError: fewer than two pairs, unequal numbers, or a level not between 0 and 1.
+
+    Example:
+        >>> from npflib.comparison import paired
+        >>> print(paired([98.0, 99.0], [97.0, 97.0]))  # differences 1 and 2: 1.5 ± 12.706 · ½, one degree of freedom
+        +1.50 [−4.85, +7.85]
     """
     _check_level(level)
     if len(first) != len(second) or len(first) < 2:
         raise ValueError(f"two or more pairs are needed; got {len(first)} and {len(second)} numbers.")
     found = summarise(np.subtract(first, second))
+    assert found.std is not None  # of two numbers or more
     half = float(stats.t.ppf((1 + level) / 2, found.runs - 1)) * found.std / sqrt(found.runs)
     return Estimate(found.mean, found.mean - half, found.mean + half, level, found.runs)
 
@@ -161,6 +203,14 @@ def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.
 
     Raises:
         ValueError: fewer than two seeds in common, a seed twice, or another experiment.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from npflib.comparison import between
+        >>> first = [Run(experiment="one", seed=0, peak=0.75), Run(experiment="one", seed=1, peak=0.5)]
+        >>> second = [Run(experiment="one", seed=1, peak=0.25), Run(experiment="one", seed=0, peak=0.5)]
+        >>> print(between(first, second))  # 25 points in each of the two seeds
+        +25.00 [+25.00, +25.00]
     """
     rows = [{record.seed: record for record in records} for records in (first, second)]
     if any(len(row) != len(records) for row, records in zip(rows, (first, second), strict=True)):
@@ -170,11 +220,19 @@ def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.
     common = sorted(rows[0].keys() & rows[1].keys())
     if len(common) < 2:
         raise ValueError(f"two or more seeds in common are needed; there are {common}. Train the same seeds of both.")
-    return paired(*(accuracies([row[seed] for seed in common], measure) for row in rows), level=level)
+    ours, theirs = (accuracies([row[seed] for seed in common], measure) for row in rows)
+    return paired(ours, theirs, level)
 
 
 def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
-    """Peak minus final accuracy: what choosing the epoch on the test set adds, in points, never negative."""
+    """Peak minus final accuracy: what choosing the epoch on the test set adds, in points, never negative.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from npflib.comparison import optimism
+        >>> print(optimism([Run(peak=0.75, final=0.5), Run(peak=0.5, final=0.25)]))
+        +25.00 [+25.00, +25.00]
+    """
     return paired(accuracies(records, "peak"), accuracies(records, "final"), level)
 
 
@@ -186,6 +244,12 @@ def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
 
     Returns:
         (better by peak, better by final) for every such pair; ties are no order.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from npflib.comparison import reversals
+        >>> reversals({"ReLU": [Run(peak=0.75, final=0.25)], "DLNPF": [Run(peak=0.5, final=0.5)]})
+        [('ReLU', 'DLNPF')]
     """
     means = {
         measure: {name: summarise(accuracies(records, measure)).mean for name, records in regimes.items()}
@@ -203,6 +267,12 @@ def equivalence(ours: Summary, paper: Summary | Published, margin: float) -> str
 
     Raises:
         ValueError: fewer than two runs on either side, or a margin that is not positive.
+
+    Example:
+        >>> from npflib.comparison import Summary, equivalence
+        >>> paper = Summary(97.5, 0.1, 5)
+        >>> [equivalence(Summary(mean, 0.1, 5), paper, margin=0.5) for mean in (97.6, 98.0, 98.5)]
+        ['equivalent', 'undecided', 'different']
     """
     if not margin > 0:
         raise ValueError(f"the margin must be a positive number of points; got {margin!r}.")
@@ -220,6 +290,11 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
 
     Raises:
         ValueError: an unknown cell, or records of another experiment, regime or of several budgets.
+
+    Example:
+        >>> from npflib.comparison import table_cell
+        >>> table_cell("mnist-fc-sgd", "ReLU", records=[]).verdict
+        'not run'
     """
     row = experiments.find(experiment)
     if regime not in row.published:
@@ -245,7 +320,14 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
 
 
 def undecidable(records: Sequence[Record]) -> str:
-    """Why records cannot be a test of the paper's number; "" if they can."""
+    """Why records cannot be a test of the paper's number; "" if they can.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from npflib.comparison import undecidable
+        >>> undecidable([Run(data={"stand_in": True})])
+        'stand-in data'
+    """
     if any(record.data["stand_in"] for record in records):
         return "stand-in data"
     if not all(record.is_full for record in records):
@@ -254,7 +336,15 @@ def undecidable(records: Sequence[Record]) -> str:
 
 
 def budget_text(records: Sequence[Record]) -> str:
-    """The budget of records in words, e.g. "8 of 100 epochs, 60,000 images"."""
+    """The budget of records in words, e.g. "8 of 100 epochs, 60,000 images".
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from npflib.comparison import budget_text
+        >>> run = Run(epochs=8, configuration={"epochs": 8, "full_epochs": 100, "train_examples": 60_000})
+        >>> budget_text([run])
+        '8 of 100 epochs, 60,000 images'
+    """
     spent = sorted({record.epochs for record in records})
     full = records[0].configuration["full_epochs"]
     early = any(record.epochs < record.configuration["epochs"] for record in records)
@@ -289,6 +379,12 @@ def evidence(
     Raises:
         ValueError: an unknown name.
         RecordError: a record that cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.comparison import evidence
+        >>> evidence("mnist-fc-adam", ("ReLU", "FLNPF"), build=Path("no-build"), published=Path("no-records"))
+        {}
     """
     experiments.find(experiment)
     if not regimes or isinstance(regimes, str):
@@ -308,12 +404,27 @@ def evidence(
 
 
 def best_records(experiment: str, regime: str, build: Path, published: Path | None = None) -> list[Record]:
-    """The best records of one cell (see ``evidence``); empty if it was not run."""
+    """The best records of one cell (see ``evidence``); empty if it was not run.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.comparison import best_records
+        >>> best_records("mnist-fc-adam", "ReLU", build=Path("no-build"), published=Path("no-records"))
+        []
+    """
     return evidence(experiment, (regime,), build, published).get(regime, [])
 
 
 def table(build: Path, published: Path | None = None) -> list[Cell]:
-    """Every cell of the paper's table, row by row in the table's order, from the best records there are."""
+    """Every cell of the paper's table, row by row in the table's order, from the best records there are.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.comparison import table
+        >>> cells = table(build=Path("no-build"), published=Path("no-records"))  # six rows, five regimes
+        >>> len(cells), {cell.verdict for cell in cells}
+        (30, {'not run'})
+    """
     return [
         table_cell(row.name, regime, best_records(row.name, regime, build, published))
         for row in experiments.TABLE

@@ -15,11 +15,18 @@ TEST_EXAMPLES = 10_000
 def forward_flops(arch: FullyConnected | VConv | GConv) -> int:
     """Operations of one example's way through a network: 2 in · out a dense layer, 2 · 9 · in · out a pixel a 3×3
     convolution.
+
+    Example:
+        >>> from npflib.architectures import FullyConnected
+        >>> from npflib.cost import forward_flops
+        >>> forward_flops(FullyConnected(depth=2, width=3, in_features=4, out_features=1))  # 2 · (4·3 + 3·1)
+        30
     """
     total = 0
     for layer in arch.layers():
         if isinstance(layer, ConvLayer):
-            total += 2 * 9 * layer.in_channels * layer.out_channels * arch.image_size**2
+            pixels = arch.image_size**2  # type: ignore[union-attr]  # only VConv and GConv have such layers
+            total += 2 * 9 * layer.in_channels * layer.out_channels * pixels
         else:
             total += 2 * layer.in_features * layer.out_features
     return total
@@ -31,8 +38,19 @@ def run_flops(experiment: str, regime: str) -> int:
     A training step is counted as three forward passes: forward, gradients of the signals, gradients of the weights
     (the first layer needs no gradient of its input; that is not subtracted). DLNPF trains two networks, and frozen
     gates cost one forward pass of the feature network an example, once.
+
+    Raises:
+        ValueError: an unknown name, or a data set whose size is not in ``TRAIN_EXAMPLES``.
+
+    Example:
+        >>> from npflib.cost import run_flops
+        >>> run_flops("mnist-fc-adam", "DLNPF") == 2 * run_flops("mnist-fc-adam", "ReLU")
+        True
     """
     chosen, source = find(experiment), find_regime(regime)
+    if chosen.dataset not in TRAIN_EXAMPLES:
+        known = ", ".join(TRAIN_EXAMPLES)
+        raise ValueError(f"{experiment}: the size of {chosen.dataset!r} is not in cost.TRAIN_EXAMPLES; it has {known}.")
     images, epochs = TRAIN_EXAMPLES[chosen.dataset], chosen.full_epochs(regime)
     networks = 2 if source.trains_feature and source.gate != "own" else 1
     passes = epochs * networks * (3 * images + TEST_EXAMPLES)

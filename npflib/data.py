@@ -7,8 +7,10 @@ every record, figure and table made from it.
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import md5
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,12 @@ class Source:
         checksums: file → MD5, of everything that was read (or generated).
         train_examples: how many there are to train on.
         test_examples: how many there are to test on.
+
+    Example:
+        >>> from npflib.data import Source
+        >>> source = Source("mnist", "stand-in: a sample", True, "there is no network", {}, 4000, 1000)
+        >>> source.banner()
+        'STAND-IN DATA: a sample, because there is no network. Not a test of the paper.'
     """
 
     name: str
@@ -70,6 +78,12 @@ class Dataset:
         test_labels: [M] likewise.
         source: where it came from.
         classes: the classes' names, in the order of the labels.
+
+    Example:
+        >>> from npflib.data import load
+        >>> digits = load("mnist", offline=True)
+        >>> digits.classes[:3], digits.train_images.shape[1:]
+        (('0', '1', '2'), torch.Size([1, 28, 28]))
     """
 
     name: str
@@ -88,8 +102,9 @@ class _Kind:
     title: str
     files: Mapping[str, str]
     read: Callable[[Path], tuple[Sequence[Tensor], tuple[str, ...]]]
-    fetch: Callable[[Path, Mapping[str, str]], None]
-    stand_in: Callable[[], stand_ins.StandIn]
+    fetch: Callable[[Path, Mapping[str, str]], None] | None
+    stand_in: Callable[[], stand_ins.StandIn] | None
+    parts: Mapping[str, str] = field(default_factory=dict)  # for data without files: part → MD5 of its bytes
 
 
 def load(
@@ -100,14 +115,14 @@ def load(
     flatten: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Dataset:
-    """Loads "mnist" or "cifar10" from torchvision's layout, fetching it first where it is not there.
+    """Loads "mnist" or "cifar10" from torchvision's layout, fetching it first where it is absent; or a registered set.
 
     Every file's checksum is verified. If none of the files is there, torchvision downloads them (with progress); if
     that is not allowed or not possible, a stand-in is returned, and a warning in the log of ``npflib`` says so.
     No server's answer within seconds means no network. Files that *are* there are never replaced, nor passed over.
 
     Args:
-        name: "mnist" or "cifar10".
+        name: "mnist", "cifar10" or a name given to :func:`register`.
         root: the folder that holds (or will hold) ``MNIST/raw/`` and ``cifar-10-batches-py/``; if not given, the
             variable ``NPF_DATA`` names it, else it is ``data/`` in the project.
         offline: never touch the network; if not given, the variable ``NPF_OFFLINE`` says so (1 or 0).
@@ -120,7 +135,15 @@ def load(
     Raises:
         ValueError: an unknown name, a dtype that is neither floating nor uint8, a root that is not a folder, or an
             ``NPF_OFFLINE`` that is not understood.
-        CorruptDataError: a file is truncated, altered, unreadable, or missing beside others.
+        CorruptDataError: a file is truncated, altered, unreadable, or missing beside others; or registered data are
+            not what their checksums say.
+        FileNotFoundError: a registered data set's files cannot be had and nothing stands in.
+
+    Example:
+        >>> from npflib.data import load
+        >>> digits = load("mnist", offline=True, flatten=True)  # a labelled stand-in where the files are absent
+        >>> digits.test_images.shape[1], digits.test_labels.dtype
+        (784, torch.int64)
     """
     if not isinstance(name, str) or name not in _KINDS:
         raise ValueError(f"unknown data set {name!r}; allowed: {', '.join(map(repr, _KINDS))}.")
@@ -131,7 +154,10 @@ def load(
     offline = _offline_by_environment() if offline is None else bool(offline)
 
     reason = _fetch_if_absent(kind, folder, offline)
+    parts: Sequence[Tensor]
     if reason:
+        if kind.stand_in is None:
+            raise FileNotFoundError(f"{reason}. Looked in {folder}; nothing stands in for them.")
         other = kind.stand_in()
         parts = [
             torch.from_numpy(array)
@@ -140,7 +166,8 @@ def load(
         title, checksums, classes = other.title, dict(other.checksums), other.classes
     else:
         parts, classes = kind.read(folder)
-        title, checksums = kind.title, dict(kind.files)
+        _check_parts(kind, parts)
+        title, checksums = kind.title, dict(kind.files) | dict(kind.parts)
 
     images = [_pixels(part, flatten, dtype) for part in parts[::2]]
     labels = [part.to(torch.int64, copy=True) for part in parts[1::2]]
@@ -148,6 +175,91 @@ def load(
     if reason:
         log.warning("%s (Looked in %s.)", source.banner(), place)
     return Dataset(name, images[0], labels[0], images[1], labels[1], source, classes)
+
+
+PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def names() -> tuple[str, ...]:
+    """The data sets that :func:`load` knows.
+
+    Example:
+        >>> from npflib.data import names
+        >>> names()[:2]
+        ('mnist', 'cifar10')
+    """
+    return tuple(_KINDS)
+
+
+def digests(parts: Sequence[Tensor]) -> dict[str, str]:
+    """MD5 of the bytes of training images, training labels, test images and test labels, by the names in ``PARTS``.
+
+    Example:
+        >>> import torch
+        >>> from npflib.data import digests
+        >>> nothing = torch.empty(0)
+        >>> digests([nothing] * 4)["test_labels"]  # MD5 of no bytes at all
+        'd41d8cd98f00b204e9800998ecf8427e'
+    """
+    return {
+        name: md5(part.contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest()
+        for name, part in zip(PARTS, parts, strict=True)
+    }
+
+
+def register(
+    name: str,
+    title: str,
+    read: Callable[[Path], tuple[Sequence[Tensor], tuple[str, ...]]],
+    *,
+    files: Mapping[str, str] | None = None,
+    parts: Mapping[str, str] | None = None,
+    fetch: Callable[[Path, Mapping[str, str]], None] | None = None,
+    stand_in: Callable[[], stand_ins.StandIn] | None = None,
+) -> None:
+    """Makes a data set known to :func:`load` for as long as the process lasts; entered in ``_KINDS`` it is so for ever.
+
+    Registering the same data again changes nothing, so that a notebook's cell can be run twice.
+
+    Args:
+        name: lower-case letters and digits; experiments on the data begin with it.
+        title: what to call the data in a caption.
+        read: data folder → (training images, training labels, test images, test labels), classes' names. Images are
+            uint8 [N, C, H, W], labels whole numbers [N].
+        files: file, relative to the data folder → MD5; for data that lie there.
+        parts: name in ``PARTS`` → MD5 of its bytes (see :func:`digests`); for data that come from elsewhere, such as
+            an installed package. Exactly one of ``files`` and ``parts`` is given.
+        fetch: (data folder, files) → None: fetches the files, or raises ``downloads.DownloadError``.
+        stand_in: what is loaded where the files cannot be had; without it that is an error.
+
+    Raises:
+        ValueError: a name that is not allowed or taken by other data, checksums that are not MD5 in hexadecimal
+            digits or not of these parts, neither or both kinds of checksums, or ``fetch`` without files.
+
+    Example:
+        >>> from npflib.data import register
+        >>> register("my-data", "Mine", read=lambda folder: ([], ()))
+        Traceback (most recent call last):
+        ...
+        ValueError: a data set's name is made of lower-case letters and digits; got 'my-data'.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9]*", name):
+        raise ValueError(f"a data set's name is made of lower-case letters and digits; got {name!r}.")
+    files, parts = dict(files or {}), dict(parts or {})
+    if bool(files) == bool(parts):
+        raise ValueError(f"data set {name}: give the checksums of its files or of its parts, one of the two.")
+    if parts and set(parts) != set(PARTS):
+        raise ValueError(f"data set {name}: parts must be {', '.join(PARTS)}; got {', '.join(map(str, parts))}.")
+    if (fetch or stand_in) and not files:
+        raise ValueError(f"data set {name}: fetch and stand_in are for data with files.")
+    for part, checksum in (files | parts).items():
+        if not re.fullmatch(r"[0-9a-f]{32}", str(checksum)):
+            raise ValueError(f"data set {name}: the checksum of {part} must be an MD5, 32 digits; got {checksum!r}.")
+    kind = _Kind(title, files, read, fetch, stand_in, parts)
+    there = _KINDS.get(name, kind)
+    if (there.title, there.files, there.parts) != (title, files, parts):
+        raise ValueError(f"the name {name!r} is taken by other data; taken are: {', '.join(_KINDS)}.")
+    _KINDS[name] = kind
 
 
 def subset(
@@ -171,6 +283,12 @@ def subset(
 
     Raises:
         ValueError: a number of examples that is not a positive whole number, or a negative seed.
+
+    Example:
+        >>> from npflib.data import load, subset
+        >>> few = subset(load("mnist", offline=True), train_examples=100, test_examples=20)
+        >>> few.source.train_examples, few.source.test_examples
+        (100, 20)
     """
     for what, count in (("train_examples", train_examples), ("test_examples", test_examples)):
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
@@ -197,6 +315,12 @@ def binary(dataset: Dataset, negative: int = 4, positive: int = 7) -> Dataset:
 
     Raises:
         ValueError: the two are the same, or one of them does not occur in both parts of the data.
+
+    Example:
+        >>> from npflib.data import binary, load
+        >>> two = binary(load("mnist", offline=True), negative=4, positive=7)
+        >>> two.classes, two.train_labels.unique()
+        (('4', '7'), tensor([-1.,  1.]))
     """
     if negative == positive:
         raise ValueError(f"negative and positive are both {negative!r}; they must be two different classes.")
@@ -243,8 +367,10 @@ def _offline_by_environment() -> bool:
 
 def _fetch_if_absent(kind: _Kind, root: Path, offline: bool) -> str:
     """Makes sure that the files are there and whole; otherwise returns why they cannot be had."""
-    if _check(kind, root):
+    if not kind.files or _check(kind, root):
         return ""
+    if kind.fetch is None:
+        return f"there are no {kind.title} files and this library cannot fetch them"
     if offline:
         return f"there are no {kind.title} files and downloading is switched off (NPF_OFFLINE)"
     try:
@@ -276,6 +402,23 @@ def _check(kind: _Kind, root: Path) -> bool:
             "network, so that all of it is downloaded anew; or let NPF_DATA name a folder that holds whole files."
         )
     return True
+
+
+def _check_parts(kind: _Kind, parts: Sequence[Tensor]) -> None:
+    """Refuses what a data set's ``read`` gives if it has other shapes or, without files, other bytes than it says."""
+    x, y, u, v = parts
+    shaped = x.ndim == u.ndim == 4 and x.dtype == u.dtype == torch.uint8 and x.shape[1:] == u.shape[1:]
+    if not shaped or y.shape != x.shape[:1] or v.shape != u.shape[:1] or not len(y) or not len(v):
+        shapes = ", ".join(f"{tuple(part.shape)} {part.dtype}" for part in parts)
+        raise CorruptDataError(
+            f"{kind.title}: images must be uint8 [N, C, H, W] with a label each, training before test; got {shapes}."
+        )
+    if kind.parts and (found := digests(parts)) != dict(kind.parts):
+        wrong = [f"  {p}\n    expected MD5 {kind.parts[p]}\n    found    MD5 {found[p]}" for p in PARTS]
+        raise CorruptDataError(
+            f"{kind.title} is not what its checksums say:\n" + "\n".join(wrong) + "\nInstall the version of its "
+            "package that was registered, or register the new data with their own checksums."
+        )
 
 
 def _read_mnist(root: Path) -> tuple[Sequence[Tensor], tuple[str, ...]]:
@@ -339,7 +482,8 @@ def _part(dataset: Dataset, train: Tensor | None, test: Tensor | None) -> Datase
     return replace(dataset, train_images=x, train_labels=y, test_images=u, test_labels=v, source=source)
 
 
-_KINDS = {
+# A new data set is entered here; see ``register`` for what each field means.
+_KINDS: dict[str, _Kind] = {
     "mnist": _Kind(
         title="MNIST",
         files={

@@ -4,6 +4,7 @@ This file does not import torch: the workflow reads it to plan. Sources: Lakshmi
 the authors' released notebooks. Accuracies are in per cent.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -20,7 +21,13 @@ INITIALISATIONS = ("glorot_uniform", "signed")
 
 @dataclass(frozen=True)
 class Published:
-    """A number of the paper: mean ± std over runs; ``std`` is None where the paper gives none."""
+    """A number of the paper: mean ± std over runs; ``std`` is None where the paper gives none.
+
+    Example:
+        >>> from npflib.experiments import find
+        >>> find("mnist-fc-adam").published["FLNPF"]
+        Published(mean=97.82, std=0.02, runs=5)
+    """
 
     mean: float
     std: float | None = None
@@ -29,7 +36,13 @@ class Published:
 
 @dataclass(frozen=True)
 class Probe:
-    """Something measured along a run: a name in ``probes.MEASURES``, every how many epochs, on how many examples."""
+    """Something measured along a run: a name in ``probes.MEASURES``, every how many epochs, on how many examples.
+
+    Example:
+        >>> from npflib.experiments import find
+        >>> find("mnist-alignment").probe
+        Probe(name='alignment', every=2, examples_a_class=100)
+    """
 
     name: str
     every: int
@@ -43,7 +56,7 @@ class Experiment:
     Attributes:
         name: identifier, as in records and on the command line; it begins with the data set's name.
         title: what a reader sees.
-        dataset: "mnist" or "cifar10".
+        dataset: a name that ``data.load`` knows.
         arch: the architecture.
         optimiser: "sgd", "adam" or "rmsprop", with Keras' defaults for all but the learning rate.
         learning_rate: constant through training.
@@ -60,6 +73,12 @@ class Experiment:
         value_epochs: the full budget of the regimes other than ReLU, where it is not ``epochs``.
         probe: what is measured along training, beside loss and accuracy.
         lines: name → accuracy of others' methods to compare with.
+
+    Example:
+        >>> from npflib.experiments import find
+        >>> row = find("mnist-fc-sgd")
+        >>> row.arch.depth, row.arch.width, row.learning_rate, row.epochs
+        (6, 128, 0.01, 300)
     """
 
     name: str
@@ -81,7 +100,7 @@ class Experiment:
     probe: Probe | None = None
     lines: Mapping[str, float] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
             raise ValueError(f"unknown optimiser {self.optimiser!r}; allowed: {', '.join(OPTIMISERS)}.")
         if self.loss not in LOSSES:
@@ -158,7 +177,7 @@ STAGES = 6
 
 
 def _staged(
-    name: str, title: str, arch: GConv, learning_rate: float, epochs_a_stage: int, value_epochs: int, **more
+    name: str, title: str, arch: GConv, learning_rate: float, epochs_a_stage: int, value_epochs: int, **more: Any
 ) -> Experiment:
     """FLNPF behind the gates of a ReLU network at successive stages of its own training; stage 0 is FRNPF (II)."""
     return Experiment(
@@ -219,6 +238,55 @@ COMPANION: Mapping[str, Experiment] = MappingProxyType(
 )  # fmt: skip
 
 
+_REGISTERED: dict[str, Experiment] = {}
+REGISTERED: Mapping[str, Experiment] = MappingProxyType(_REGISTERED)
+"""Experiments made known at run time by :func:`register`; the workflow and the command line do not see them."""
+
+
+def register(experiment: Experiment) -> Experiment:
+    """Makes an experiment known for as long as the process lasts; entered in ``COMPANION`` it is so for ever.
+
+    Registering the same experiment again changes nothing, so that a notebook's cell can be run twice.
+
+    Returns:
+        The same experiment.
+
+    Raises:
+        ValueError: a name that is taken by another experiment or does not begin with its data set's, or a data set
+            that is not known.
+
+    Example:
+        >>> from npflib.experiments import find, register
+        >>> register(find("mnist-fc-adam")).title  # known already: nothing changes
+        'MNIST, FC, Adam'
+    """
+    from npflib import data  # here, since planning does without torch
+
+    if not isinstance(experiment, Experiment):
+        raise ValueError(f"an experiments.Experiment is registered; got {type(experiment).__name__}.")
+    name = experiment.name
+    if not re.fullmatch(rf"{re.escape(experiment.dataset)}(-[a-z0-9]+)+", name):
+        raise ValueError(
+            f"an experiment's name begins with its data set's and a hyphen, like '{experiment.dataset}-fc-mine', in "
+            f"lower-case letters, digits and hyphens; got {name!r}."
+        )
+    if experiment.dataset not in data.names():
+        raise ValueError(
+            f"experiment {name}: unknown data set {experiment.dataset!r}; allowed: {', '.join(data.names())}. "
+            "A new one is made known by data.register."
+        )
+    known = _known()
+    if known.get(name, experiment) != experiment:
+        raise ValueError(f"the name {name!r} is taken by another experiment; taken are: {', '.join(known)}.")
+    if name not in known:
+        _REGISTERED[name] = experiment
+    return experiment
+
+
+def _known() -> dict[str, Experiment]:
+    return dict(PAPER) | dict(COMPANION) | dict(REGISTERED)
+
+
 @dataclass(frozen=True)
 class Budget:
     """What one run may spend. ``train_examples`` and ``test_examples`` None mean all there are.
@@ -229,6 +297,11 @@ class Budget:
         epochs: epochs of the run.
         stages: the experiment's stages, scaled with the epochs.
         every: the probe's interval, scaled with the epochs; None without a probe.
+
+    Example:
+        >>> from npflib.experiments import budget
+        >>> budget("mnist-fc-sgd", "paper")  # None: all there are
+        Budget(train_examples=None, test_examples=None, epochs=300, stages=(), every=None)
     """
 
     train_examples: int | None
@@ -240,7 +313,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Limit:
-    """What a profile allows one experiment, or every experiment on one data set; None is the profile's own rule."""
+    """What a profile allows one experiment, or every experiment on one data set; None is the profile's own rule.
+
+    Example:
+        >>> from npflib.experiments import Limit
+        >>> Limit(epochs=2)
+        Limit(train_examples=None, test_examples=None, epochs=2)
+    """
 
     train_examples: int | None = None
     test_examples: int | None = None
@@ -261,6 +340,11 @@ class Profile:
         widths: grid for chapters that vary the width.
         draws: Monte-Carlo draws for chapters that average over weights.
         limits: name of a data set or of an experiment → what is allowed instead; the experiment's own comes first.
+
+    Example:
+        >>> from npflib.experiments import profile
+        >>> profile("paper").seeds, profile("paper").is_full
+        ((0, 1, 2, 3, 4), True)
     """
 
     name: str
@@ -334,12 +418,17 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 
 
 def find(name: str) -> Experiment:
-    """The experiment of that name, the paper's or the companion's.
+    """The experiment of that name: the paper's, the companion's or a registered one.
 
     Raises:
         ValueError: there is none; the message lists those there are.
+
+    Example:
+        >>> from npflib.experiments import find
+        >>> find("cifar10-continuous").stages
+        (10, 20, 30, 40, 50, 60)
     """
-    known = dict(PAPER) | dict(COMPANION)
+    known = _known()
     if name not in known:
         raise ValueError(f"unknown experiment {name!r}; allowed: {', '.join(known)}.")
     return known[name]
@@ -350,6 +439,11 @@ def profile(name: str) -> Profile:
 
     Raises:
         ValueError: there is none; the message lists those there are.
+
+    Example:
+        >>> from npflib.experiments import profile
+        >>> profile("smoke").meaning
+        'everything runs; nothing is concluded about training'
     """
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; allowed: {', '.join(PROFILES)}.")
@@ -361,6 +455,11 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
 
     Raises:
         ValueError: unknown experiment or profile, or a cap that is not a positive whole number.
+
+    Example:
+        >>> from npflib.experiments import budget
+        >>> budget("mnist-fc-sgd", "paper").epochs, budget("mnist-fc-sgd", "paper", epochs=5).epochs
+        (300, 5)
     """
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
         raise ValueError(f"epochs must be a positive whole number; got {epochs!r}.")
@@ -384,6 +483,12 @@ def runs_of(profile_name: str) -> list[tuple[str, str]]:
 
     Every profile trains all experiments on MNIST and the companion's narrow network on CIFAR-10; the paper's own
     networks on CIFAR-10, hours of an accelerator or days of a processor, belong to the profile ``paper`` alone.
+
+    Example:
+        >>> from npflib.experiments import runs_of
+        >>> pairs = runs_of("smoke")
+        >>> pairs.index(("mnist-fc-adam", "ReLU")) < pairs.index(("mnist-fc-adam", "FLNPF"))
+        True
     """
     full = profile(profile_name).is_full
     chosen = [*COMPANION.values(), *PAPER.values()]

@@ -10,6 +10,11 @@ def project() -> Path:
     """The project's root: the nearest folder, from here upwards, that holds ``npflib/`` and ``notebooks/``.
 
     Outside a checkout (the library installed on its own) it is the current folder.
+
+    Example:
+        >>> from npflib import folders
+        >>> folders.project() / "results" == folders.published()
+        True
     """
     here = Path.cwd()
     for folder in (here, *here.parents):
@@ -23,6 +28,11 @@ def build(profile: str, given: str | os.PathLike = "") -> Path:
 
     Raises:
         ValueError: unknown profile.
+
+    Example:
+        >>> from npflib import folders
+        >>> folders.build("quick", given="mine").name
+        'mine'
     """
     experiments.profile(profile)
     chosen = str(given) or os.environ.get("NPF_BUILD", "")
@@ -32,5 +42,11 @@ def build(profile: str, given: str | os.PathLike = "") -> Path:
 
 
 def published() -> Path:
-    """The published full-budget records; an absent folder holds none."""
+    """The published full-budget records; an absent folder holds none.
+
+    Example:
+        >>> from npflib import folders
+        >>> folders.published().name
+        'results'
+    """
     return project() / "results"

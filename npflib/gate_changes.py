@@ -45,6 +45,12 @@ class Agreement:
     Attributes:
         within: over all pairs of different inputs of the same class, [d - 1].
         across: over all pairs of inputs of different classes, [d - 1].
+
+    Example:
+        >>> import torch
+        >>> from npflib.gate_changes import Agreement
+        >>> Agreement(within=torch.tensor([0.75]), across=torch.tensor([0.25])).contrast
+        tensor([0.5000])
     """
 
     within: Tensor
@@ -67,6 +73,14 @@ def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: i
 
     Raises:
         ValueError: no inputs, soft gates, or a chunk that is not a positive whole number.
+
+    Example:
+        >>> import torch
+        >>> from npflib.gate_changes import hard_gates
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> network = ReLUNetwork(FullyConnected(depth=3, width=4, in_features=2))
+        >>> [(layer.dtype, tuple(layer.shape)) for layer in hard_gates(network, torch.ones(5, 2))]
+        [(torch.bool, (5, 4)), (torch.bool, (5, 4))]
     """
     if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
         raise ValueError(f"chunk must be a positive whole number of inputs; got {chunk!r}.")
@@ -83,7 +97,14 @@ def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: i
 
 
 def on_share(gates: Sequence[Tensor]) -> Tensor:
-    """p_l, the share of gates that are on, [d - 1] in float64."""
+    """p_l, the share of gates that are on, [d - 1] in float64.
+
+    Example:
+        >>> import torch
+        >>> from npflib.gate_changes import on_share
+        >>> on_share([torch.tensor([[1, 0, 0, 0], [1, 1, 1, 0]])])
+        tensor([0.5000], dtype=torch.float64)
+    """
     return torch.stack([layer.double().mean() for layer in _checked(gates)])
 
 
@@ -96,6 +117,12 @@ def flipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
 
     Raises:
         ValueError: gates that are not zeros and ones, or shapes that differ.
+
+    Example:
+        >>> import torch
+        >>> from npflib.gate_changes import flipped
+        >>> flipped([torch.tensor([[1, 1, 0, 0]])], [torch.tensor([[1, 0, 0, 0]])])
+        tensor([0.2500], dtype=torch.float64)
     """
     left, right = _checked_pair(before, after)
     return torch.stack([(a != b).double().mean() for a, b in zip(left, right, strict=True)])
@@ -106,6 +133,12 @@ def flipped_by_chance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tens
 
     Raises:
         ValueError: as for ``flipped``.
+
+    Example:
+        >>> import torch
+        >>> from npflib.gate_changes import flipped_by_chance
+        >>> flipped_by_chance([torch.tensor([[1, 1, 0, 0]])], [torch.tensor([[1, 0, 0, 0]])])  # ½·¾ + ¼·½
+        tensor([0.5000], dtype=torch.float64)
     """
     p, q = (on_share(gates) for gates in _checked_pair(before, after))
     return p * (1 - q) + q * (1 - p)
@@ -122,6 +155,14 @@ def agreement(gates: Sequence[Tensor], labels: Tensor) -> Agreement:
 
     Raises:
         ValueError: gates that are not zeros and ones, labels that do not fit, no class with two inputs, or one class.
+
+    Example:
+        >>> import torch
+        >>> from npflib.gate_changes import agreement
+        >>> gates = [torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1]])]
+        >>> found = agreement(gates, labels=torch.tensor([4, 4, 7, 7]))
+        >>> found.within, found.across  # alike within a class, opposite across
+        (tensor([1.], dtype=torch.float64), tensor([-1.], dtype=torch.float64))
     """
     layers = _checked(gates)
     if labels.shape != (len(layers[0]),) or labels.is_floating_point():
@@ -138,7 +179,8 @@ def agreement(gates: Sequence[Tensor], labels: Tensor) -> Agreement:
             f"two classes at least are needed, and one with two inputs; got {len(classes)} classes of "
             f"{counts.tolist()} inputs."
         )
-    within, across = [], []
+    within: list[float] = []
+    across: list[float] = []
     for layer in layers:
         flat = layer.flatten(1)
         units = flat.shape[1]

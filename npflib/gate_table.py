@@ -19,6 +19,14 @@ class GateTable:
         shapes: the shape of each hidden layer's gates for one example, e.g. (128,) or (64, 32, 32).
         examples: N.
         device: where the rows are kept.
+
+    Example:
+        >>> import torch
+        >>> from npflib.gate_table import GateTable
+        >>> table = GateTable(shapes=[(3,)], examples=2)
+        >>> table.store(slice(0, 2), [torch.tensor([[1, 0, 1], [0, 1, 1]])])
+        >>> table.lookup(torch.tensor([1]))
+        [tensor([[0., 1., 1.]])]
     """
 
     def __init__(self, shapes: Sequence[tuple[int, ...]], examples: int, device: torch.device | None = None):
@@ -29,7 +37,7 @@ class GateTable:
         self.shifts = torch.arange(BITS, dtype=torch.uint8, device=device)
 
     def store(self, where: slice, gates: Sequence[Tensor]) -> None:
-        """Keeps the gates of consecutive examples: one tensor a hidden layer, [n, *shape], zeros and ones."""
+        """Keeps the gates of consecutive examples: one tensor a hidden layer, [n, …], zeros and ones."""
         flat = torch.cat([gate.flatten(1).to(torch.uint8) for gate in gates], 1)
         spare = -flat.shape[1] % BITS
         bits = torch.nn.functional.pad(flat, (0, spare)).unflatten(1, (-1, BITS))

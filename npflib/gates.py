@@ -23,6 +23,12 @@ def hard_gate(q: Tensor) -> Tensor:
 
     Raises:
         ValueError: q is not a floating tensor.
+
+    Example:
+        >>> import torch
+        >>> from npflib.gates import hard_gate
+        >>> hard_gate(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([0., 0., 1.])
     """
     _require_floating(q)
     return (q > 0).to(q.dtype)
@@ -44,6 +50,12 @@ def soft_gate(q: Tensor, beta: float = BETA, eps: float = EPS) -> Tensor:
 
     Raises:
         ValueError: q is not floating, β is not positive, or ε is negative.
+
+    Example:
+        >>> import torch
+        >>> from npflib.gates import soft_gate
+        >>> soft_gate(torch.tensor([0.0]), eps=1.0)  # at q = 0, half of 1 + ε
+        tensor([1.])
     """
     _require_floating(q)
     if not beta > 0:

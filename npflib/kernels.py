@@ -46,6 +46,13 @@ def path_overlap(
 
     Raises:
         ValueError: no gates, shapes that do not match, a type that is not floating, or a chunk that is not positive.
+
+    Example:
+        >>> import torch
+        >>> from npflib.kernels import path_overlap
+        >>> path_overlap([torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])])  # one unit is on for both
+        tensor([[2., 1.],
+                [1., 2.]])
     """
     left, right = _checked_pair(None, gates, None, gates2, dtype)
     return _product_of_grams(left, right, chunk)
@@ -77,6 +84,14 @@ def neural_path_kernel(
     Raises:
         ValueError: shapes that do not match, x2 without gates2 or the reverse, a type that is not floating, or a chunk
             that is not positive.
+
+    Example:
+        >>> import torch
+        >>> from npflib.kernels import neural_path_kernel
+        >>> x = torch.tensor([[1.0, 2.0], [3.0, 0.0]])  # Σ is 5, 3, 3, 9
+        >>> neural_path_kernel(x, [torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])])  # and Λ is 2, 1, 1, 2
+        tensor([[10.,  3.],
+                [ 3., 18.]])
     """
     if (x2 is None) != (gates2 is None):
         missing = "gates2" if gates2 is None else "x2"
@@ -123,6 +138,15 @@ def neural_tangent_kernel(
     Raises:
         ValueError: unknown part, another kind of network, inputs of the wrong size, a type that is not floating, or a
             chunk that is not positive.
+
+    Example:
+        >>> import torch
+        >>> from npflib.kernels import neural_tangent_kernel
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> line = ReLUNetwork(FullyConnected(depth=1, width=1, in_features=2, out_features=1, bias=False))
+        >>> neural_tangent_kernel(line, torch.tensor([[1.0, 2.0], [3.0, 0.0]]))  # ŷ = Θ x: the kernel is Σ
+        tensor([[5., 3.],
+                [3., 9.]])
     """
     if part not in PARTS:
         raise ValueError(f"unknown part {part!r} of the tangent kernel; allowed: {', '.join(PARTS)}.")
@@ -181,6 +205,15 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
     Raises:
         ValueError: K is not a square symmetric matrix of finite numbers, labels are not ±1, or K is singular to
             working precision.
+
+    Example:
+        >>> import torch
+        >>> from npflib.kernels import alignment
+        >>> y = torch.tensor([1.0, -1.0, 1.0, -1.0])
+        >>> alignment(torch.eye(4), y)  # knows no labels: n²
+        16.0
+        >>> round(alignment(torch.eye(4) + torch.outer(y, y), y), 6)  # trace 8, y an eigenvector of value 5: 8 · 4/5
+        6.4
     """
     kernel = torch.as_tensor(kernel)
     if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not len(kernel):
@@ -220,7 +253,7 @@ def _checked_pair(
     """The factors of a product of Gram matrices, of one type, for both sides (None: the second is the first)."""
     _check_floating(dtype)
 
-    def factors(inputs, gates):
+    def factors(inputs: Tensor | None, gates: Sequence[Tensor]) -> list[Tensor]:
         check_examples(inputs, gates)
         return [*([] if inputs is None else [inputs]), *gates]
 

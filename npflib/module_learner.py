@@ -32,6 +32,18 @@ class ModuleLearner:
             gradients and the optimiser in float32. It pays where the processor multiplies bfloat16 in hardware.
         reuse_gates: whether frozen hard gates are looked up (S · (N + M) · gates / 8 bytes) instead of being computed
             in every step.
+
+    Example:
+        >>> import torch
+        >>> from npflib.module_learner import ModuleLearner
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> networks = [ReLUNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2)) for _ in range(2)]
+        >>> x, y = torch.eye(2), torch.tensor([0, 1])
+        >>> learner = ModuleLearner(networks, x, y, x, y, torch.device("cpu"))
+        >>> learner.gradients(torch.tensor([[0, 1], [1, 0]]))  # each network its own order of examples
+        >>> losses, accuracies = learner.take_running(examples=2)
+        >>> len(losses), len(learner.parameters())  # two weight matrices and two bias vectors a network
+        (2, 8)
     """
 
     def __init__(
@@ -58,11 +70,12 @@ class ModuleLearner:
         self.correct = torch.zeros(self.copies, dtype=torch.int64, device=device)
         first = self.networks[0]
         frozen = isinstance(first, DeepGatedNetwork) and first.gate == "hard"
-        frozen = frozen and not any(p.requires_grad for p in first.feature.parameters())
+        frozen = frozen and not any(p.requires_grad for p in first.feature.parameters())  # type: ignore[union-attr]
         self.tables = self.test_tables = None
         if frozen and reuse_gates:
-            self.tables = [self._table(network, self.images) for network in self.networks]
-            self.test_tables = [self._table(network, self.test_images) for network in self.networks]
+            # Only deep gated networks have frozen gates.
+            self.tables = [self._table(network, self.images) for network in self.networks]  # type: ignore[arg-type]
+            self.test_tables = [self._table(network, self.test_images) for network in self.networks]  # type: ignore[arg-type]
 
     @property
     def _channels_last(self) -> bool:
@@ -127,7 +140,7 @@ class ModuleLearner:
                 return network(x).to(x.dtype)
             tables, indices = table
             gates = tables[copy].lookup(indices, torch.bfloat16 if low else x.dtype)
-            return network.value(x, gates).to(x.dtype)
+            return network.value(x, gates).to(x.dtype)  # type: ignore[operator]  # tables are of deep gated networks
 
     @torch.no_grad()
     def _table(self, network: DeepGatedNetwork, images: Tensor) -> GateTable:
@@ -139,4 +152,4 @@ class ModuleLearner:
             if table is None:
                 table = GateTable([gate.shape[1:] for gate in gates], len(images), self.device)
             table.store(where, gates)
-        return table
+        return table  # type: ignore[return-value]  # there is one image or more

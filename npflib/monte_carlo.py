@@ -7,6 +7,7 @@ Scalar output, no biases. Shapes: R draws, n inputs, d weight layers, w units in
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor
@@ -44,6 +45,13 @@ def draw_weights(
 
     Raises:
         ValueError: an architecture with biases or several outputs, an unknown law, R < 1, or σ not positive.
+
+    Example:
+        >>> from npflib.monte_carlo import FullyConnected, draw_weights
+        >>> arch = FullyConnected(depth=2, width=3, in_features=2, out_features=1, bias=False)
+        >>> first, last = draw_weights(arch, draws=100, sigma=0.5)
+        >>> first.shape, last.shape, first.abs().unique()
+        (torch.Size([100, 3, 2]), torch.Size([100, 1, 3]), tensor([0.5000]))
     """
     if not isinstance(arch, FullyConnected) or arch.bias or arch.out_features != 1:
         raise ValueError(
@@ -55,7 +63,7 @@ def draw_weights(
         raise ValueError(f"draws must be a positive whole number; got {draws!r}.")
     if not sigma > 0:
         raise ValueError(f"sigma is the scale of the weights and must be positive; got {sigma!r}.")
-    shapes = [(draws, layer.out_features, layer.in_features) for layer in arch.layers()]
+    shapes = [(draws, *shape) for shape in _shapes(arch)]
     if law == "signed":
         return [_signs(shape, generator, dtype).mul_(sigma) for shape in shapes]
     return [gaussian_(torch.empty(shape, dtype=dtype), sigma, generator) for shape in shapes]
@@ -74,8 +82,17 @@ def every_sign_pattern(arch: FullyConnected, sigma: float, limit: int = 16) -> l
 
     Raises:
         ValueError: more weights than the limit.
+
+    Example:
+        >>> from npflib.monte_carlo import FullyConnected, every_sign_pattern
+        >>> arch = FullyConnected(depth=1, width=1, in_features=2, out_features=1, bias=False)
+        >>> every_sign_pattern(arch, sigma=1.0)[0].flatten(1)
+        tensor([[-1., -1.],
+                [ 1., -1.],
+                [-1.,  1.],
+                [ 1.,  1.]], dtype=torch.float64)
     """
-    shapes = [(layer.out_features, layer.in_features) for layer in arch.layers()]
+    shapes = _shapes(arch)
     sizes = [rows * columns for rows, columns in shapes]
     if sum(sizes) > limit:
         raise ValueError(f"{sum(sizes)} weights have 2^{sum(sizes)} sign patterns; at most {limit} weights are listed.")
@@ -93,6 +110,14 @@ def relu_gates(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
 
     Returns:
         d - 1 tensors [R, n, w]: each draw has gates of its own.
+
+    Example:
+        >>> import torch
+        >>> from npflib.monte_carlo import relu_gates
+        >>> weights = [torch.tensor([[[1.0], [-1.0]]]), torch.ones(1, 1, 2)]  # one draw
+        >>> relu_gates(torch.tensor([[2.0], [-3.0]]), weights)[0]  # each of two inputs opens one of two units
+        tensor([[[1., 0.],
+                 [0., 1.]]])
     """
     _check(x, None, weights)
     z, gates = x, []
@@ -119,6 +144,13 @@ def value_kernels(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor])
 
     Raises:
         ValueError: shapes that do not match.
+
+    Example:
+        >>> import torch
+        >>> from npflib.monte_carlo import value_kernels
+        >>> weights = [torch.tensor([[[2.0]]]), torch.tensor([[[3.0]]])]  # one path: ŷ = 3 · G · 2 · x
+        >>> value_kernels(torch.tensor([[1.0]]), [torch.ones(1, 1)], weights)  # 2² + 3²
+        tensor([[[13.]]])
     """
     _check(x, gates, weights)
     forwards = [x]
@@ -143,6 +175,13 @@ def expected_value_kernel(x: Tensor, gates: Sequence[Tensor], sigma: float) -> T
         x: inputs [n, d_in].
         gates: d - 1 tensors [n, w], hard or soft, independent of the weights.
         sigma: standard deviation of every weight.
+
+    Example:
+        >>> import torch
+        >>> from npflib.monte_carlo import expected_value_kernel
+        >>> x, gates = torch.tensor([[1.0, 2.0]]), [torch.tensor([[1.0, 1.0, 0.0]])]
+        >>> expected_value_kernel(x, gates, sigma=3.0)  # d = 2, σ² = 9, H = 5 · 2
+        tensor([[180.]], dtype=torch.float64)
     """
     depth = len(gates) + 1
     path_kernel = kernels.neural_path_kernel(x, gates, dtype=torch.float64)
@@ -161,6 +200,14 @@ class Deviations:
         means: [B, n, n], the mean of n (K - E) / ‖E‖ over a group: one number an entry of the kernel.
         diagonal: [B, n], the mean of (K(s,s) / E(s,s) - 1)² over a group; not a number where E(s,s) = 0.
         predicted: [B, n], what ``diagonal`` should be, if the sampler was given a prediction; else empty.
+
+    Example:
+        >>> import torch
+        >>> from npflib.monte_carlo import FullyConnected, sample
+        >>> arch = FullyConnected(depth=2, width=3, in_features=2, out_features=1, bias=False)
+        >>> found = sample(arch, torch.ones(4, 2), lambda group: [torch.ones(4, 3)], groups=5, draws=10, sigma=1.0)
+        >>> found.bias.shape, found.means.shape
+        (torch.Size([50]), torch.Size([5, 4, 4]))
     """
 
     bias: Tensor
@@ -196,9 +243,17 @@ def sample(
 
     Raises:
         ValueError: see ``draw_weights``; or gates that let no path through.
+
+    Example:
+        >>> import torch
+        >>> from npflib.monte_carlo import FullyConnected, sample
+        >>> arch = FullyConnected(depth=2, width=2, in_features=1, out_features=1, bias=False)
+        >>> found = sample(arch, torch.ones(1, 1), lambda group: [torch.ones(1, 2)], groups=2, draws=5, sigma=1.0)
+        >>> found.spread.max().item()  # weights ±1 on one input node: K = 2 + 2 whatever the signs
+        0.0
     """
     found: dict[str, list[Tensor]] = {"bias": [], "spread": [], "means": [], "diagonal": [], "predicted": []}
-    numbers = sum(layer.in_features * layer.out_features for layer in arch.layers())
+    numbers = sum(rows * columns for rows, columns in _shapes(arch))
     at_once = max(1, MAX_NUMBERS // numbers)
     for group in range(groups):
         gates = gates_of(group)
@@ -244,8 +299,16 @@ def sample_with_random_gates(
 
     Returns:
         K_value and d σ^{2(d-1)} H of each draw, both float64 [R, n, n]. Independent gates give both the same mean.
+
+    Example:
+        >>> import torch
+        >>> from npflib.monte_carlo import FullyConnected, sample_with_random_gates
+        >>> arch = FullyConnected(depth=2, width=4, in_features=2, out_features=1, bias=False)
+        >>> kernels, theorem = sample_with_random_gates(arch, torch.eye(2), draws=100, sigma=0.5, shared=False)
+        >>> kernels.shape, theorem.shape
+        (torch.Size([100, 2, 2]), torch.Size([100, 2, 2]))
     """
-    numbers = sum(layer.in_features * layer.out_features for layer in arch.layers())
+    numbers = sum(rows * columns for rows, columns in _shapes(arch))
     at_once = max(1, MAX_NUMBERS // numbers)
     found, expected = [], []
     for done in range(0, draws, at_once):
@@ -261,7 +324,7 @@ def sample_with_random_gates(
 
 
 def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 2_000) -> tuple[float, float]:
-    """One test of all entries' means at once: the largest |z| and how often chance alone gives a larger one.
+    """One test of all entries' means at once: the largest absolute z and how often chance alone gives a larger one.
 
     z = mean / standard error over the B groups, entry by entry. Entries are strongly correlated, so the law of the
     largest is simulated: groups are re-weighted by independent random signs, under which groups symmetric about
@@ -273,10 +336,17 @@ def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 
         repeats: simulated sets of signs.
 
     Returns:
-        The largest |z| and its p-value, of which the smallest possible is 1 / (repeats + 1).
+        The largest absolute z and its p-value, of which the smallest possible is 1 / (repeats + 1).
 
     Raises:
         ValueError: fewer than two groups.
+
+    Example:
+        >>> import torch
+        >>> from npflib.monte_carlo import largest_z
+        >>> z, p = largest_z(torch.tensor([[1.0], [3.0]]))  # mean 2, standard error 1
+        >>> z
+        2.0
     """
     if len(means) < 2:
         raise ValueError(f"a standard error needs at least two groups; got {len(means)}.")
@@ -289,6 +359,12 @@ def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 
     variance = (rows.square().mean(0) - centre.square()) / (len(rows) - 1)
     largest = (centre.abs() / variance.sqrt()).amax(1)
     return float(largest[0]), float((largest >= largest[0]).double().mean())
+
+
+def _shapes(arch: FullyConnected) -> list[tuple[int, int]]:
+    """[out, in] of every weight matrix, input side first."""
+    sizes = (*arch.widths, arch.out_features)
+    return [(rows, columns) for columns, rows in pairwise(sizes)]
 
 
 def _signs(shape: tuple[int, ...], generator: Generator | None, dtype: torch.dtype) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from npflib.architectures import ConvLayer, DenseLayer, FullyConnected, GConv, Layer, VConv
+from npflib.gate_registry import GATES
 from npflib.gates import BETA, EPS, hard_gate, soft_gate
 from npflib.initialisation import initialise_
 
@@ -35,6 +36,14 @@ class ValueNetwork(nn.Module):
     Args:
         arch: the architecture.
         generator: source of the Glorot-uniform initial weights (biases start at zero); None is torch's global one.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ValueNetwork
+        >>> network = ValueNetwork(FullyConnected(depth=2, width=3, in_features=4, out_features=1))
+        >>> closed = [torch.zeros(5, 3)]  # every gate off, and biases start at zero: nothing comes through
+        >>> network(torch.ones(5, 4), closed).abs().max().item()
+        0.0
     """
 
     def __init__(self, arch: Architecture, generator: Generator | None = None):
@@ -47,7 +56,7 @@ class ValueNetwork(nn.Module):
     @property
     def weights(self) -> list[Tensor]:
         """Weight matrices [out, in] (kernels [out, in, 3, 3]), input side first."""
-        return [layer.weight for layer in self.layers]
+        return [layer.weight for layer in self.layers]  # type: ignore[misc]  # of a linear or a convolution
 
     @property
     def hidden_layers(self) -> int:
@@ -85,8 +94,8 @@ class ValueNetwork(nn.Module):
     def _input(self, x: Tensor) -> Tensor:
         given = x.numel() // x.shape[0] if x.ndim > 1 and x.shape[0] else None
         if isinstance(self.specification[0], ConvLayer):
-            size = self.arch.image_size
-            expected = (self.arch.in_channels, size, size)
+            size = self.arch.image_size  # type: ignore[union-attr]  # a convolution comes first
+            expected = (self.arch.in_channels, size, size)  # type: ignore[union-attr]
             if tuple(x.shape[1:]) == (self.arch.in_features,):
                 x = x.unflatten(1, expected)
             if tuple(x.shape[1:]) != expected:
@@ -100,7 +109,15 @@ class ValueNetwork(nn.Module):
 
 
 class ReLUNetwork(ValueNetwork):
-    """A ReLU network: a value network behind the hard gates of its own pre-activations."""
+    """A ReLU network: a value network behind the hard gates of its own pre-activations.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> network = ReLUNetwork(FullyConnected(depth=3, width=4, in_features=2, out_features=1))
+        >>> [tuple(gate.shape) for gate in network.gates(torch.ones(5, 2))]
+        [(5, 4), (5, 4)]
+    """
 
     def pre_activations(self, x: Tensor) -> list[Tensor]:
         """q of every hidden layer, input side first."""
@@ -115,7 +132,7 @@ class ReLUNetwork(ValueNetwork):
         """Hard gates 1[q > 0] of every hidden layer: [n, w], or [n, channels, height, width]."""
         return [hard_gate(q) for q in self.pre_activations(x)]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # its gates are its own
         """Logits [n, C] of inputs x [n, …]."""
         z = self._input(x)
         for index in range(self.hidden_layers):
@@ -133,13 +150,24 @@ class DeepGatedNetwork(nn.Module):
     Args:
         arch: the architecture of both networks.
         gate: "hard", G = 1[q_f > 0], through which no gradient reaches ``feature``; or "soft",
-            G = (1 + ε) / (1 + exp(-β q_f)), through which ``feature`` learns.
+            G = (1 + ε) / (1 + exp(-β q_f)), through which ``feature`` learns; or another name in
+            ``gate_registry.GATES``.
         generator: source of the initial weights, ``feature`` first; None is torch's global one.
         beta: β of the soft gate.
         eps: ε of the soft gate.
 
     Raises:
         ValueError: unknown gate.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import DeepGatedNetwork, FullyConnected
+        >>> network = DeepGatedNetwork(FullyConnected(depth=3, width=4, in_features=2, out_features=1))
+        >>> x = torch.ones(5, 2)
+        >>> torch.equal(network.gates(x)[0], network.feature.gates(x)[0])  # gates are the feature network's
+        True
+        >>> torch.equal(network(x), network.value(x, network.gates(x)))  # the output is the value network's
+        True
     """
 
     def __init__(
@@ -151,8 +179,8 @@ class DeepGatedNetwork(nn.Module):
         eps: float = EPS,
     ):
         super().__init__()
-        if gate not in ("hard", "soft"):
-            raise ValueError(f"unknown gate {gate!r}; allowed: 'hard', 'soft'.")
+        if gate not in GATES:
+            raise ValueError(f"unknown gate {gate!r}; allowed: {', '.join(map(repr, GATES))}.")
         soft_gate(torch.zeros(()), beta, eps)
         self.arch, self.gate, self.beta, self.eps = arch, gate, beta, eps
         self.feature = ReLUNetwork(arch, generator)
@@ -169,7 +197,7 @@ class DeepGatedNetwork(nn.Module):
 
     def gate_of(self, q: Tensor) -> Tensor:
         """The gate that a pre-activation of the feature network gives."""
-        return hard_gate(q) if self.gate == "hard" else soft_gate(q, self.beta, self.eps)
+        return soft_gate(q, self.beta, self.eps) if self.gate == "soft" else GATES[self.gate](q)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [n, C] of inputs x [n, …]."""

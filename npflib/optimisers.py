@@ -4,8 +4,9 @@ SGD has no momentum; RMSprop has ρ = 0.9 and ε = 1e-7; Adam has β₁ = 0.9, �
 torch's own. Adam differs in where ε stands.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,15 @@ class KerasAdam(torch.optim.Adam):
 
     torch adds ε to √(v / (1-β₂ᵗ)) instead, so Keras' rule is torch's with ε / √(1-β₂ᵗ) at step t: about 32 times the
     nominal ε at the first step.
+
+    Example:
+        >>> import torch
+        >>> from npflib.optimisers import KerasAdam
+        >>> theta = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> theta.grad = torch.tensor([8.0])
+        >>> _ = KerasAdam([theta], lr=0.5).step()
+        >>> round(theta.item(), 3)  # the first step is lr · sign(gradient), up to ε
+        0.5
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float):
@@ -26,7 +36,7 @@ class KerasAdam(torch.optim.Adam):
             group["steps_taken"] = 0
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient."""
         for group in self.param_groups:
             group["steps_taken"] += 1
@@ -39,6 +49,15 @@ def keras_optimiser(name: str, parameters: Iterable[Tensor], learning_rate: floa
 
     Raises:
         ValueError: unknown name.
+
+    Example:
+        >>> import torch
+        >>> from npflib.optimisers import keras_optimiser
+        >>> theta = torch.nn.Parameter(torch.tensor([1.0]))
+        >>> theta.grad = torch.tensor([1.0])
+        >>> _ = keras_optimiser("sgd", [theta], learning_rate=0.25).step()
+        >>> theta.item()
+        0.75
     """
     if name == "adam":
         return KerasAdam(parameters, learning_rate)

@@ -10,13 +10,29 @@ class ParameterError(ValueError):
 
 
 def choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
-    """Raises unless ``value`` is one of ``allowed``."""
+    """Raises unless ``value`` is one of ``allowed``.
+
+    Example:
+        >>> from npflib.parameters import choice
+        >>> choice("profile", "huge", ["smoke", "quick", "paper"])
+        Traceback (most recent call last):
+            ...
+        npflib.parameters.ParameterError: profile = 'huge' is not allowed; choose one of: 'smoke', 'quick', 'paper'.
+    """
     if value not in allowed:
         raise ParameterError(f"{name} = {value!r} is not allowed; choose one of: {', '.join(map(repr, allowed))}.")
 
 
 def number(name: str, value: Any, kind: type = int, least: float | None = None, most: float | None = None) -> None:
-    """Raises unless ``value`` is an int (or, with kind=float, a finite number) from ``least`` to ``most``."""
+    """Raises unless ``value`` is an int (or, with kind=float, a finite number) from ``least`` to ``most``.
+
+    Example:
+        >>> from npflib.parameters import number
+        >>> number("seed", -1, int, least=0)
+        Traceback (most recent call last):
+            ...
+        npflib.parameters.ParameterError: seed = -1 is not allowed; it must be a whole number at least 0.
+    """
     kinds = (int,) if kind is int else (int, float)
     what = "a whole number" if kind is int else "a finite number"
     limits = (("at least", least), ("at most", most))
@@ -28,7 +44,15 @@ def number(name: str, value: Any, kind: type = int, least: float | None = None, 
 
 
 def numbers(name: str, values: Any, kind: type = int, least: float | None = None, most: float | None = None) -> None:
-    """Raises unless ``values`` is a list or tuple of one or more numbers that ``number`` accepts."""
+    """Raises unless ``values`` is a list or tuple of one or more numbers that ``number`` accepts.
+
+    Example:
+        >>> from npflib.parameters import numbers
+        >>> numbers("widths", [8, 0], least=1)
+        Traceback (most recent call last):
+            ...
+        npflib.parameters.ParameterError: widths[1] = 0 is not allowed; it must be a whole number at least 1.
+    """
     if not isinstance(values, list | tuple) or not values:
         raise ParameterError(f"{name} = {values!r} is not allowed; it must be a list of one or more numbers.")
     for index, value in enumerate(values):
@@ -44,6 +68,13 @@ def only(namespace: Mapping[str, Any], *names: str) -> None:
     Args:
         namespace: the notebook's ``globals()``.
         names: the parameters that it has.
+
+    Example:
+        >>> from npflib.parameters import only
+        >>> only({"profile": "smoke", "sed": 1}, "profile", "seed")
+        Traceback (most recent call last):
+            ...
+        npflib.parameters.ParameterError: unknown parameter 'sed'; this notebook has: profile, seed.
     """
     plain = (str, int, float, bool, list, tuple, dict, type(None))
     for name, value in namespace.items():
@@ -56,6 +87,10 @@ def check(profile: str, build: str, seed: int = 0) -> None:
 
     Raises:
         ParameterError: profile is not a known one, build not a text, or seed not a whole number of at least 0.
+
+    Example:
+        >>> from npflib.parameters import check
+        >>> check("quick", build="", seed=0)  # nothing to object to
     """
     from npflib.experiments import PROFILES
 

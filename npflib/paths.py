@@ -28,6 +28,14 @@ def enumerate_paths(widths: Sequence[int], limit: int = MAX_PATHS) -> Tensor:
 
     Raises:
         ValueError: no widths, a width that is not a positive whole number, or P above the limit.
+
+    Example:
+        >>> from npflib.paths import enumerate_paths
+        >>> enumerate_paths((2, 2))  # two input nodes, one hidden layer of two units
+        tensor([[0, 0],
+                [0, 1],
+                [1, 0],
+                [1, 1]])
     """
     widths = tuple(widths)
     if not widths or any(isinstance(w, bool) or not isinstance(w, Integral) or w < 1 for w in widths):
@@ -54,6 +62,13 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], limit: int = MAX_PAT
 
     Raises:
         ValueError: shapes that do not match, or too many paths.
+
+    Example:
+        >>> import torch
+        >>> from npflib.paths import neural_path_feature
+        >>> x, gates = torch.tensor([[3.0, 5.0]]), [torch.tensor([[1.0, 0.0]])]
+        >>> neural_path_feature(x, gates)  # paths through the second unit are closed
+        tensor([[3., 0., 5., 0.]])
     """
     check_examples(x, gates)
     paths = enumerate_paths((x.shape[1], *(g.shape[1] for g in gates)), limit)
@@ -75,6 +90,13 @@ def neural_path_value(weights: Sequence[Tensor], limit: int = MAX_PATHS) -> Tens
 
     Raises:
         ValueError: no weights, matrices that do not chain, or too many paths.
+
+    Example:
+        >>> import torch
+        >>> from npflib.paths import neural_path_value
+        >>> weights = [torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1.0, 10.0]])]
+        >>> neural_path_value(weights).T  # 1·1, 3·10, 2·1, 4·10
+        tensor([[ 1., 30.,  2., 40.]])
     """
     _check_weights(weights)
     paths = enumerate_paths([weight.shape[1] for weight in weights], limit)
@@ -100,6 +122,14 @@ def path_sum(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor]) -> T
 
     Raises:
         ValueError: shapes that do not match.
+
+    Example:
+        >>> import torch
+        >>> from npflib.paths import path_sum
+        >>> x, gates = torch.tensor([[3.0, 5.0]]), [torch.tensor([[1.0, 0.0]])]
+        >>> weights = [torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[1.0, 10.0]])]
+        >>> path_sum(x, gates, weights)  # 3·1 + 5·2, by the examples of φ and v
+        tensor([[13.]])
     """
     check_examples(x, gates)
     _check_weights(weights)
@@ -123,13 +153,28 @@ def active_paths(gates: Sequence[Tensor]) -> Tensor:
 
     Returns:
         float64 [n]. It is Λ(x, x), the diagonal of ``kernels.path_overlap``.
+
+    Example:
+        >>> import torch
+        >>> from npflib.paths import active_paths
+        >>> active_paths([torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[1.0, 1.0, 1.0]])])  # 2 · 3
+        tensor([6.], dtype=torch.float64)
     """
     check_examples(None, gates)
     return torch.stack([gate.sum(1, dtype=torch.float64) for gate in gates]).prod(0)
 
 
 def check_examples(x: Tensor | None, gates: Sequence[Tensor]) -> None:
-    """Raises a ValueError unless x is [n, d_in] and every gate tensor [n, w_l] with the same n."""
+    """Raises a ValueError unless x is [n, d_in] and every gate tensor [n, w_l] with the same n.
+
+    Example:
+        >>> import torch
+        >>> from npflib.paths import check_examples
+        >>> check_examples(torch.ones(5, 2), [torch.ones(4, 3)])
+        Traceback (most recent call last):
+            ...
+        ValueError: gates of hidden layer 1 are for 4 examples, expected 5.
+    """
     if x is None and not gates:
         raise ValueError("gates must hold at least one tensor [n, w_l]; got none.")
     if x is not None and x.ndim != 2:

@@ -24,6 +24,13 @@ class Batch:
         x: inputs [n, …].
         labels: their true labels [n].
         trained: the labels that the network is trained on [n]; they differ from ``labels`` where those are shuffled.
+
+    Example:
+        >>> import torch
+        >>> from npflib.probes import Batch
+        >>> labels = torch.tensor([1.0, -1.0])
+        >>> Batch(x=torch.eye(2), labels=labels, trained=labels).x.shape
+        torch.Size([2, 2])
     """
 
     x: Tensor
@@ -36,6 +43,12 @@ def first_of_each_class(labels: Tensor, count: int) -> Tensor:
 
     Raises:
         ValueError: a class has fewer.
+
+    Example:
+        >>> import torch
+        >>> from npflib.probes import first_of_each_class
+        >>> first_of_each_class(torch.tensor([7, 4, 7, 4, 4]), count=2)  # the first two 4s, then the first two 7s
+        tensor([1, 3, 0, 2])
     """
     return torch.cat([_members(labels, value, count)[:count] for value in labels.unique()])
 
@@ -45,6 +58,13 @@ def random_of_each_class(labels: Tensor, count: int, seed: int = 0) -> Tensor:
 
     Raises:
         ValueError: a class has fewer.
+
+    Example:
+        >>> import torch
+        >>> from npflib.probes import random_of_each_class
+        >>> labels = torch.tensor([7, 4, 7, 4, 4])
+        >>> labels[random_of_each_class(labels, count=2)]
+        tensor([4, 4, 7, 7])
     """
     chosen = []
     for index, value in enumerate(labels.unique()):
@@ -62,6 +82,16 @@ def kernel_and_labels(network: ReLUNetwork, batch: Batch) -> dict[str, float]:
         tr H · tr H⁻¹, the mean of ν over labels drawn ±1 at random, which changes with H's spectrum alone, so that
         ν / ν_chance is alignment and not conditioning; ``condition``, the largest eigenvalue of H over the smallest;
         ``trace`` of H. All in float64, by solves.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> from npflib.probes import Batch, kernel_and_labels
+        >>> line = ReLUNetwork(FullyConnected(depth=1, width=1, in_features=2, out_features=1))
+        >>> y = torch.tensor([1.0, -1.0])
+        >>> found = kernel_and_labels(line, Batch(x=torch.eye(2), labels=y, trained=y))
+        >>> found["nu"], found["trace"]  # H is the identity: ν = n²
+        (4.0, 2.0)
     """
     gates = [gate.double() for gate in network.gates(batch.x)]
     kernel = neural_path_kernel(batch.x.flatten(1).double(), gates)
@@ -82,12 +112,21 @@ def value_and_gate_kernels(network: DeepGatedNetwork, batch: Batch) -> dict[str,
         ``trace_value``, ``norm_value``, ``trace_gate``, ``norm_gate`` of K = Σ_c K_c; the same with suffix ``_summed``
         for the kernel of Σ_c softmax_c, which the released code differentiates, in float32 as there. That sum is 1
         whatever the parameters, so the latter are zero but for rounding.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import DeepGatedNetwork, FullyConnected
+        >>> from npflib.probes import Batch, value_and_gate_kernels
+        >>> network = DeepGatedNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2), gate="hard")
+        >>> y = torch.tensor([0, 1])
+        >>> value_and_gate_kernels(network, Batch(x=torch.eye(2), labels=y, trained=y))["trace_gate"]  # hard gates
+        0.0
     """
-    found = {}
+    found: dict[str, float] = {}
     for part in ("value", "gate"):
         kernel = neural_tangent_kernel(network, batch.x, part=part, dtype=torch.float64)
         found |= {f"trace_{part}": float(kernel.trace()), f"norm_{part}": float(kernel.norm())}
-    rows = {"value": [], "gate": []}
+    rows: dict[str, list[Tensor]] = {"value": [], "gate": []}
     for x in batch.x:
         value, gate = summed_softmax_gradient(network, x)
         rows["value"].append(value)
@@ -104,6 +143,15 @@ def summed_softmax_gradient(network: DeepGatedNetwork, x: Tensor) -> tuple[Tenso
     """∂ Σ_c softmax_c(ŷ(x)) / ∂θ for the value network's parameters and for the feature network's, flattened.
 
     Σ_c softmax_c = 1, so both are zero; in floating point they are rounding error.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import DeepGatedNetwork, FullyConnected
+        >>> from npflib.probes import summed_softmax_gradient
+        >>> network = DeepGatedNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2), gate="soft")
+        >>> value, gate = summed_softmax_gradient(network, torch.ones(2))
+        >>> bool(value.abs().max() < 1e-6)
+        True
     """
     total = torch.softmax(network(x[None]), 1).sum()
     parts = []
@@ -115,7 +163,15 @@ def summed_softmax_gradient(network: DeepGatedNetwork, x: Tensor) -> tuple[Tenso
 
 @dataclass(frozen=True)
 class Measure:
-    """How a probe chooses its examples from labels, and what it measures on them."""
+    """How a probe chooses its examples from labels, and what it measures on them.
+
+    Example:
+        >>> from npflib.probes import MEASURES
+        >>> sorted(MEASURES)
+        ['alignment', 'traces']
+        >>> MEASURES["alignment"].choose.__name__
+        'first_of_each_class'
+    """
 
     choose: Callable[[Tensor, int], Tensor]
     measure: Callable[[ReLUNetwork | DeepGatedNetwork, Batch], dict[str, float]]
@@ -123,8 +179,9 @@ class Measure:
 
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
-        "alignment": Measure(first_of_each_class, kernel_and_labels),
-        "traces": Measure(random_of_each_class, value_and_gate_kernels),
+        # Each takes the one kind of network that its experiments train.
+        "alignment": Measure(first_of_each_class, kernel_and_labels),  # type: ignore[arg-type]
+        "traces": Measure(random_of_each_class, value_and_gate_kernels),  # type: ignore[arg-type]
     }
 )
 

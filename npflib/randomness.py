@@ -15,6 +15,13 @@ def generator(seed: int, purpose: str, *more: int) -> torch.Generator:
 
     Raises:
         ValueError: the seed is not a whole number from 0 to 2^32 - 1, or the purpose is unknown.
+
+    Example:
+        >>> import torch
+        >>> from npflib.randomness import generator
+        >>> one, two = (torch.randperm(100, generator=generator(3, "order", 7)) for _ in range(2))
+        >>> torch.equal(one, two)  # the same names, the same stream
+        True
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be a whole number of at least 0 and below 2^32; got {seed!r}.")

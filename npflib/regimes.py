@@ -1,4 +1,8 @@
-"""The five training regimes: where the gates come from, and what is trained.
+"""The training regimes, the paper's five and others: where the gates come from, and what is trained.
+
+A regime is data. What it says stands in the configuration of each of its runs (:func:`definition`), so that a changed
+one reuses no old record, and a new one, entered in ``_REGIMES`` below or by :func:`register`, makes no other run
+invalid.
 
 Source: Lakshminarayanan & Singh (2020), sections 4 and 5. torch is imported only where networks are built, so that
 planning stays light.
@@ -17,18 +21,30 @@ if TYPE_CHECKING:
     from npflib.networks import Architecture, DeepGatedNetwork, ReLUNetwork
 
 
+FEATURES = ("own", "random", "value", "learnt")
+
+
 @dataclass(frozen=True)
 class Regime:
     """One way of having gates.
 
     Attributes:
         name: identifier, as in records and on the command line.
-        title: what a reader sees.
-        gate: "own" (a ReLU network), or the DGN's "soft" or "hard".
+        title: what a reader sees: a short label, and after a colon what it means.
+        gate: "own" (a ReLU network), or the DGN's: "soft", "hard" or another name in ``gate_registry.GATES``.
         feature: where the feature network's weights come from: "own" (there is none), "random", "value" (the value
             network's initial weights) or "learnt" (a trained ReLU network).
         trains_feature: whether the feature network learns too.
         stage: for gates "learnt" in stages, the stage of the ReLU network's training at which they were copied.
+
+    Raises:
+        ValueError: a name that is not letters, digits and hyphens, an empty title, an unknown ``feature``, or "own"
+            in one of gate and feature alone.
+
+    Example:
+        >>> from npflib.regimes import REGIMES
+        >>> [name for name, regime in REGIMES.items() if regime.trains_feature]
+        ['DLNPF', 'ReLU']
     """
 
     name: str
@@ -38,19 +54,111 @@ class Regime:
     trains_feature: bool
     stage: int | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", self.name):
+            raise ValueError(f"a regime's name is made of letters, digits and hyphens; got {self.name!r}.")
+        if not self.label:
+            raise ValueError(f"regime {self.name} needs a title: a short label, a colon, what it means.")
+        if self.feature not in FEATURES:
+            raise ValueError(f"regime {self.name}: unknown feature {self.feature!r}; allowed: {', '.join(FEATURES)}.")
+        if (self.gate == "own") != (self.feature == "own") or (self.gate == "own" and not self.trains_feature):
+            raise ValueError(f"regime {self.name}: gate, feature 'own' and trains_feature True go together (ReLU).")
 
-REGIMES: Mapping[str, Regime] = MappingProxyType(
-    {
-        regime.name: regime
-        for regime in (
-            Regime("FRNPF-II", "FRNPF (II): frozen random gates, independent start", "hard", "random", False),
-            Regime("FRNPF-DI", "FRNPF (DI): frozen random gates, shared start", "hard", "value", False),
-            Regime("DLNPF", "DLNPF: gates and values learnt side by side", "soft", "random", True),
-            Regime("FLNPF", "FLNPF: frozen learnt gates", "hard", "learnt", False),
-            Regime("ReLU", "ReLU: the network's own gates", "own", "own", True),
+    @property
+    def label(self) -> str:
+        """The short form of the title, for figures and tables: what stands before its colon."""
+        return self.title.partition(":")[0].strip()
+
+
+# A new regime is entered here; the order is that of figures and tables, as the paper argues: random gates, then learnt.
+_REGIMES: dict[str, Regime] = {
+    regime.name: regime
+    for regime in (
+        Regime("FRNPF-II", "FRNPF (II): frozen random gates, independent start", "hard", "random", False),
+        Regime("FRNPF-DI", "FRNPF (DI): frozen random gates, shared start", "hard", "value", False),
+        Regime("DLNPF", "DLNPF: gates and values learnt side by side", "soft", "random", True),
+        Regime("FLNPF", "FLNPF: frozen learnt gates", "hard", "learnt", False),
+        Regime("ReLU", "ReLU: the network's own gates", "own", "own", True),
+    )
+}
+REGIMES: Mapping[str, Regime] = MappingProxyType(_REGIMES)
+
+
+def register(regime: Regime) -> Regime:
+    """Makes a regime known for as long as the process lasts; entered in ``_REGIMES`` it is so for ever.
+
+    Registering the same regime again changes nothing, so that a notebook's cell can be run twice.
+
+    Args:
+        regime: with a name of its own and a gate in ``gate_registry.GATES`` (see ``gate_registry.register``).
+
+    Returns:
+        The same regime.
+
+    Raises:
+        ValueError: the name is taken by another regime or reads like a stage, the gate is unknown, or the feature
+            network is to learn through a gate that passes no gradient.
+
+    Example:
+        >>> from npflib.regimes import Regime, find, register
+        >>> register(find("DLNPF")) == find("DLNPF")  # known already: nothing changes
+        True
+        >>> register(Regime("ReLU", "ReLU: frozen", "hard", "value", False))
+        Traceback (most recent call last):
+        ...
+        ValueError: the name 'ReLU' is taken by another regime; taken are: FRNPF-II, FRNPF-DI, DLNPF, FLNPF, ReLU.
+    """
+    import torch
+
+    from npflib.gate_registry import GATES
+
+    if not isinstance(regime, Regime):
+        raise ValueError(f"a regimes.Regime is registered; got {type(regime).__name__}.")
+    if regime.stage is not None or "-stage-" in regime.name:
+        raise ValueError(f"regime {regime.name!r}: stages are made from the name of a regime with learnt gates.")
+    if REGIMES.get(regime.name, regime) != regime:
+        raise ValueError(f"the name {regime.name!r} is taken by another regime; taken are: {', '.join(REGIMES)}.")
+    if regime.gate not in (*GATES, "own"):
+        raise ValueError(
+            f"regime {regime.name}: unknown gate {regime.gate!r}; allowed: own, {', '.join(GATES)}. "
+            "A new one is made known by gate_registry.register."
         )
+    if regime.trains_feature and regime.gate != "own":
+        with torch.enable_grad():
+            passes = GATES[regime.gate](torch.ones(1, requires_grad=True)).requires_grad
+        if not passes:
+            raise ValueError(
+                f"regime {regime.name}: no gradient passes through the gate {regime.gate!r}, so the feature network "
+                "cannot learn; set trains_feature to False or choose another gate."
+            )
+    _REGIMES[regime.name] = regime
+    return regime
+
+
+def definition(name: str) -> dict[str, str | bool]:
+    """What a run's configuration says of its regime: its fields, and a digest of the gate's code.
+
+    The stage is said elsewhere, by the epoch up to which gates were copied; titles change nothing.
+
+    Raises:
+        ValueError: unknown regime.
+
+    Example:
+        >>> from npflib.regimes import definition
+        >>> definition("FRNPF-DI")["feature"], len(definition("FRNPF-DI")["gate_code"])
+        ('value', 16)
+    """
+    from npflib.gate_registry import GATES
+    from npflib.source_hash import code_digest
+
+    chosen = find(name)
+    code = code_digest(GATES["hard" if chosen.gate == "own" else chosen.gate])
+    return {
+        "gate": chosen.gate,
+        "gate_code": code,
+        "feature": chosen.feature,
+        "trains_feature": chosen.trains_feature,
     }
-)
 
 
 def find(name: str) -> Regime:
@@ -58,6 +166,11 @@ def find(name: str) -> Regime:
 
     Raises:
         ValueError: there is none; the message lists those there are.
+
+    Example:
+        >>> from npflib.regimes import find
+        >>> find("FLNPF").feature, find("FLNPF-stage-3").stage
+        ('learnt', 3)
     """
     base, _, stage = str(name).partition("-stage-")
     known = REGIMES.get(base)
@@ -92,6 +205,16 @@ def start(
 
     Raises:
         ValueError: unknown regime, FLNPF without a learnt network or of another architecture, any other with one.
+
+    Example:
+        >>> import torch
+        >>> from npflib.architectures import FullyConnected
+        >>> from npflib.regimes import start
+        >>> network = start("FRNPF-DI", FullyConnected(depth=3, width=4, in_features=2), seed=0)
+        >>> torch.equal(network.feature.weights[0], network.value.weights[0])  # DI: a shared start
+        True
+        >>> network.feature.weights[0].requires_grad  # and frozen gates
+        False
     """
     from npflib.initialisation import initialise_
     from npflib.networks import DeepGatedNetwork, ReLUNetwork
@@ -108,7 +231,8 @@ def start(
         network = ReLUNetwork(arch, generator(seed, purpose))
         if initialisation == "glorot_uniform":
             return network
-        return initialise_(network, initialisation, sqrt(2 / arch.width), generator(seed, purpose))
+        # Signed weights are for fully connected networks, and what goes into `initialise_` comes out of it.
+        return initialise_(network, initialisation, sqrt(2 / arch.width), generator(seed, purpose))  # type: ignore[return-value, union-attr]
 
     if chosen.gate == "own":
         return drawn("relu")
@@ -120,6 +244,6 @@ def start(
         "value": lambda: network.value,
         "learnt": lambda: learnt,
     }[chosen.feature]()
-    network.feature.load_state_dict(source.state_dict())
+    network.feature.load_state_dict(source.state_dict())  # type: ignore[union-attr]  # `learnt` was checked above
     network.feature.requires_grad_(chosen.trains_feature)
     return network

@@ -9,9 +9,12 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import chain
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from npflib.atomic import write_text
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA = 1
 
@@ -42,6 +45,16 @@ class Record:
         schema: version of this format.
         series: what was measured along the run beside loss and accuracy: "epoch" (0 is the start) and, for each of
             those epochs, one number a name; empty where nothing was.
+
+    Example:
+        >>> from npflib.results import Record
+        >>> run = Record(
+        ...     experiment="mnist-fc-adam", regime="ReLU", seed=0, profile="smoke", configuration={"epochs": 2},
+        ...     history={"test_accuracy": [0.5, 0.75]}, peak=0.75, peak_epoch=2, final=0.75, seconds=1.0,
+        ...     data={"stand_in": False}, environment={}, library={},
+        ... )
+        >>> run.epochs, run.is_full  # a smoke run is nobody's full budget
+        (2, False)
     """
 
     experiment: str
@@ -73,7 +86,14 @@ class Record:
 
 
 def path_of(folder: Path, experiment: str, regime: str, seed: int) -> Path:
-    """Where the record of a run lies below a folder of records."""
+    """Where the record of a run lies below a folder of records.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.results import path_of
+        >>> path_of(Path("results"), "mnist-fc-adam", "FLNPF", seed=2).as_posix()
+        'results/mnist-fc-adam/FLNPF/seed-2.json'
+    """
     return Path(folder) / experiment / regime / f"seed-{seed}.json"
 
 
@@ -82,6 +102,15 @@ def write(record: Record, folder: Path) -> Path:
 
     Raises:
         RecordError: the record contradicts itself, or holds numbers that are not finite; nothing is written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from npflib.results import Record, read, write
+        >>> run = Record("one", "ReLU", 0, "smoke", {}, {"test_accuracy": [0.5]}, 0.5, 1, 0.5, 1.0, {}, {}, {})
+        >>> with TemporaryDirectory() as folder:
+        ...     read(write(run, Path(folder))) == run
+        True
     """
     path = path_of(folder, record.experiment, record.regime, record.seed)
     if fault := _fault(record):
@@ -96,6 +125,14 @@ def read(path: Path) -> Record:
     Raises:
         RecordError: the file is missing, not JSON, of another schema, lacks a field, contradicts itself, or lies
             where another run's record belongs; the message names it and the mend.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.results import read
+        >>> read(Path("no-records/seed-0.json"))
+        Traceback (most recent call last):
+            ...
+        npflib.results.RecordError: there is no run record no-records/seed-0.json.
     """
     path = Path(path)
     mend = "Delete it and run the experiment again, or restore it from version control."
@@ -155,13 +192,27 @@ def read_all(folder: Path, experiment: str | None = None, regime: str | None = N
         folder: ``<build>/runs`` or ``results``.
         experiment: only this experiment's.
         regime: only this regime's.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.results import read_all
+        >>> read_all(Path("no-records"))
+        []
     """
     paths = Path(folder).glob(f"{experiment or '*'}/{regime or '*'}/seed-*.json")
     return sorted((read(p) for p in paths), key=lambda r: (r.experiment, r.regime, r.seed))
 
 
-def tabulate(records: Iterable[Record]):
-    """Records as a pandas table: one row a run, accuracies in per cent."""
+def tabulate(records: Iterable[Record]) -> "pandas.DataFrame":
+    """Records as a pandas table: one row a run, accuracies in per cent.
+
+    Example:
+        >>> from npflib.results import Record, tabulate
+        >>> given, data = {"train_examples": 10}, {"title": "MNIST", "stand_in": False}
+        >>> run = Record("one", "ReLU", 0, "smoke", given, {"test_accuracy": [0.5]}, 0.5, 1, 0.5, 1.0, data, {}, {})
+        >>> tabulate([run])[["regime", "seed", "peak"]].to_dict("records")
+        [{'regime': 'ReLU', 'seed': 0, 'peak': 50.0}]
+    """
     import pandas as pd
 
     return pd.DataFrame(

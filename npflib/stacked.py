@@ -12,13 +12,17 @@ a seed trained alone differed from the same seed in company by rounding, which l
 Shapes: S copies, B examples to a step, w_l units, C outputs.
 """
 
+# What a gated network has and another lacks is None here, decided once by the first network; and torch's modules have
+# attributes of any type. mypy can follow neither, so in this file it leaves out what only these two give rise to.
+# mypy: disable-error-code="union-attr, operator, assignment, index, attr-defined, misc, var-annotated, arg-type"
+
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from npflib.architectures import FullyConnected
-from npflib.gates import hard_gate
+from npflib.gate_registry import GATES
 from npflib.losses import LOSSES
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
 
@@ -34,6 +38,15 @@ class StackedLayers:
     Attributes:
         flat: all parameters, zero-padded to a multiple of ``REGISTERS``, with ``flat.grad`` their gradients.
         weights, biases: views [S, w_l, w_{l-1}] and [S, 1, w_l] (None without biases), input side first.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> from npflib.stacked import StackedLayers
+        >>> networks = [ReLUNetwork(FullyConnected(depth=2, width=3, in_features=4)) for _ in range(5)]
+        >>> layers = StackedLayers(networks, torch.device("cpu"))
+        >>> layers.pre_activation(0, torch.ones(5, 7, 4)).shape  # five networks, seven examples each
+        torch.Size([5, 7, 3])
     """
 
     def __init__(self, networks: Sequence[ValueNetwork], device: torch.device):
@@ -101,6 +114,18 @@ class StackedLearner:
         reuse_gates: whether frozen gates are computed once and looked up (one byte a gate) instead of being computed
             anew in every step. The result is the same to the bit where the products round alike, and the lookup is
             faster (``benchmarks/``); it costs S · (N + M) · hidden units bytes.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> from npflib.stacked import StackedLearner
+        >>> networks = [ReLUNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2)) for _ in range(2)]
+        >>> x, y = torch.eye(2), torch.tensor([0, 1])
+        >>> learner = StackedLearner(networks, x, y, x, y, torch.device("cpu"))
+        >>> learner.gradients(torch.tensor([[0, 1], [1, 0]]))  # each network its own order of examples
+        >>> losses, accuracies = learner.take_running(examples=2)
+        >>> len(losses), len(learner.parameters())  # all parameters of all networks in one tensor
+        (2, 1)
     """
 
     def __init__(
@@ -128,8 +153,11 @@ class StackedLearner:
         self.hidden = first.arch.depth - 1
         self.width = first.arch.width
         self.soft = gated and first.gate == "soft"
+        self.gate = GATES[first.gate] if gated else None
         self.beta, self.eps = (first.beta, first.eps) if gated else (None, None)
         self.trains_feature = gated and next(first.feature.parameters()).requires_grad
+        if self.trains_feature and not self.soft:
+            raise ValueError(f"StackedLearner trains soft gates only; got {first.gate!r}. Use ModuleLearner.")
         self.table = None
         if gated and not self.trains_feature and reuse_gates:
             self.table = self._gate_table(self.images)
@@ -227,16 +255,19 @@ class StackedLearner:
         gates = []
         for index in range(self.hidden):
             q = self.feature.pre_activation(index, x)
-            gates.append(torch.sigmoid(self.beta * q).mul_(1 + self.eps) if self.soft else hard_gate(q))
+            gates.append(torch.sigmoid(self.beta * q).mul_(1 + self.eps) if self.soft else self.gate(q))
             x = q.relu_()
         return gates
 
-    def _gate_table(self, images: Tensor) -> Tensor:
-        """Hard gates of all examples, uint8 [S·N, hidden units]."""
+    def _gate_table(self, images: Tensor) -> Tensor | None:
+        """Frozen gates of all examples, uint8 [S·N, hidden units]; None if they are not all zeros and ones."""
         table = torch.empty(self.copies, len(images), self.hidden * self.width, dtype=torch.uint8, device=self.device)
         for start in range(0, len(images), EVALUATION_CHUNK):
             x = images[start : start + EVALUATION_CHUNK].expand(self.copies, -1, -1)
-            table[:, start : start + EVALUATION_CHUNK] = torch.cat(self._feature_gates(x), 2).to(torch.uint8)
+            gates = torch.cat(self._feature_gates(x), 2)
+            table[:, start : start + EVALUATION_CHUNK] = gates.to(torch.uint8)
+            if not torch.equal(table[:, start : start + EVALUATION_CHUNK].to(gates.dtype), gates):
+                return None
         return table.flatten(0, 1)
 
     def test(self) -> tuple[list[float], list[float]]:

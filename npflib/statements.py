@@ -15,6 +15,7 @@ Source: Lakshminarayanan & Singh (2020), section 5 and the results table.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from npflib import claims, comparison, experiments
 from npflib.claims import Claim
@@ -37,6 +38,11 @@ class Statement:
         relation: "at least", "at most" or "equal", of first - other to 0 points.
         tolerance: how far from 0 still counts, in points.
         tolerance_reason: why that far.
+
+    Example:
+        >>> from npflib.statements import statements
+        >>> statements(margin=0.5)[1].regimes
+        ('FLNPF', 'FRNPF-DI', 'FRNPF-II')
     """
 
     label: str
@@ -55,7 +61,14 @@ class Statement:
 
 @dataclass(frozen=True)
 class Lead:
-    """A statement's difference as found: against which regime, the estimate in points, and the verdict on it."""
+    """A statement's difference as found: against which regime, the estimate in points, and the verdict on it.
+
+    Example:
+        >>> from npflib.statements import by_paper, statements
+        >>> lead = by_paper(statements(margin=0.5)[1], "cifar10-gconv-adam")
+        >>> lead.against, lead.verdict
+        ('FRNPF-II', 'holds')
+    """
 
     against: str
     estimate: Estimate
@@ -72,6 +85,11 @@ def statements(margin: float, near: float | None = None, near_reason: str = "") 
 
     Raises:
         ValueError: a margin that is not positive.
+
+    Example:
+        >>> from npflib.statements import statements
+        >>> [statement.label for statement in statements(margin=0.5)]
+        ['flnpf-near-relu', 'flnpf-above-frnpf', 'dlnpf-above-frnpf', 'di-equals-ii']
     """
     same = "the margin of equivalence of this data set"
     near, near_reason = (margin, same) if near is None else (near, near_reason)
@@ -102,6 +120,11 @@ def rises(experiment: str) -> Statement:
 
     Raises:
         ValueError: an experiment without stages.
+
+    Example:
+        >>> from npflib.statements import rises
+        >>> rises("cifar10-continuous").regimes
+        ('FLNPF-stage-6', 'FRNPF-II')
     """
     last = len(experiments.find(experiment).stages)
     if not last:
@@ -116,6 +139,12 @@ def by_paper(statement: Statement, experiment: str) -> Lead:
 
     Raises:
         ValueError: an experiment without published mean ± std for all the statement's regimes.
+
+    Example:
+        >>> from npflib.statements import by_paper, statements
+        >>> near_relu = statements(margin=1.0)[0]
+        >>> by_paper(near_relu, "cifar10-vconv-sgd").verdict  # 67.02 against 63.06
+        'refuted'
     """
     published = experiments.find(experiment).published
     lacking = [r for r in statement.regimes if r not in published or published[r].std is None]
@@ -132,6 +161,13 @@ def by_records(statement: Statement, found: Mapping[str, Sequence[Record]], meas
 
     Raises:
         ValueError: a regime without records, or fewer than two seeds in common.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from npflib.statements import by_records, statements
+        >>> runs = [Run(experiment="one", seed=seed, peak=0.98) for seed in (0, 1)]
+        >>> by_records(statements(margin=0.5)[0], {"ReLU": runs, "FLNPF": runs}).verdict  # no difference at all
+        'holds'
     """
     lacking = [regime for regime in statement.regimes if not found.get(regime)]
     if lacking:
@@ -144,7 +180,14 @@ def by_records(statement: Statement, found: Mapping[str, Sequence[Record]], meas
 
 
 def evidence(statement: Statement, experiment: str, build: Path, published: Path | None = None) -> dict:
-    """The best records of two seeds or more for the statement's regimes; empty where there are none."""
+    """The best records of two seeds or more for the statement's regimes; empty where there are none.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.statements import evidence, statements
+        >>> evidence(statements(margin=0.5)[0], "mnist-fc-adam", build=Path("no-build"), published=Path("no-records"))
+        {}
+    """
     return comparison.evidence(experiment, statement.regimes, build, published, least=2)
 
 
@@ -177,6 +220,14 @@ def record(
 
     Raises:
         ValueError: records that lack a regime, or reduced ones for a network of the paper's.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.statements import record, statements
+        >>> record(statements(margin=0.5)[0], "mnist-fc-adam", {}, Path("no-build"), id="one", chapter="example.ipynb")
+        Traceback (most recent call last):
+            ...
+        ValueError: there are no records of ReLU, FLNPF.
     """
     lead = by_records(statement, found, measure)
     _check_budget(experiment, [record for regime in statement.regimes for record in found[regime]])
@@ -213,6 +264,14 @@ def record_above_line(
     Raises:
         ValueError: an experiment without that line, fewer than two records, or reduced ones of a network of the
             paper's.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.statements import record_above_line
+        >>> record_above_line("mnist-fc-adam", "ReLU", "CNTK", [], Path("no-build"), id="one", chapter="example.ipynb")
+        Traceback (most recent call last):
+            ...
+        ValueError: mnist-fc-adam has no line 'CNTK'; it has: none.
     """
     lines = experiments.find(experiment).lines
     if line not in lines:
@@ -229,7 +288,18 @@ def record_above_line(
     return claim, Lead(line, estimate, claims.judge(estimate.interval, 0.0, "at least"))
 
 
-def _record(id, experiment, sentence, source, records, estimate, build, chapter, figure, **judged) -> Claim:
+def _record(
+    id: str,
+    experiment: str,
+    sentence: str,
+    source: str,
+    records: Sequence[Record],
+    estimate: Estimate,
+    build: Path,
+    chapter: str,
+    figure: str,
+    **judged: Any,
+) -> Claim:
     full = all(record.is_full for record in records)
     return claims.record(
         id,

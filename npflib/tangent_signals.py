@@ -1,7 +1,7 @@
 """Forward and backward signals of each layer: all that a tangent kernel needs to know about a fully connected network.
 
 The gradient of an output with respect to a layer's weights is (signal coming back) ⊗ (signal going in). For a deep
-gated network, with q_v, z_v the value network's signals, q_f, z_f the feature network's, and G = gate(q_f):
+gated network, with q_v, z_v the value network's signals, q_f, z_f the feature network's, and G = gate(q_f)::
 
     value part  δ_v(l) = G(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)
     gate part   δ_f(l) = G'(q_f(l)) ∘ q_v(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)  +  1[q_f(l) > 0] ∘ Θ_f(l+1)ᵀ δ_f(l+1)
@@ -26,6 +26,13 @@ class LayerSignals:
         forward: z(l-1), [n, w_{l-1}].
         backward: δ_c(l) for every output c, [n, C·w_l].
         bias: 1.0 if the layer has biases (their gradient is δ itself), else 0.0.
+
+    Example:
+        >>> import torch
+        >>> from npflib.tangent_signals import LayerSignals
+        >>> signals = LayerSignals(forward=torch.ones(5, 2), backward=torch.ones(5, 3), bias=1.0)
+        >>> signals.forward.shape, signals.backward.shape
+        (torch.Size([5, 2]), torch.Size([5, 3]))
     """
 
     forward: Tensor
@@ -34,7 +41,17 @@ class LayerSignals:
 
 
 def tangent_signals(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "all") -> list[LayerSignals]:
-    """Signals of every layer whose parameters belong to ``part`` ("all", "value" or "gate"), for inputs x [n, …]."""
+    """Signals of every layer whose parameters belong to ``part`` ("all", "value" or "gate"), for inputs x [n, …].
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> from npflib.tangent_signals import tangent_signals
+        >>> network = ReLUNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=1))
+        >>> first, last = tangent_signals(network, torch.ones(5, 2))
+        >>> first.backward.shape, last.backward.detach().unique()  # δ(d) = 1
+        (torch.Size([5, 3]), tensor([1.]))
+    """
     x = x.flatten(1)
     if isinstance(network, ReLUNetwork):
         return [] if part == "gate" else _value_signals(network, x, network.gates(x))[0]
@@ -58,7 +75,7 @@ def _value_signals(
     weights = network.weights
     outputs = len(weights[-1])
     delta = torch.eye(outputs, dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
-    signals, arriving = [_signals(network, len(gates), forwards[-1], delta)], []
+    signals, arriving = [_signals(network, len(gates), forwards[-1], delta)], []  # type: ignore[var-annotated]
     for index in reversed(range(len(gates))):
         above = delta @ weights[index + 1]
         arriving.insert(0, above)
@@ -74,7 +91,7 @@ def _gate_signals(
     feature, weights = network.feature, network.feature.weights
     q = feature.pre_activations(x)
     forwards = [x, *(layer.relu() for layer in q)]
-    signals, delta = [], None
+    signals, delta = [], None  # type: ignore[var-annotated]
     for index in reversed(range(len(gates))):
         slope = network.beta * gates[index] * (1 - gates[index] / (1 + network.eps))
         own = arriving[index] * (pre_activations[index] * slope)[:, None]

@@ -59,7 +59,7 @@ def ensure(
     call, repeated, goes on from there and ends with the same bits.
 
     Args:
-        experiment: a name in ``experiments.PAPER`` or ``experiments.COMPANION``.
+        experiment: a name that ``experiments.find`` knows.
         regime: one of the experiment's regimes.
         profile: "smoke", "quick" or "paper".
         seeds: whole numbers ≥ 0; None means the profile's own.
@@ -76,6 +76,20 @@ def ensure(
         ValueError: an unknown name, a regime or a precision that the experiment does not have, seeds that are repeated
             or not whole numbers ≥ 0, a device that is not there, or a cap on epochs where there are stages or where a
             longer run would be replaced.
+
+    Example:
+        >>> from npflib.training import ensure
+        >>> ensure("mnist-fc-adam", "FLNPF-stage-1", "smoke")  # refused before anything is read or trained
+        Traceback (most recent call last):
+            ...
+        ValueError: mnist-fc-adam has no regime 'FLNPF-stage-1'; it has: ReLU, DLNPF, FLNPF, FRNPF-DI, FRNPF-II.
+
+        Training itself, some seconds in the smoke profile:
+
+        .. code-block:: python
+
+            records = ensure("mnist-fc-adam", "FLNPF", "smoke")  # ReLU of the same seeds first
+            [record.peak for record in records]                  # again: read, not trained
     """
     chosen = experiments.find(experiment)
     source = regimes.find(regime)
@@ -107,12 +121,13 @@ def ensure(
             which = "best" if source.stage is None else f"stage-{source.stage}"
             learnt = [trained_network(experiment, "ReLU", s, profile, build=folder, which=which) for s in missing]
         networks = [
-            regimes.start(regime, chosen.arch, seed, None if learnt is None else learnt[i], chosen.initialisation)
+            # What was learnt is a ReLU network.
+            regimes.start(regime, chosen.arch, seed, None if learnt is None else learnt[i], chosen.initialisation)  # type: ignore[arg-type]
             for i, seed in enumerate(missing)
         ]
         run = _Run(chosen, regime, profile, missing, dataset, truth, configuration, folder, where, networks)
         found |= dict(zip(missing, run.finish(progress), strict=True))
-    return [found[seed] for seed in wanted]
+    return [found[seed] for seed in wanted]  # type: ignore[misc]  # none is missing any more
 
 
 def trained_network(
@@ -138,6 +153,16 @@ def trained_network(
     Raises:
         ValueError: unknown name or ``which``.
         MissingGatesError: that run has not been trained in this build.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from npflib.training import MissingGatesError, trained_network
+        >>> with TemporaryDirectory() as build:
+        ...     try:
+        ...         network = trained_network("mnist-fc-adam", "ReLU", seed=0, profile="smoke", build=build)
+        ...     except MissingGatesError:
+        ...         print("train it first, by ensure")
+        train it first, by ensure
     """
     found = experiments.find(experiment)
     kept = ("best", "last", *(f"stage-{k}" for k in range(1, len(found.stages) + 1) if regime == "ReLU"))
@@ -163,7 +188,16 @@ def configuration_of(
     precision: str = "float32",
     epochs: int | None = None,
 ) -> dict[str, Any]:
-    """Everything but the seed and the code that determines a run's result."""
+    """Everything but the seed and the code that determines a run's result.
+
+    Example:
+        >>> from npflib import data, experiments
+        >>> from npflib.training import configuration_of
+        >>> few = data.subset(data.load("mnist", offline=True), train_examples=100, test_examples=20)
+        >>> found = configuration_of(experiments.find("mnist-fc-adam"), "DLNPF", "smoke", few)
+        >>> found["epochs"], found["full_epochs"], found["soft_gate"]
+        (2, 100, {'beta': 4.0, 'eps': 0.1})
+    """
     budget = experiments.budget(experiment.name, profile, regime, epochs)
     stage = regimes.find(regime).stage
     gates_from = "the ReLU run's best epoch on the test set"
@@ -175,6 +209,7 @@ def configuration_of(
         **_plain(asdict(experiment.arch)),
         "initialisation": weights[experiment.initialisation],
         "loss": experiment.loss,
+        "regime": regimes.definition(regime),
         "optimiser": experiment.optimiser,
         "learning_rate": experiment.learning_rate,
         "batch": experiment.batch,
@@ -196,7 +231,19 @@ def configuration_of(
 class _Run:
     """The seeds of one regime that are trained together, from start or checkpoint to records."""
 
-    def __init__(self, experiment, regime, profile, seeds, dataset, truth, configuration, folder, device, networks):
+    def __init__(
+        self,
+        experiment: Experiment,
+        regime: str,
+        profile: str,
+        seeds: Sequence[int],
+        dataset: data.Dataset,
+        truth: data.Dataset,
+        configuration: dict[str, Any],
+        folder: Path,
+        device: torch.device,
+        networks: Sequence[ReLUNetwork | DeepGatedNetwork],
+    ):
         self.experiment, self.regime, self.profile, self.seeds = experiment, regime, profile, list(seeds)
         self.dataset, self.configuration, self.folder, self.device = dataset, configuration, folder, device
         self.network = None if experiment.probe is None else deepcopy(networks[0])
@@ -204,7 +251,7 @@ class _Run:
         self.parameters = self.learner.parameters()
         self.optimiser = keras_optimiser(experiment.optimiser, self.parameters, experiment.learning_rate)
         self.epochs = configuration["epochs"]
-        self.history = [
+        self.history: list[dict[str, list[float]]] = [
             {"train_loss": [], "train_accuracy": [], "test_loss": [], "test_accuracy": []} for _ in self.seeds
         ]
         self.best: list[dict[str, Tensor]] = [{} for _ in self.seeds]
@@ -266,8 +313,9 @@ class _Run:
         if self.batch is None or self.done % self.configuration["probe"]["every"]:
             return
         for copy, series in enumerate(self.series):
-            self.network.load_state_dict(self.learner.state_dict(copy))
-            found = MEASURES[self.experiment.probe.name].measure(self.network, self.batch)
+            # There is a network to look at wherever there is a batch to look with.
+            self.network.load_state_dict(self.learner.state_dict(copy))  # type: ignore[union-attr]
+            found = MEASURES[self.experiment.probe.name].measure(self.network, self.batch)  # type: ignore[union-attr, arg-type]
             for name, number in {"epoch": self.done, **found}.items():
                 series.setdefault(name, []).append(number)
 
@@ -318,7 +366,7 @@ class _Run:
             accuracies = history["test_accuracy"]
             weights = {"best": self.best[copy], "last": self.learner.state_dict(copy), **self.kept[copy]}
             path = _weights_path(self.folder, self.experiment.name, self.regime, seed)
-            write_with(path, lambda file, weights=weights: torch.save(weights, file))
+            write_with(path, lambda file, weights=weights: torch.save(weights, file))  # type: ignore[misc]
             record = Record(
                 experiment=self.experiment.name,
                 regime=self.regime,
@@ -342,7 +390,14 @@ class _Run:
 
 
 def environment_of(device: torch.device) -> dict[str, Any]:
-    """Python, torch, device and threads: what else a run's bits depend on."""
+    """Python, torch, device and threads: what else a run's bits depend on.
+
+    Example:
+        >>> import torch
+        >>> from npflib.training import environment_of
+        >>> sorted(environment_of(torch.device("cpu")))
+        ['device', 'python', 'threads', 'torch']
+    """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "python": platform.python_version(),
@@ -367,17 +422,35 @@ def _version() -> str:
 
 
 def shuffled(dataset: data.Dataset) -> data.Dataset:
-    """The data set with its training labels permuted among its training examples, always in the same way."""
+    """The data set with its training labels permuted among its training examples, always in the same way.
+
+    Example:
+        >>> import torch
+        >>> from npflib.data import load, subset
+        >>> from npflib.training import shuffled
+        >>> few = subset(load("mnist", offline=True), train_examples=100)
+        >>> torch.equal(shuffled(few).train_labels.sort().values, few.train_labels.sort().values)
+        True
+    """
     order = torch.randperm(len(dataset.train_labels), generator=generator(0, "labels"))
     return replace(dataset, train_labels=dataset.train_labels[order])
 
 
 def _learner(
-    networks, dataset: data.Dataset, device: torch.device, experiment: Experiment, precision: str
+    networks: Sequence[ReLUNetwork | DeepGatedNetwork],
+    dataset: data.Dataset,
+    device: torch.device,
+    experiment: Experiment,
+    precision: str,
 ) -> StackedLearner | ModuleLearner:
     parts = (networks, dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels, device)
-    if isinstance(networks[0].arch, FullyConnected):
+    first = networks[0]
+    learns = isinstance(first, DeepGatedNetwork) and any(p.requires_grad for p in first.feature.parameters())
+    written_out = not learns or first.gate == "soft"
+    if isinstance(first.arch, FullyConnected) and written_out:
         return StackedLearner(*parts, loss=experiment.loss)
+    if experiment.loss != "cross_entropy":
+        raise ValueError(f"{experiment.name}: gates {first.gate!r} that learn are trained with cross_entropy only.")
     return ModuleLearner(*parts, precision=precision)
 
 
@@ -398,11 +471,18 @@ def _digest(dataset: data.Dataset) -> str:
     """Sixteen hexadecimal digits over every pixel and label: the data that were used, however they were loaded."""
     digest = hashlib.blake2b(digest_size=8)
     for tensor in (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels):
-        digest.update(tensor.contiguous().numpy())
+        digest.update(tensor.contiguous().numpy())  # type: ignore[arg-type]  # an array is a buffer
     return digest.hexdigest()
 
 
-def _valid_record(folder, experiment, regime, seed, configuration, dataset) -> Record | None:
+def _valid_record(
+    folder: Path,
+    experiment: Experiment,
+    regime: str,
+    seed: int,
+    configuration: dict[str, Any],
+    dataset: data.Dataset,
+) -> Record | None:
     path = results.path_of(folder / "runs", experiment.name, regime, seed)
     weights = _weights_path(folder, experiment.name, regime, seed)
     if not (path.exists() and weights.exists()):
@@ -418,7 +498,7 @@ def _valid_record(folder, experiment, regime, seed, configuration, dataset) -> R
     return record if valid else None
 
 
-def _spare_longer_runs(folder, experiment, regime, seeds, epochs) -> None:
+def _spare_longer_runs(folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int], epochs: int) -> None:
     """A capped run must not take the place of a longer one, nor of the longer ReLU run whose gates it would copy."""
     for name in {regime, "ReLU"} if regimes.find(regime).feature == "learnt" else {regime}:
         for seed in seeds:

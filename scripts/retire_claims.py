@@ -17,7 +17,7 @@ import nbformat
 def starts(executed: Path) -> dict[str, float]:
     """When the execution of each notebook in the folder began, in seconds since the epoch."""
     found = {}
-    for path in executed.glob("[0-9]*.ipynb"):
+    for path in executed.glob("*.ipynb"):
         if not path.stem.endswith((".part", ".failed")):
             began = nbformat.read(path, as_version=4).metadata.papermill.start_time
             found[path.stem] = datetime.fromisoformat(began).timestamp()

@@ -5,9 +5,11 @@ little time of its own; the tests that need it come last.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +25,17 @@ from hypothesis import HealthCheck, settings
 PROJECT = Path(__file__).resolve().parents[1]
 SMOKE_BUILD = PROJECT / "build" / "smoke"
 SMOKE_SECONDS = 1500  # it shares the cores with the tests themselves
+# How every browser test starts Chromium: quiet, and asking nothing of the network on its own.
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 settings.register_profile("default-npf", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci-npf", settings.get_profile("default-npf"), derandomize=True, print_blob=True)
@@ -61,6 +74,25 @@ def _one_torch_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium with an empty profile; skipped, or with NPF_REQUIRE_BROWSER=1 failed, without one."""
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        absent = "no Chromium on the PATH (" + ", ".join(CHROMIUM) + ")"
+        if os.environ.get("NPF_REQUIRE_BROWSER") == "1":
+            pytest.fail(absent, pytrace=False)
+        pytest.skip(absent)
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=program, headless=True, args=ARGUMENTS, viewport={"width": 1280, "height": 900}
+        )
+        yield context
+        context.close()
 
 
 class SmokeBuild:

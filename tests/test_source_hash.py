@@ -30,6 +30,48 @@ def test_it_is_sixteen_hexadecimal_digits_and_the_same_again(copy):
     int(fingerprint(), 16)
 
 
+def test_a_new_regime_makes_no_run_invalid_but_other_code_beside_the_table_does(copy):
+    before, path = fingerprint(), copy / "regimes.py"
+    text = path.read_text(encoding="utf-8")
+    entry = '        Regime("ReLU", '
+    assert text.count(entry) == 1
+    path.write_text(text.replace(entry, '        Regime("Mine", "Mine: a test", "soft", "value", True),\n' + entry))
+    assert fingerprint() == before, "each run's configuration holds its regime's entry"
+    path.write_text(text.replace('"random": lambda: drawn("feature")', '"random": lambda: drawn("relu")'))
+    assert fingerprint() != before
+
+
+def test_annotations_do_not_count():
+    plain = "class A:\n    x: int\n    y: str = 1\n\ndef f(a: int, *b: str, c: float = 2, **d) -> int:\n"
+    plain += "    e: int = a\n    return e\n"
+    other = "class A:\n    x: str\n    y = 1\n\ndef f(a, *b, c=2, **d: int):\n    e = a\n    return e\n"
+    fewer = "class A:\n    y = 1\n\ndef f(a, *b, c=2, **d: int):\n    e = a\n    return e\n"
+    dumps = [ast.dump(source_hash.without_words(ast.parse(text))) for text in (plain, other, fewer)]
+    assert dumps[0] == dumps[1] != dumps[2], "a dataclass's field is code, its type is not"
+
+
+def test_a_functions_digest_follows_its_code_alone():
+    def one(q: int, beta=4.0):
+        """Said."""
+        return q * beta  # why
+
+    def two(q, beta=4.0):
+        return q * beta
+
+    def other(q, beta=5.0):
+        return q * beta
+
+    digests = [source_hash.code_digest(function) for function in (one, two, other)]
+    assert digests[0] == digests[1] != digests[2]
+    assert len(digests[0]) == 16
+
+
+@pytest.mark.parametrize("thing", [abs, int, None, "x", eval("lambda q: q")], ids=repr)
+def test_what_has_no_source_has_no_digest(thing):
+    with pytest.raises(ValueError, match=r"a Python function \(def\) is needed; got|the source of .* cannot be read"):
+        source_hash.code_digest(thing)
+
+
 @pytest.mark.parametrize("name", source_hash.TRAINING_FILES)
 def test_code_of_every_training_file_counts_and_words_do_not(copy, name):
     before, path = fingerprint(), copy / name
@@ -63,8 +105,10 @@ def test_docstrings_of_functions_and_classes_do_not_count():
 def test_all_that_training_imports_from_the_library_counts_or_is_known_not_to():
     """A module that decides a result cannot be forgotten: whoever adds one decides here."""
     # Where files lie and how they are written; data and budgets are in every record's configuration, as a digest and
-    # as numbers. From ``paths`` comes one function that refuses wrong shapes and computes nothing.
+    # as numbers; so is a digest of the gate's code, which ``gate_registry`` looks up. From ``paths`` comes one function
+    # that refuses wrong shapes and computes nothing.
     harmless = {"folders", "results", "atomic", "source_hash", "experiments", "data", "downloads", "stand_ins", "paths"}
+    harmless.add("gate_registry")
     reached, queue, taken_from_paths = set(), ["training"], set()
     while queue:
         module = queue.pop()

@@ -4,6 +4,6 @@ Needs the ``book`` extra (matplotlib, seaborn). ``style`` holds what all figures
 figures of one subject each.
 """
 
-from npflib.figures.style import COLOURS, LABELS, MARKERS, band, finish, use_style
+from npflib.figures.style import COLOURS, LABELS, MARKERS, NORMAL, SMALL, WIDTH, band, finish, key, shades, use_style
 
-__all__ = ["COLOURS", "LABELS", "MARKERS", "band", "finish", "use_style"]
+__all__ = ["COLOURS", "LABELS", "MARKERS", "NORMAL", "SMALL", "WIDTH", "band", "finish", "key", "shades", "use_style"]

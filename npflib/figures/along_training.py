@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from npflib.comparison import Estimate
-from npflib.figures.style import PAPER, WIDTH
+from npflib.figures.style import GRID, INACTIVE, NORMAL, PAPER, SMALL, WIDTH, key
 from npflib.results import Record
 
 CONTROL = (0, (5, 2))
@@ -39,7 +39,7 @@ class Runs:
     values: np.ndarray
     control: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.epochs) or not self.values.size:
             raise ValueError(
                 f"{self.label}: values must be [runs, {len(self.epochs)}] to match the epochs; got {self.values.shape}."
@@ -82,7 +82,7 @@ def draw(ax: Axes, runs: Runs) -> None:
         runs.epochs, runs.values.min(0), runs.values.max(0), color=runs.colour, alpha=0.16, linewidth=0, zorder=1
     )
     for values in runs.values:
-        ax.plot(runs.epochs, values, color=runs.colour, linewidth=0.6, alpha=0.6, zorder=2)
+        ax.plot(runs.epochs, values, color=runs.colour, linewidth=0.6, alpha=0.7, zorder=2)
     ax.plot(
         runs.epochs, runs.values.mean(0), color=runs.colour, linewidth=2.2, linestyle=dashes, label=runs.label, zorder=3
     )
@@ -94,9 +94,8 @@ def panels(
     logarithmic: Collection[str] = (),
     lines: Mapping[str, Mapping[str, float]] | None = None,
     columns: int = 2,
-    height: float = 3.2,
+    height: float = 3.0,
     xlabel: str = "epochs of training",
-    legend: int = 3,
 ) -> Figure:
     """One panel a quantity, by epochs of training (or what ``xlabel`` says), under one legend.
 
@@ -107,7 +106,6 @@ def panels(
         columns: panels side by side.
         height: inches a row of panels.
         xlabel: what the horizontal axis, which the panels share, says.
-        legend: columns of the legend at most.
 
     Raises:
         ValueError: nothing to draw, or a name among ``logarithmic`` or ``lines`` that is not a panel's.
@@ -120,7 +118,7 @@ def panels(
     columns = min(columns, len(quantities))
     rows = -(-len(quantities) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 0.5 + height * rows), squeeze=False, sharex=True)
-    handles = {}
+    handles: dict[str, Line2D] = {}
     for ax, (title, drawn) in zip(axes.flat, quantities.items(), strict=False):
         if title in logarithmic:
             ax.set_yscale("log")
@@ -131,7 +129,7 @@ def panels(
             ax.axhline(level, color=PAPER, linewidth=1.0, linestyle=":", zorder=0)
             ax.annotate(
                 text, (1, level), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                ha="right", va="bottom", fontsize=8.5, color=PAPER,
+                ha="right", va="bottom", fontsize=SMALL, color=PAPER,
             )  # fmt: skip
         low, high = ax.get_ylim()
         if title in logarithmic and high < 300 * low:  # too few powers of ten to read a value from
@@ -144,10 +142,7 @@ def panels(
         ax.set_axis_off()
     for ax in axes[-1]:
         ax.set_xlabel(xlabel)
-    figure.legend(
-        handles=list(handles.values()), loc="outside upper center", ncols=min(legend, len(handles)), fontsize=8.5,
-        columnspacing=1.4, handlelength=2.4,
-    )  # fmt: skip
+    key(figure, list(handles.values()))
     return figure
 
 
@@ -164,15 +159,15 @@ def changes(rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, st
         height_ratios=counts,
     )  # fmt: skip
     for ax, (title, found) in zip(axes[:, 0], rows.items(), strict=True):
-        ax.axvline(0, color="#888888", linewidth=0.9)
+        ax.axvline(0, color=INACTIVE, linewidth=0.9)
         for place, (_, values, estimate, colour) in enumerate(found):
             ax.plot(values, np.full(len(values), place + 0.17), "o", color=colour, markersize=4, alpha=0.6)
             ax.plot([estimate.low, estimate.high], [place - 0.12] * 2, color=colour, linewidth=2)
             ax.plot(estimate.value, place - 0.12, "s", color=colour, markersize=5.5)
         ax.set_yticks(range(len(found)), [row[0] for row in found])
         ax.set_ylim(len(found) - 0.5, -0.55)
-        ax.set_title(title, loc="left", fontsize=9.5)
-        ax.grid(axis="x", color="#eeeeee")
+        ax.set_title(title, loc="left", fontsize=NORMAL)
+        ax.grid(axis="x", color=GRID)
         ax.set_axisbelow(True)
     axes[-1, 0].set_xlabel(xlabel)
     return figure

@@ -7,8 +7,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from npflib.figures.learning import ORDER, test_curves
-from npflib.figures.style import LABELS, PAPER, WIDTH, band
+from npflib.figures.learning import in_order, test_curves
+from npflib.figures.style import GRID, LABELS, PAPER, WIDTH, band, key
 from npflib.results import Record
 
 
@@ -25,7 +25,7 @@ def curves_and_leads(regimes: Mapping[str, Sequence[Record]], reference: str = "
     if not regimes.get(reference):
         raise ValueError(f"there are no records of {reference} to compare with.")
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.9))
-    for regime in (r for r in ORDER if regimes.get(r)):
+    for regime in in_order(r for r in regimes if regimes[r]):
         dashes = {"linestyle": (0, (4, 2.5))} if regime == "FRNPF-DI" else {}
         curves = test_curves(regimes[regime])
         band(left, np.arange(1, curves.shape[1] + 1), curves, regime, marker="o", markersize=3, **dashes)
@@ -37,10 +37,10 @@ def curves_and_leads(regimes: Mapping[str, Sequence[Record]], reference: str = "
     right.set(xlabel="epoch", ylabel=f"accuracy − {LABELS[reference]}'s (points)")
     for ax in (left, right):
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        ax.grid(axis="y", color="#eeeeee")
+        ax.grid(axis="y", color=GRID)
         ax.set_axisbelow(True)
     handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=5, fontsize=8.5, handlelength=1.8)
+    key(figure, handles, labels)
     return figure
 
 

@@ -8,7 +8,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from npflib.figures.learning import gate_gap
-from npflib.figures.style import ACTIVE, COLOURS, GATE, INACTIVE, LABELS, PAPER, WIDTH
+from npflib.figures.style import (
+    ACTIVE,
+    COLOURS,
+    GATE,
+    INACTIVE,
+    INK,
+    LABELS,
+    MARKERS,
+    MUTED,
+    NORMAL,
+    PAPER,
+    SMALL,
+    WIDTH,
+)
 from npflib.results import Record
 
 # Which units of the drawn network are on: three hidden layers of five, after an input of three.
@@ -16,6 +29,7 @@ _GATES = ((1, 0, 1, 1, 0), (0, 1, 1, 0, 1), (1, 1, 0, 0, 1))
 
 _FROZEN = "#dfe3e8"
 _TRAINED = "#fdf1d6"
+_BOX = 1.98  # inches wide
 
 
 def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
@@ -42,23 +56,23 @@ def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
     for x, nodes in enumerate(layers):
         for i, y in enumerate(nodes):
             colour = ACTIVE if on[x][i] else INACTIVE
-            right.plot(x, y, "o", color=colour if on[x][i] else "white", markeredgecolor=colour, markersize=8, zorder=3)
+            right.plot(x, y, "o", color=colour if on[x][i] else "white", markeredgecolor=colour, markersize=7, zorder=3)
             if 0 < x < 4:
                 left.text(
-                    x, y, str(on[x][i]), ha="center", va="center", fontsize=9.5, zorder=3,
-                    color="white" if on[x][i] else "#777777", fontweight="bold",
+                    x, y, str(on[x][i]), ha="center", va="center", fontsize=NORMAL, zorder=3,
+                    color="white" if on[x][i] else MUTED, fontweight="bold",
                     bbox={
                         "boxstyle": "circle,pad=0.28",
                         "fc": GATE if on[x][i] else "white",
                         "ec": GATE if on[x][i] else INACTIVE,
                     },
                 )  # fmt: skip
-    left.text(0.0, 2.5, "input\n$x$", ha="center", va="center", fontsize=10)
+    left.text(0.0, 2.5, "input\n$x$", ha="center", va="center", fontsize=NORMAL)
     left.add_patch(FancyArrowPatch((0.3, 2.5), (0.68, 2.5), arrowstyle="-|>", mutation_scale=11, color=PAPER))
-    left.set_title("gates: which paths are open", fontsize=10)
-    right.set_title("weights: what an open path is worth", fontsize=10)
-    left.text(2, -1.15, r"path features $\phi_x$", ha="center", fontsize=10, color=GATE)
-    right.text(2, -1.15, r"path values $v$", ha="center", fontsize=10, color=ACTIVE)
+    left.set_title("gates: open paths", fontsize=NORMAL)
+    right.set_title("weights: their worth", fontsize=NORMAL)
+    left.text(2, -1.15, r"path features $\phi_x$", ha="center", fontsize=NORMAL, color=GATE)
+    right.text(2, -1.15, r"path values $v$", ha="center", fontsize=NORMAL, color=ACTIVE)
 
 
 def overview(regimes: Mapping[str, Sequence[Record]], title: str) -> Figure:
@@ -74,48 +88,57 @@ def overview(regimes: Mapping[str, Sequence[Record]], title: str) -> Figure:
     between = figure.add_subplot(grid[0, 1])
     between.set_axis_off()
     between.text(0.5, 0.55, "×", ha="center", va="center", fontsize=26, color=PAPER)
-    between.text(0.5, 0.03, r"$\hat{y}(x) = \langle \phi_x, v \rangle$", ha="center", fontsize=11.5, color=PAPER)
+    between.text(0.5, 0.03, r"$\hat{y}(x) = \langle \phi_x, v \rangle$", ha="center", fontsize=NORMAL, color=PAPER)
     ax = figure.add_subplot(grid[1, :])
     gate_gap(ax, regimes)
-    ax.set_title(f"{title}: what random and learnt gates are worth", fontsize=10)
+    ax.set_title(f"{title}: what random and learnt gates are worth", fontsize=NORMAL)
     return figure
 
 
 def five_regimes() -> Figure:
-    """The regimes side by side: the network that gives the gates above, the network of values below."""
-    columns = (
+    """The regimes as rows: at the left the network that gives the gates, at the right the network of values."""
+    rows = (
         ("FRNPF-II", "random", "frozen", "hard", "independent start"),
-        ("FRNPF-DI", "random", "frozen", "hard", "starts from the\ngates' weights"),
+        ("FRNPF-DI", "random", "frozen", "hard", "from the gates' weights"),
         ("DLNPF", "random start", "trained", "soft", "independent start"),
-        ("FLNPF", "copy of a\ntrained ReLU", "frozen", "hard", "fresh start"),
-        ("ReLU", "", "trained", "own", "one network:\nits own gates"),
+        ("FLNPF", "copy of a trained ReLU", "frozen", "hard", "fresh start"),
+        ("ReLU", "", "trained", "own", "one network, its own gates"),
     )
-    figure, ax = plt.subplots(figsize=(WIDTH, 3.5))
+    figure, ax = plt.subplots(figsize=(WIDTH, 4.4))
     ax.set_axis_off()
-    ax.set_xlim(-0.05, 5.05)
-    ax.set_ylim(-0.1, 4.1)
-    for place, (regime, source, state, gate, start) in enumerate(columns):
-        middle = place + 0.5
-        ax.text(middle, 3.85, LABELS[regime], ha="center", weight="bold", color=COLOURS[regime], fontsize=10.5)
+    ax.set_xlim(-0.02, 5.6)
+    ax.set_ylim(len(rows) - 0.55, -0.75)
+    for left, text in ((1.08, "gates' network"), (3.5, "value network")):
+        ax.text(left + _BOX / 2, -0.55, text, ha="center", va="center", fontsize=SMALL, color=PAPER)
+    for place, (regime, source, state, gate, start) in enumerate(rows):
+        ax.plot(0.06, place, MARKERS[regime], color=COLOURS[regime], markersize=6, clip_on=False)
+        ax.text(0.17, place, LABELS[regime], va="center", weight="bold", color=INK, fontsize=SMALL)
         if source:
-            _box(ax, middle, 2.35, f"gates' network\n{source}", state)
+            _box(ax, 1.08, place, source, state)
             ax.add_patch(
                 FancyArrowPatch(
-                    (middle, 2.3), (middle, 1.36), arrowstyle="-|>", mutation_scale=14, color=GATE, linewidth=1.6
+                    (3.08, place + 0.12),
+                    (3.5, place + 0.12),
+                    arrowstyle="-|>",
+                    mutation_scale=13,
+                    color=GATE,
+                    linewidth=1.6,
+                    shrinkA=0,
+                    shrinkB=0,
                 )
             )
-            ax.text(middle + 0.07, 1.8, f"{gate}\ngates", va="center", fontsize=8.5, color=GATE)
-        _box(ax, middle, 0.1, f"value network\n{start}" if source else start, "trained")
+            ax.text(3.27, place - 0.14, gate, ha="center", va="center", fontsize=SMALL, color=GATE)
+        _box(ax, 3.5, place, start, "trained")
     return figure
 
 
-def _box(ax: Axes, middle: float, bottom: float, text: str, state: str) -> None:
-    """A box of width 0.9 and height 1.2 that says whether its network is frozen or trained."""
+def _box(ax: Axes, left: float, middle: float, text: str, state: str) -> None:
+    """A box that says whether its network is frozen or trained."""
     colour = _FROZEN if state == "frozen" else _TRAINED
     ax.add_patch(
         FancyBboxPatch(
-            (middle - 0.43, bottom), 0.86, 1.2, boxstyle="round,pad=0.0,rounding_size=0.06", fc=colour, ec="#888888"
+            (left, middle - 0.36), _BOX, 0.72, boxstyle="round,pad=0.0,rounding_size=0.06", fc=colour, ec=INACTIVE
         )
     )
-    ax.text(middle, bottom + 0.75, text, ha="center", va="center", fontsize=8)
-    ax.text(middle, bottom + 0.18, state, ha="center", va="center", fontsize=8.5, weight="bold", color="#444444")
+    ax.text(left + _BOX / 2, middle - 0.14, text, ha="center", va="center", fontsize=SMALL, color=INK)
+    ax.text(left + _BOX / 2, middle + 0.17, state, ha="center", va="center", fontsize=SMALL, weight="bold", color=PAPER)

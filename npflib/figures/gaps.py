@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from npflib.figures.style import COLOURS, LABELS, MARKERS, PAPER, WIDTH
+from npflib.figures.style import COLOURS, INACTIVE, INK, LABELS, MARKERS, NORMAL, PAPER, WIDTH, key
 from npflib.statements import Lead, Statement
 
-_ACCEPTED = "#dcefe6"
+_ACCEPTED = {"facecolor": "#dcefe6", "edgecolor": "#5f8b78", "linewidth": 0.8}
 
 
 def gaps(rows: Mapping[str, Mapping[Statement, tuple[Lead | None, Lead | None]]]) -> Figure:
@@ -42,7 +42,7 @@ def gaps(rows: Mapping[str, Mapping[Statement, tuple[Lead | None, Lead | None]]]
         for place, (statement, leads) in enumerate(row.items()):
             start = low if statement.relation == "at most" else -statement.tolerance
             stop = high if statement.relation == "at least" else statement.tolerance
-            ax.barh(place, stop - start, left=start, height=0.8, color=_ACCEPTED, zorder=0)
+            ax.barh(place, stop - start, left=start, height=0.8, zorder=0, **_ACCEPTED)
             for shift, lead, colour, marker in (
                 (-0.16, leads[0], PAPER, "D"),
                 (0.16, leads[1], COLOURS[statement.first], MARKERS[statement.first]),
@@ -51,8 +51,8 @@ def gaps(rows: Mapping[str, Mapping[Statement, tuple[Lead | None, Lead | None]]]
                     shift = shift if all(leads) else 0.0
                     ax.plot([lead.estimate.low, lead.estimate.high], [place + shift] * 2, color=colour, linewidth=1.6)
                     ax.plot(lead.estimate.value, place + shift, marker, color=colour, markersize=5)
-        ax.axvline(0, color="#888888", linewidth=0.9)
-        ax.set_title(title, loc="left", fontsize=10)
+        ax.axvline(0, color=INACTIVE, linewidth=0.9)
+        ax.set_title(title, loc="left", fontsize=NORMAL)
         ax.set_xlim(low, high)
         ax.set_ylim(len(row) - 0.4, -0.6)
         ax.tick_params(axis="y", length=0)
@@ -62,9 +62,9 @@ def gaps(rows: Mapping[str, Mapping[Statement, tuple[Lead | None, Lead | None]]]
         ax.set_xlabel("difference (points)")
     handles = [Line2D([], [], color=PAPER, marker="D", markersize=5, label="the paper's table")]
     if any(ours for row in rows.values() for _, ours in row.values()):
-        handles.append(Line2D([], [], color="#222222", marker="o", markersize=5, label="our records"))
-    handles.append(Patch(color=_ACCEPTED, label="accepted"))
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, fontsize=8.5)
+        handles.append(Line2D([], [], color=INK, marker="o", markersize=5, label="our records"))
+    handles.append(Patch(**_ACCEPTED, label="accepted"))
+    key(figure, handles)
     return figure
 
 

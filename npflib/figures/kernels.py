@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, ScalarFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike
 
-from npflib.figures.style import GATE, INACTIVE, PAPER, VALUE, WIDTH
+from npflib.figures.style import GATE, INACTIVE, NORMAL, PAPER, SMALL, VALUE, WIDTH, shades
 
 LAWS = {"signed": ("signed ±σ", VALUE, "o"), "gaussian": ("Gaussian", GATE, "s")}
-_STEPS = ("#0B3C5D", "#3E7CB1", "#81A4CD")
 
 
 def heat_maps(
@@ -26,20 +25,24 @@ def heat_maps(
         diverging: titles of panels whose colours are symmetric about 0.
         top: where the other panels' colours end; None means the 99th percentile of each.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH, 0.6 + WIDTH / len(panels)))
+    columns = len(panels) if len(panels) < 4 else 2
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, 0.6 + rows * (0.55 + WIDTH / columns)), squeeze=False)
+    for spare in axes.flat[len(panels) :]:
+        spare.remove()
     edges = np.cumsum(counts)
     centres = edges - np.asarray(counts) / 2 - 0.5
-    for ax, (title, matrix) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+    for ax, (title, matrix) in zip(axes.flat, panels.items(), strict=False):
         matrix = np.asarray(matrix, dtype=float)
         if title in diverging:
             high, low, colours = np.abs(matrix).max(), -np.abs(matrix).max(), "RdBu_r"
         else:
             high, low, colours = np.percentile(matrix, 99) if top is None else top, 0.0, "viridis"
         image = ax.imshow(matrix, vmin=low, vmax=high, cmap=colours)
-        figure.colorbar(image, ax=ax, orientation="horizontal", fraction=0.05, pad=0.03).ax.tick_params(labelsize=8)
-        ax.set_title(title, fontsize=9.5)
-        ax.set_xticks(centres, range(len(counts)), fontsize=7.5)
-        ax.set_yticks(centres, range(len(counts)), fontsize=7.5)
+        figure.colorbar(image, ax=ax, orientation="horizontal", fraction=0.05, pad=0.03).ax.tick_params(labelsize=SMALL)
+        ax.set_title(title, fontsize=NORMAL)
+        ax.set_xticks(centres, range(len(counts)), fontsize=SMALL)
+        ax.set_yticks(centres, range(len(counts)), fontsize=SMALL)
         ax.tick_params(length=0)
         if max(counts) > 1:
             for edge in edges[:-1]:
@@ -68,14 +71,14 @@ def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chos
         left.plot(betas[part], line * shift, color=PAPER, linestyle=":", linewidth=1.2)
         label, side = (r" $\propto\beta^2$", "top") if power == 2 else (r"$\propto\beta$ ", "bottom")
         align = "left" if power == 2 else "right"
-        left.annotate(label, (betas[part][1], line[1] * shift), color=PAPER, fontsize=9, va=side, ha=align)
+        left.annotate(label, (betas[part][1], line[1] * shift), color=PAPER, fontsize=SMALL, va=side, ha=align)
     left.set(xscale="log", yscale="log", xlabel="steepness β of the soft gate", ylabel="trace / n")
-    left.legend(loc="upper left", fontsize=9)
+    left.legend(loc="upper left", fontsize=SMALL)
     _curve(right, betas, 100 * gate / (value + gate), GATE, "gate part")
     right.set(xscale="log", xlabel="steepness β of the soft gate", ylabel="share of the trace, %", ylim=(0, 100))
     for ax in (left, right):
         ax.axvline(chosen, color=PAPER, linewidth=0.9, linestyle="--")
-    right.annotate(f" β = {chosen:g}", (chosen, 92), color=PAPER, fontsize=9)
+    right.annotate(f" β = {chosen:g}", (chosen, 92), color=PAPER, fontsize=SMALL)
     return figure
 
 
@@ -103,7 +106,7 @@ def remainders(steps: ArrayLike, sizes: ArrayLike, switches: ArrayLike) -> Figur
     ax.plot(steps, line * 30, color=PAPER, linestyle=":", linewidth=1.4, label=r"$\propto\alpha^2$")
     ax.set(xscale="log", yscale="log", xlabel=r"step size $\alpha\,\lambda_{\max}(K)$")
     ax.set_ylabel(r"$\|e_{t+1}-(I-\alpha K_t)\,e_t\|\;/\;\|e_t\|$")
-    ax.legend(fontsize=9)
+    ax.legend()
     return figure
 
 
@@ -121,23 +124,23 @@ def descent(runs: Sequence[Mapping[str, ArrayLike]], frozen: Mapping[str, ArrayL
     loss.plot(
         frozen["time"], frozen["loss"], color=GATE, linestyle="--", label=r"$(I-\alpha K_0)^t e_0$: kernel frozen"
     )
-    for run, colour in zip(runs, _STEPS, strict=False):
-        loss.plot(run["time"], run["loss"], color=colour, label=f"gradient descent, {run['label']}")
+    for run, colour in zip(runs, shades(len(runs)), strict=True):
+        loss.plot(run["time"], run["loss"], color=colour, label=f"gradient descent, {run['label']!s}")
         error.plot(run["time"], run["error"], color=colour, label=run["label"])
     last = runs[-1]
-    shown = slice(None, None, max(1, len(last["time"]) // 16))
+    shown = slice(None, None, max(1, np.size(last["time"]) // 16))
     loss.plot(
         np.asarray(last["time"])[shown], np.asarray(last["chained"])[shown], linestyle="none", marker="o",
         markersize=5, markerfacecolor="none", color=PAPER, label=r"$\prod_t (I-\alpha K_t)\, e_0$",
     )  # fmt: skip
     loss.set(yscale="log", ylabel="mean squared residual")
-    loss.legend(fontsize=8.5)
+    loss.legend()
     error.set(yscale="log", ylabel="one-step error,\nrelative to the step")
-    error.legend(fontsize=8.5, ncols=3)
+    error.legend(ncols=3)
     growth.plot(last["time"], last["value"], color=VALUE, label=r"tr $K_{\rm value}$")
     growth.plot(last["time"], last["gate"], color=GATE, label=r"tr $K_{\rm gate}$")
     growth.set(yscale="log", ylabel=r"trace / tr $K_0$", xlabel=r"time $t\,\alpha\,\lambda_{\max}(K_0)$")
-    growth.legend(fontsize=8.5)
+    growth.legend()
     for ax in axes:
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_minor_locator(NullLocator())
@@ -173,7 +176,7 @@ def bias_by_width(widths: Sequence[int], results: Mapping[str, tuple[ArrayLike, 
     ax.plot(grid, -100 / grid, color=PAPER, linestyle=":")
     _widths(ax, widths)
     ax.set_ylabel(r"bias $\langle \bar K - E, E\rangle/\|E\|^2$, %")
-    ax.legend(fontsize=9)
+    ax.legend()
     return figure
 
 
@@ -212,7 +215,7 @@ def spread_by_width(
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(ScalarFormatter())
         _widths(ax, widths)
-        ax.legend(fontsize=8)
+        ax.legend()
     return figure
 
 
@@ -234,8 +237,7 @@ def bound_by_depth(
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
     ax.plot(*limit, color=PAPER, linestyle="--", linewidth=1.2, label="exact, w → ∞")
-    colours = plt.get_cmap("viridis")(np.linspace(0.1, 0.8, len(measured)))
-    for colour, width in zip(colours, measured, strict=True):
+    for colour, width in zip(shades(len(measured)), measured, strict=True):
         value = np.asarray(measured[width])
         ax.errorbar(
             depths, value, [value - low[width], high[width] - value], color=colour, marker="o", linestyle="none",
@@ -247,7 +249,7 @@ def bound_by_depth(
     ax.xaxis.set_major_locator(FixedLocator(list(depths)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.legend(fontsize=9)
+    ax.legend()
     return figure
 
 
@@ -279,7 +281,7 @@ def dependence_by_width(
         ax.set_title(title)
     axes[1].axhline(limit, color=GATE, linestyle="--", linewidth=1.2, label="shared, infinitely wide")
     axes[0].set_ylabel(r"mean $K_{\rm value}$ / $d\,\sigma^{2(d-1)}$ mean $H$")
-    axes[1].legend(fontsize=8.5)
+    axes[1].legend()
     return figure
 
 
@@ -294,4 +296,4 @@ def _widths(ax: Axes, widths: Sequence[int]) -> None:
     ax.xaxis.set_major_locator(FixedLocator(list(widths)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(ScalarFormatter())
-    ax.tick_params(axis="x", labelsize=9)
+    ax.tick_params(axis="x", labelsize=SMALL)

@@ -3,7 +3,7 @@
 Every function takes run records and reads all it draws from them. Accuracies are in per cent, differences in points.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -14,16 +14,36 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from npflib import comparison, experiments
 from npflib.comparison import Cell
-from npflib.figures.style import COLOURS, LABELS, MARKERS, PAPER, WIDTH, band
+from npflib.figures.style import (
+    COLOURS,
+    GRID,
+    INACTIVE,
+    INK,
+    LABELS,
+    MARKERS,
+    MUTED,
+    NORMAL,
+    PAPER,
+    SMALL,
+    WIDTH,
+    band,
+    key,
+)
 from npflib.results import Record
 
 # Top to bottom as the paper argues: random gates, then learnt ones.
 ORDER = ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF", "ReLU")
-VERDICT_COLOURS = {"equivalent": "#0a6b3d", "different": "#a3261b", "undecided": "#777777"}
+VERDICT_COLOURS = {"equivalent": "#0a6b3d", "different": "#a3261b", "undecided": MUTED}
 VERDICT_MARKERS = {"equivalent": "o", "different": "X", "undecided": "s"}
 _TICKS = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 98.5, 99, 99.5)
 
 Runs = Mapping[str, Mapping[str, Sequence[Record]]]  # experiment → regime → records
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Regimes as they are drawn: the paper's five first, others after them in the order given."""
+    given = list(dict.fromkeys(names))
+    return [*(name for name in ORDER if name in given), *(name for name in given if name not in ORDER)]
 
 
 def learning_curves(runs: Runs, mark_paper: bool = False) -> Figure:
@@ -44,7 +64,7 @@ def learning_curves(runs: Runs, mark_paper: bool = False) -> Figure:
         spare.remove()
     for ax, (name, regimes) in zip(panels, runs.items(), strict=True):
         last = 1
-        for regime in (r for r in ORDER if regimes.get(r)):
+        for regime in in_order(r for r in regimes if regimes[r]):
             history = test_curves(regimes[regime])
             last = max(last, history.shape[1])
             # The two FRNPF lie on one another: dashes let both be seen.
@@ -60,17 +80,16 @@ def learning_curves(runs: Runs, mark_paper: bool = False) -> Figure:
         ax.set_xlabel("epoch")
         ticks = MaxNLocator(6, integer=True).tick_values(0, last)
         ax.set_xticks([tick for tick in ticks if 0 <= tick <= last])
+    shown = [regime for regimes in runs.values() for regime in regimes]
     _log_error_axis(panels)
     for ax in grid[:, 0]:
         ax.set_ylabel("test accuracy (%), log of the error")
-    handles = [Line2D([], [], color=COLOURS[r], linewidth=2.2, label=LABELS[r]) for r in ORDER]
+    handles = [Line2D([], [], color=COLOURS[r], linewidth=2.2, label=LABELS[r]) for r in in_order([*ORDER, *shown])]
     if mark_paper:
         handles.append(
             Line2D([], [], linestyle="", marker="o", color="white", markeredgecolor=PAPER, label="paper's peak")
         )
-    figure.legend(
-        handles=handles, loc="outside upper center", ncols=6, fontsize=8.5, columnspacing=1.2, handlelength=1.4
-    )
+    key(figure, handles)
     return figure
 
 
@@ -84,8 +103,9 @@ def peak_and_final(runs: Runs, mark_paper: bool = False) -> Figure:
     figure, panels = plt.subplots(
         2, len(runs), figsize=(WIDTH, 5.2), squeeze=False, sharey=True, sharex="row", height_ratios=(3, 2.4)
     )
+    drawn = in_order([*ORDER, *(regime for regimes in runs.values() for regime in regimes)])
     for (above, below), (name, regimes) in zip(panels.T, runs.items(), strict=True):
-        for row, regime in enumerate(ORDER):
+        for row, regime in enumerate(drawn):
             records = regimes.get(regime)
             if not records:
                 continue
@@ -103,20 +123,20 @@ def peak_and_final(runs: Runs, mark_paper: bool = False) -> Figure:
         above.set_title(experiments.find(name).title)
         above.set_xlabel("test accuracy (%)")
         below.set_xlabel("peak − final (points)")
-        below.axvline(0, color="#999999", linewidth=0.8)
+        below.axvline(0, color=INACTIVE, linewidth=0.8)
         for ax in (above, below):
-            ax.grid(axis="x", color="#eeeeee")
+            ax.grid(axis="x", color=GRID)
             ax.set_axisbelow(True)
     for ax in panels[:, 0]:
-        ax.set_yticks(range(len(ORDER)), [LABELS[r] for r in ORDER])
-        ax.set_ylim(len(ORDER) - 0.5, -0.7)
+        ax.set_yticks(range(len(drawn)), [LABELS[r] for r in drawn])
+        ax.set_ylim(len(drawn) - 0.5, -0.7)
     handles = [
-        Line2D([], [], linestyle="", marker="o", color="#666666", label="peak"),
-        Line2D([], [], linestyle="", marker="o", color="#666666", markerfacecolor="white", label="final"),
+        Line2D([], [], linestyle="", marker="o", color=MUTED, label="peak"),
+        Line2D([], [], linestyle="", marker="o", color=MUTED, markerfacecolor="white", label="final"),
     ]
     if mark_paper:
         handles.append(Line2D([], [], marker="D", markersize=4, color=PAPER, label="paper's peak, mean ± std"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8.5)
+    key(figure, handles)
     return figure
 
 
@@ -136,22 +156,22 @@ def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "
         ax.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=COLOURS[regime], linewidth=2.4)
         ax.annotate(
             f"{values.mean():.2f}", (values.max(), row), (9, 0), textcoords="offset points", va="center",
-            fontsize=9, color=COLOURS[regime], fontweight="bold",
+            fontsize=SMALL, color=INK,
         )  # fmt: skip
     (top, random), (row, learnt), (bottom, own) = (means[r] for r in ("FRNPF-II", "FLNPF", "ReLU"))
     for value in (random, learnt, own):
-        ax.plot([value, value], [top, bottom + 0.75], color="#bbbbbb", linewidth=0.8, linestyle=":", zorder=0)
+        ax.plot([value, value], [top, bottom + 0.75], color=INACTIVE, linewidth=0.9, linestyle=":", zorder=0)
     arrow = {"arrowstyle": "<|-|>", "color": PAPER, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.1}
     ax.annotate("", (random, bottom + 0.75), (learnt, bottom + 0.75), arrowprops=arrow)
     ax.annotate(
         f"learnt gates: {learnt - random:+.2f} points", ((random + learnt) / 2, bottom + 0.75), (0, -5),
-        textcoords="offset points", ha="center", va="top", fontsize=9,
+        textcoords="offset points", ha="center", va="top", fontsize=SMALL,
     )  # fmt: skip
     if own > learnt:  # at tiny budgets it need not be
         ax.annotate("", (learnt, bottom + 0.75), (own, bottom + 0.75), arrowprops=arrow | {"mutation_scale": 6})
         ax.annotate(
             f"{own - learnt:+.2f}", ((learnt + own) / 2, bottom + 0.75), (0, -5), textcoords="offset points",
-            ha="center", va="top", fontsize=9,
+            ha="center", va="top", fontsize=SMALL,
         )  # fmt: skip
     ax.set_yticks([place for place, _ in means.values()], [LABELS[regime] for regime in means])
     ax.set_ylim(bottom + 1.45, -0.85)
@@ -169,20 +189,21 @@ def forest(cells: Sequence[Cell]) -> Figure:
     for ax, name in zip(panels, rows, strict=True):
         experiment = experiments.find(name)
         margin = comparison.MARGINS[experiment.dataset]
-        ax.axvspan(-margin, margin, color="#e9eef3", linewidth=0)
-        ax.axvline(0, color="#888888", linewidth=0.9)
+        ax.axvspan(-margin, margin, facecolor="#e9eef3", edgecolor="#7f92a6", linewidth=0.8)
+        ax.axvline(0, color=INACTIVE, linewidth=0.9)
         own = [cell for cell in shown if cell.experiment == name]
         for place, cell in enumerate(own):
+            assert cell.difference is not None  # two records or more have one
             _interval(ax, cell.difference, place, VERDICT_COLOURS[cell.verdict], VERDICT_MARKERS[cell.verdict])
         ax.set_yticks(range(len(own)), [LABELS[cell.regime] for cell in own])
         ax.set_ylim(len(own) - 0.4, -0.6)
-        ax.set_title(f"{experiment.title}: {comparison.budget_text(own[0].records)}", loc="left", fontsize=9.5)
+        ax.set_title(f"{experiment.title}: {comparison.budget_text(own[0].records)}", loc="left", fontsize=NORMAL)
     panels[-1].set_xlabel("ours − paper (points of test accuracy)")
     handles = [
         Line2D([], [], linestyle="", marker=VERDICT_MARKERS[word], color=VERDICT_COLOURS[word], label=word)
         for word in VERDICT_COLOURS
     ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, fontsize=8.5)
+    key(figure, handles)
     return figure
 
 
@@ -197,16 +218,17 @@ def selection(cells: Sequence[Cell]) -> Figure:
         return figure
     for ax, name in zip(panels, rows, strict=True):
         own = [cell for cell in shown if cell.experiment == name]
-        ax.axvline(0, color="#888888", linewidth=0.9)
+        ax.axvline(0, color=INACTIVE, linewidth=0.9)
         for place, cell in enumerate(own):
-            gaps = np.subtract(*(comparison.accuracies(cell.records, measure) for measure in ("peak", "final")))
+            peaks, finals = (np.array(comparison.accuracies(cell.records, measure)) for measure in ("peak", "final"))
+            gaps = peaks - finals
             colour = COLOURS[cell.regime]
             ax.plot(gaps, np.full(len(gaps), place), MARKERS[cell.regime], color=colour, markersize=5, alpha=0.55)
             ax.plot([gaps.mean()] * 2, [place - 0.32, place + 0.32], color=colour, linewidth=2.4)
         ax.set_yticks(range(len(own)), [LABELS[cell.regime] for cell in own])
         ax.set_ylim(len(own) - 0.4, -0.6)
         title = f"{experiments.find(name).title}: {comparison.budget_text(own[0].records)}"
-        ax.set_title(title, loc="left", fontsize=9.5)
+        ax.set_title(title, loc="left", fontsize=NORMAL)
     panels[-1].set_xlabel("peak − final (points of test accuracy)")
     return figure
 
@@ -217,18 +239,18 @@ def test_curves(records: Sequence[Record]) -> np.ndarray:
     return 100 * np.array([record.history["test_accuracy"][:shortest] for record in records])
 
 
-def _panel_a_row(cells: Sequence[Cell]) -> tuple[Figure, Sequence[Axes], list[str]]:
+def _panel_a_row(cells: Sequence[Cell]) -> tuple[Figure, np.ndarray, list[str]]:
     """A figure with a panel for each experiment of the cells, and their names; one that says so if there are none."""
     rows = list(dict.fromkeys(cell.experiment for cell in cells))
     count = max(1, len(rows))
     figure, panels = plt.subplots(count, 1, figsize=(WIDTH, 0.9 + 1.5 * count), squeeze=False, sharex=True)
     if not rows:
         panels[0, 0].set_axis_off()
-        panels[0, 0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color="#555555")
+        panels[0, 0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color=MUTED)
     return figure, panels[:, 0], rows
 
 
-def _log_error_axis(panels: Sequence[Axes]) -> None:
+def _log_error_axis(panels: Sequence[Axes] | np.ndarray) -> None:
     least, most = min(ax.dataLim.y0 for ax in panels), max(ax.dataLim.y1 for ax in panels)
     if not np.isfinite([least, most]).all():
         return
@@ -240,7 +262,7 @@ def _log_error_axis(panels: Sequence[Axes]) -> None:
         ax.yaxis.set_major_locator(FixedLocator(inside))
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.grid(axis="y", color="#eeeeee")
+        ax.grid(axis="y", color=GRID)
         ax.set_axisbelow(True)
 
 

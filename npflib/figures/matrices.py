@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from numpy.typing import ArrayLike
 
-from npflib.figures.style import WIDTH
+from npflib.figures.style import SMALL, WIDTH
 
 
-def heat_map(ax: Axes, matrix: np.ndarray, labels: Sequence[int], norm: PowerNorm, title: str = "") -> AxesImage:
+def heat_map(ax: Axes, matrix: np.ndarray, labels: ArrayLike, norm: PowerNorm, title: str = "") -> AxesImage:
     """Draws a kernel matrix [n, n] of examples that come sorted by label, with the classes marked.
 
     Raises:
@@ -31,8 +32,8 @@ def heat_map(ax: Axes, matrix: np.ndarray, labels: Sequence[int], norm: PowerNor
         ax.axvline(edge - 0.5, color="white", linewidth=0.3, alpha=0.6)
     centres = (starts + ends - 1) / 2
     names = [str(label) for label in labels[starts]]
-    ax.set_xticks(centres, names, fontsize=8)
-    ax.set_yticks(centres, names, fontsize=8)
+    ax.set_xticks(centres, names, fontsize=SMALL)
+    ax.set_yticks(centres, names, fontsize=SMALL)
     ax.tick_params(length=0, pad=2)
     ax.set_title(title)
     for side in ax.spines.values():
@@ -60,7 +61,7 @@ def heat_map_grid(
             if low < -1e-9 or high > 1 + 1e-6:
                 raise ValueError(f"{title}, {name}: entries must lie in [0, 1]; they go from {low:g} to {high:g}.")
     columns = max(len(panels) for panels in rows.values())
-    fig, axes = plt.subplots(len(rows), columns, figsize=(WIDTH, 0.9 + 2.25 * len(rows)), squeeze=False)
+    fig, axes = plt.subplots(len(rows), columns, figsize=(WIDTH, 0.9 + 1.75 * len(rows)), squeeze=False)
     norm = PowerNorm(power, vmin=0, vmax=1)
     for line, (title, panels) in zip(axes, rows.items(), strict=True):
         for ax, (name, matrix) in zip(line, panels.items(), strict=True):
@@ -69,7 +70,7 @@ def heat_map_grid(
     for ax in axes[-1]:
         ax.set_xlabel("digit")
     bar = fig.colorbar(image, ax=axes, shrink=0.8, aspect=32, ticks=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1])
-    bar.ax.set_yticklabels(["0", "0.01", "0.05", "0.1", "0.2", "0.4", "0.6", "0.8", "1"], fontsize=8)
+    bar.ax.set_yticklabels(["0", "0.01", "0.05", "0.1", "0.2", "0.4", "0.6", "0.8", "1"], fontsize=SMALL)
     bar.set_label(quantity)
     bar.outline.set_visible(False)
     return fig

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from npflib.figures.paths import AFTER, BEFORE
-from npflib.figures.style import GATE, PAPER, WIDTH
+from npflib.figures.style import GATE, PAPER, SMALL, WIDTH
 
 
 def contrasts(
@@ -39,7 +39,7 @@ def contrasts(
     right.set(xlabel="digit", xticks=range(len(classes)), xticklabels=classes)
     left.set_title("all classes together")
     right.set_title("each class, all hidden layers")
-    left.legend(loc="best", fontsize=8.5)
+    left.legend(loc="best", fontsize=SMALL)
     left.margins(y=0.12)
     return fig
 
@@ -79,8 +79,8 @@ def costs(
         xytext=(-8, 8),
         textcoords="offset points",
         ha="right",
-        fontsize=8.5,
+        fontsize=SMALL,
         color=PAPER,
     )
-    ax.legend(fontsize=9)
+    ax.legend()
     return fig

@@ -7,10 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
-from npflib.figures.style import ACTIVE, GATE, INACTIVE, PAPER, WIDTH
+from npflib.figures.style import ACTIVE, GATE, INACTIVE, INK, MUTED, PAPER, SMALL, WIDTH, key, shades
 
-BEFORE, AFTER = "#8C8C8C", ACTIVE
+BEFORE, AFTER = INACTIVE, ACTIVE
 NEGATIVE = GATE
 
 
@@ -48,7 +49,7 @@ def subnetwork(
     heights = [(np.arange(n)[::-1] - (n - 1) / 2) * (tallest - 1) / max(tallest - 1, n - 1, 1) for n in sizes]
     heights = [h * (1.0 if len(h) == tallest else min(1.35, (tallest - 1) / max(len(h) - 1, 1))) for h in heights]
     largest = max(float(np.abs(weight).max()) for weight in weights)
-    gap, written = 1.9 if show_weights else 1.0, []
+    gap, written = 1.9 if show_weights else 1.0, []  # type: ignore[var-annotated]  # of texts
     for layer, weight in enumerate(weights):
         for (i, j), theta in np.ndenumerate(weight):
             active = on[layer][j] > 0 and on[layer + 1][i] > 0
@@ -67,10 +68,10 @@ def subnetwork(
                 ax.text(
                     *_free_place(layer, gap, j, i, heights, written),
                     f"{theta:g}".replace("-", "−"),
-                    fontsize=8.5,
+                    fontsize=SMALL,
                     ha="center",
                     va="center",
-                    color=colour if active else "#8C8C8C",
+                    color=colour if active else MUTED,
                     zorder=3,
                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
                 )
@@ -81,8 +82,8 @@ def subnetwork(
         edge = [(ACTIVE if hidden else PAPER) if s > 0 else INACTIVE for s in state]
         ax.scatter([layer * gap] * len(height), height, s=radius, c=face, edgecolors=edge, linewidths=1.6, zorder=4)
         for y, text, s in zip(height, inside[layer] if inside else [], state, strict=False):
-            colour = "#222222" if s > 0 else "#777777"
-            ax.text(layer * gap, y, text, ha="center", va="center", fontsize=9, color=colour, zorder=5)
+            colour = INK if s > 0 else MUTED
+            ax.text(layer * gap, y, text, ha="center", va="center", fontsize=SMALL, color=colour, zorder=5)
     low, high = min(map(min, heights)), max(map(max, heights))
     margin = 0.4 if inside else 0.3
     ax.set(xlim=(-0.35, len(weights) * gap + 0.35), ylim=(low - margin, high + margin), title=title)
@@ -118,17 +119,16 @@ def subnetwork_key(figure: Figure) -> None:
         Line2D([], [], color=NEGATIVE, linewidth=2, linestyle=(0, (3, 1.5)), label="active, weight < 0"),
         Line2D([], [], color=INACTIVE, linewidth=2, label="switched off"),
     ]
-    figure.legend(handles=lines, loc="outside upper center", ncols=3, fontsize=8.5, handlelength=2.4)
+    key(figure, lines)
 
 
-def rounding_errors(
-    paths: Sequence[float], errors: Sequence[float], bounds: Sequence[float], controls: Sequence[float]
-) -> Figure:
+def rounding_errors(paths: ArrayLike, errors: ArrayLike, bounds: ArrayLike, controls: ArrayLike) -> Figure:
     """The identity ⟨φ, v⟩ = ŷ on random networks: each one's largest error, against its number of paths.
 
     Args:
         paths: [networks] P.
-        errors: [networks] largest |⟨φ, v⟩ - ŷ| / Σ_p |φ(p) v(p)|; a zero is drawn at the foot of the axis.
+        errors: [networks] largest absolute ⟨φ, v⟩ - ŷ over the sum of absolute φ(p) v(p); a zero is drawn at the foot
+            of the axis.
         bounds: [networks] the most that rounding can make of it.
         controls: [networks] the same error after one gate was flipped on purpose; 0 where no output changed.
     """
@@ -151,7 +151,7 @@ def rounding_errors(
         Line2D([], [], linestyle="", marker="o", markerfacecolor="none", color=ACTIVE, markersize=4, label="exactly 0"),
         Line2D([], [], linestyle=":", color=ACTIVE, label="half a unit in the last place"),
     ]
-    fig.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=8.5)
+    key(fig, handles)
     return fig
 
 
@@ -166,10 +166,9 @@ def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
     """
     depths = 2 + np.arange(next(iter(shares.values())).shape[1])
     widths = np.array(sorted(shares))
-    palette = plt.get_cmap("viridis")(np.linspace(0.05, 0.85, len(widths)))
     fig, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.7))
     left.plot(depths, 2.0 ** -(depths - 1), color=PAPER, linewidth=1, label=r"$2^{-(d-1)}$", zorder=3)
-    for k, (width, colour) in enumerate(zip(widths, palette, strict=True)):
+    for k, (width, colour) in enumerate(zip(widths, shades(len(widths)), strict=True)):
         share, shift = shares[width], (k - (len(widths) - 1) / 2) * 0.5 / len(widths)
         low, high = np.percentile(share, [10, 90], axis=0)
         floor = 2.0 ** -(depths[-1] + 4)
@@ -181,12 +180,12 @@ def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
     left.yaxis.set_minor_locator(plt.NullLocator())
     left.set(xlabel="depth $d$ (weight layers)", ylabel="share of paths that are active")
     left.set_title("mean and 10–90 % range")
-    left.legend(fontsize=8, loc="lower left", ncols=2, handlelength=1.2, columnspacing=0.8)
+    key(fig, *left.get_legend_handles_labels())
     fine = np.geomspace(widths[0], widths[-1], 50)
     chosen = sorted({0, len(depths) // 2, len(depths) - 1})
     for k, (index, marker) in enumerate(zip(chosen, "os^", strict=False)):
         hidden = depths[index] - 1
-        colour = ("#56B4E9", "#0072B2", "#003A5C")[k]
+        colour = shades(3)[k]
         right.plot(fine, np.sqrt((1 + 1 / fine) ** hidden - 1), color=colour, linewidth=1)
         spread, noise = zip(*(_relative_deviation(shares[width][:, index]) for width in widths), strict=True)
         right.errorbar(widths, spread, noise, fmt=marker, color=colour, markersize=4.5, label=f"$d={depths[index]}$")
@@ -197,8 +196,8 @@ def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
     right.yaxis.set_major_locator(plt.matplotlib.ticker.LogLocator(base=10, subs=(1, 2, 5)))
     right.yaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"{v:g}"))
     right.yaxis.set_minor_formatter(plt.NullFormatter())
-    right.set_title("measured ± standard error, and exact")
-    right.legend(fontsize=8.5)
+    right.set_title("measured, and exact")
+    right.legend()
     return fig
 
 
@@ -225,7 +224,7 @@ def gate_strips(
         gates: row title → (gates of the first, gates of the second), each d - 1 vectors [w_l].
     """
     rows = len(gates)
-    fig = plt.figure(figsize=(WIDTH, 1.3 + 1.75 * rows))
+    fig = plt.figure(figsize=(WIDTH, 1.3 + 1.8 * rows))
     grid = fig.add_gridspec(rows + 1, 3, height_ratios=[0.62, *[1] * rows])
     for column, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
         ax = fig.add_subplot(grid[0, 2 * column])
@@ -236,21 +235,21 @@ def gate_strips(
     middle.text(0.5, 0.35, "on for both", ha="center", va="center", transform=middle.transAxes)
     middle.axis("off")
     for row, (name, (first, second)) in enumerate(gates.items(), start=1):
-        first, second = (np.stack([np.asarray(layer) for layer in side]) for side in (first, second))
-        for column, (pattern, colour) in enumerate(((first, ACTIVE), (first * second, "#222222"), (second, ACTIVE))):
+        left, right = (np.stack([np.asarray(layer) for layer in side]) for side in (first, second))
+        for column, (pattern, colour) in enumerate(((left, ACTIVE), (left * right, INK), (right, ACTIVE))):
             ax = fig.add_subplot(grid[row, column])
             layers = len(pattern)
             for layer, state in enumerate(pattern):
                 ax.vlines(np.flatnonzero(state > 0), layer + 0.59, layer + 1.41, color=colour, linewidth=0.75)
             ax.set(xlim=(-1, pattern.shape[1]), ylim=(layers + 0.5, 0.5), yticks=range(1, layers + 1))
-            ax.tick_params(labelsize=8, length=2)
+            ax.tick_params(labelsize=SMALL, length=2)
             share = np.prod(pattern.mean(1))
-            ax.set_xlabel(f"{100 * pattern.mean():.0f} % of units, {100 * share:.2g} % of paths", fontsize=8)
+            ax.set_xlabel(f"{100 * pattern.mean():.0f} % of units\n{100 * share:.2g} % of paths", fontsize=SMALL)
             ax.set_xticks([])
             for side in ax.spines.values():
                 side.set(visible=True, color=INACTIVE)
             if column == 0:
-                ax.set_ylabel(f"{name}\nhidden layer", fontsize=9)
+                ax.set_ylabel(f"{name}\nhidden layer", fontsize=SMALL)
             else:
                 ax.set_yticklabels([])
     return fig
@@ -266,7 +265,9 @@ def activity(
         paths: the same → [seeds, examples], share of paths that are active; examples without any are left out.
         differ: the same → [seeds, layers], share of units whose gates differ between two examples, over all pairs.
     """
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTH, 3.3))
+    fig = plt.figure(figsize=(WIDTH, 5.0))
+    grid = fig.add_gridspec(2, 2)
+    left, middle, right = (fig.add_subplot(place) for place in (grid[0, 0], grid[1, :], grid[0, 1]))
     colours = {"before": BEFORE, "after": AFTER}
     for name, colour in colours.items():
         layers = 1 + np.arange(units[name].shape[1])
@@ -289,5 +290,5 @@ def activity(
     middle.xaxis.set_major_locator(plt.MultipleLocator(1 if np.ptp(everything) < 5 else 2))
     middle.xaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"$2^{{{int(v)}}}$"))
     middle.set(xlabel="share of active paths", ylabel="digits [% a bin]", ylim=(0, None))
-    left.legend(loc="lower center", fontsize=8.5)
+    left.legend(loc="lower center", fontsize=SMALL)
     return fig

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 
 from npflib import comparison
 from npflib.experiments import Experiment
-from npflib.figures.style import COLOURS, MARKERS, PAPER, WIDTH
+from npflib.figures.style import COLOURS, GRID, INACTIVE, INK, MARKERS, NORMAL, PAPER, WIDTH, key, shades
 from npflib.results import Record
 
 _LINES = {"ReLU": (COLOURS["ReLU"], (0, (5, 2))), "CNTK": ("#7B4EA3", (0, (1, 1.5)))}
@@ -69,14 +68,14 @@ def accuracy_by_stage(
                 label="ReLU so far, ours",
             )
             ax.fill_between(steps, so_far.min(0), so_far.max(0), color=COLOURS["ReLU"], alpha=0.18, linewidth=0)
-        ax.set_title(experiment.title.split(", ", 1)[1].split(":")[0], fontsize=10.5)
+        ax.set_title(experiment.title.split(", ", 1)[1].split(":")[0], fontsize=NORMAL)
         ax.set_xticks(range(len(names)))
-        ax.set_xlabel("stage at which the gates were copied\n(0: random gates)")
-        ax.grid(axis="y", color="#eeeeee")
+        ax.set_xlabel("stage of the copied gates\n(0: random)")
+        ax.grid(axis="y", color=GRID)
         ax.set_axisbelow(True)
     shown = {name: handle for ax in axes[0] for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)}
     if shown:
-        figure.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=3, fontsize=8.5, handlelength=2.6)
+        key(figure, list(shown.values()), list(shown))
     axes[0, 0].set_ylabel(f"test accuracy (%), {measure}")
     return figure
 
@@ -109,16 +108,24 @@ def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Se
             ax.plot(steps, runs.mean(0), marker + "-", color=colour, markersize=4.5, linewidth=1.6, label=layers[layer])
             ax.fill_between(steps, runs.min(0), runs.max(0), color=colour, alpha=0.1, linewidth=0)
     unrelated = 100 * chance
-    right.axhspan(unrelated.min(), unrelated.max(), color="#dddddd", zorder=0, label="unrelated patterns")
-    left.set(xlabel="from the stage before to stage", ylabel="share of gates flipped (%)", title="from stage to stage")
-    right.set(xlabel="from the untrained network to stage", title="from the start")
+    right.axhspan(
+        unrelated.min(),
+        unrelated.max(),
+        facecolor="#dddddd",
+        edgecolor=INACTIVE,
+        linewidth=0.8,
+        zorder=0,
+        label="unrelated patterns",
+    )
+    left.set(xlabel="stage", ylabel="share of gates flipped (%)", title="since the stage before")
+    right.set(xlabel="stage", title="since the untrained network")
     for ax in (left, right):
         ax.set_xticks(steps)
         ax.set_ylim(bottom=0)
-        ax.grid(axis="y", color="#eeeeee")
+        ax.grid(axis="y", color=GRID)
         ax.set_axisbelow(True)
     handles, names = right.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=4, fontsize=8.5)
+    key(figure, handles, names)
     return figure
 
 
@@ -148,21 +155,21 @@ def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> 
     steps = np.arange(within.shape[1])
     for layer, (ax, name) in enumerate(zip(grid.flat, layers, strict=False)):
         for values, colour, marker, label in (
-            (within, "#222222", "o", "two images of one class"),
-            (across, "#999999", "s", "of different classes"),
+            (within, INK, "o", "two images of one class"),
+            (across, INACTIVE, "s", "of different classes"),
         ):
             runs = values[:, :, layer]
             ax.plot(steps, runs.mean(0), marker + "-", color=colour, markersize=3.5, linewidth=1.6, label=label)
             ax.fill_between(steps, runs.min(0), runs.max(0), color=colour, alpha=0.25, linewidth=0)
-        ax.grid(axis="y", color="#eeeeee")
-        ax.set_title(name, fontsize=10)
+        ax.grid(axis="y", color=GRID)
+        ax.set_title(name, fontsize=NORMAL)
         ax.set_xticks(steps)
     for ax in grid[:, 0]:
         ax.set_ylabel("agreement $κ$")
     for ax in grid[-1]:
         ax.set_xlabel("stage")
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=8.5)
+    key(figure, handles, names)
     return figure
 
 
@@ -173,7 +180,7 @@ def best_so_far(records: Sequence[Record], stages: Sequence[int]) -> np.ndarray:
 
 def layer_colours(count: int) -> list[tuple[float, ...]]:
     """One colour a layer, dark at the input side; none is a regime's."""
-    return [mpl.colormaps["plasma"](place) for place in np.linspace(0.0, 0.86, count)]
+    return shades(count)
 
 
 def _ours(ax: Axes, names: Sequence[str], found: Mapping[str, Sequence[Record]], measure: str) -> None:

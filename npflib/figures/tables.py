@@ -5,6 +5,7 @@ stand-in data carry the banner that figures do.
 """
 
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
@@ -26,6 +27,7 @@ _VERDICTS = {
     "undecided": ("?", "#6b5900"),
     "not run": ("–", "#5a6068"),
 }
+_SPREAD = re.compile(r"[\d.]+ ± [\d.]+")
 _RELATIONS = {"equal": "=", "at most": "≤", "at least": "≥"}
 PACKAGES = (
     "npflib", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "papermill", "jupyter-book",
@@ -126,9 +128,9 @@ def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
     rows = []
     for cell in cells:
         ours = "not run yet"
-        if cell.records:
+        if cell.ours is not None:
             basis = f"n = {cell.ours.runs}; {comparison.budget_text(cell.records)}; {cell.records[0].data['title']}"
-            ours = Html(f'<div style="min-width:9em">{cell.ours}{small(basis)}</div>')
+            ours = Html(f'<div style="min-width:9em">{_text(cell.ours)}{small(basis)}</div>')
         judged = Html(verdict(cell.verdict) + small(cell.reason))
         rows.append([_whole(LABELS[cell.regime]), _whole(published(cell.paper)), ours, _difference(cell), judged])
     header = ("regime", "paper", "ours", "difference [95 %]", "verdict")
@@ -208,7 +210,7 @@ def number(value: float) -> str:
 
 def small(text: str) -> str:
     """A line of lesser text below an entry; nothing for an empty text."""
-    return Html(f'<div style="font-size:0.85em;line-height:1.35;opacity:0.8">{_text(text)}</div>' if text else "")
+    return Html(f'<div class="npf-small">{_text(text)}</div>' if text else "")
 
 
 def _whole(text: str) -> str:
@@ -228,4 +230,5 @@ def _worst_source(records: Iterable[Record]) -> Mapping[str, Any] | None:
 
 
 def _text(entry: Any) -> str:
-    return entry if isinstance(entry, Html) else escape(str(entry))
+    """The entry as HTML; a number stays on one line with its spread."""
+    return entry if isinstance(entry, Html) else _SPREAD.sub(lambda m: _whole(m[0]), escape(str(entry)))

@@ -1,0 +1,27 @@
+// What is wider than its box and scrolls sideways can be reached and scrolled with the keyboard.
+(() => {
+  const boxes = ".bd-article :is(.table-scroll, .pst-scrollable-table-container, pre, div.math, mjx-container, .output)";
+  const mark = () => {
+    for (const box of document.querySelectorAll(boxes)) {
+      const scrolls =
+        box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
+      if (scrolls) {
+        box.classList.add("npf-scrolls");
+        box.tabIndex = 0;
+      } else if (box.classList.contains("npf-scrolls")) {
+        box.classList.remove("npf-scrolls");
+        box.removeAttribute("tabindex");
+      }
+    }
+  };
+  let timer;
+  const later = () => {
+    clearTimeout(timer);
+    timer = setTimeout(mark, 100);
+  };
+  addEventListener("resize", later);
+  addEventListener("load", async () => {
+    await window.MathJax?.startup?.promise;
+    mark();
+  });
+})();

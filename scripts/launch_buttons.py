@@ -1,0 +1,38 @@
+"""The buttons that open a chapter on Binder or Colab: off, unless a setting names the repository that they open.
+
+NPF_REPOSITORY=https://github.com/OWNER/NAME switches them on. Nothing of another host is loaded either way: the
+buttons are links.
+"""
+
+import re
+from pathlib import Path
+
+VARIABLE = "NPF_REPOSITORY"
+BINDER, COLAB = "https://mybinder.org", "https://colab.research.google.com"
+
+
+def switch_on(configuration: dict, repository: str) -> dict:
+    """The book's configuration with the buttons on, or as it was where ``repository`` is empty.
+
+    Raises:
+        SystemExit: a repository that is not the address of one on GitHub, which is all that Colab opens.
+    """
+    repository = repository.strip().rstrip("/").removesuffix(".git")
+    if not repository:
+        return configuration
+    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", repository):
+        raise SystemExit(f"{VARIABLE}={repository} is not allowed; it must look like https://github.com/OWNER/NAME")
+    options = configuration["sphinx"]["config"]["html_theme_options"]
+    options |= {
+        "repository_url": repository,
+        "repository_branch": "main",
+        "path_to_docs": "notebooks",
+        "launch_buttons": {"binderhub_url": BINDER, "colab_url": COLAB, "notebook_interface": "jupyterlab"},
+    }
+    return configuration
+
+
+def mend_root(pages: Path, root: str) -> None:
+    """Let the first page's buttons open the notebook ``root``, whose page is called `index`."""
+    page = pages / "index.html"
+    page.write_text(page.read_text(encoding="utf-8").replace("notebooks/index.ipynb", f"notebooks/{root}.ipynb"))

@@ -1,0 +1,28 @@
+"""A Sphinx extension: signatures on the library's pages as one would write them.
+
+NumPy's `ArrayLike` is a union that Python spells out, and a field's default that is made anew for each instance shows
+as `<factory>`, which Sphinx cannot read. Both take their short forms here.
+"""
+
+from typing import Any
+
+from numpy.typing import ArrayLike
+from sphinx.application import Sphinx
+from sphinx.util.typing import stringify_annotation
+
+
+def readable(signature: str) -> str:
+    """The signature with `ArrayLike` for what it stands for, and `...` for a default made by a factory."""
+    for mode in ("smart", "fully-qualified-except-typing", "fully-qualified"):
+        signature = signature.replace(stringify_annotation(ArrayLike, mode), "ArrayLike")
+    return signature.replace("<factory>", "...")
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Registers the extension."""
+
+    def shorten(_app, _what, _name, _thing, _options, signature, returns):
+        return (readable(signature) if signature else signature), returns
+
+    app.connect("autodoc-process-signature", shorten)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,90 @@
+"""The first page's sentences say what the numbers given to them say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_comparison import make_record, quick
+
+from npflib import comparison, experiments, findings
+from npflib.claims import Claim
+
+
+def make_claim(id: str, verdict: str, standing: str = "holds", origin: str = "paper") -> Claim:
+    return Claim(
+        id, "A sentence.", "section 2", origin, "error", 0.0, [0.0, 0.0], 0.0, "equal", 1.0, "rounding", verdict, "",
+        standing, "quick", 3, "MNIST", False, "01_gates_and_paths", "",
+    )  # fmt: skip
+
+
+def test_the_theory_counts_the_papers_claims_and_ours_apart():
+    ledger = [
+        make_claim("claim-1-identity", verdict="holds", origin="paper"),
+        make_claim("claim-4-mean", verdict="holds", origin="paper"),
+        make_claim("claim-4-bound", verdict="refuted", origin="companion"),
+        make_claim("claim-6-mnist", verdict="refuted", origin="paper"),  # an experiment's, not the theory's
+    ]
+    text = findings.theory(ledger)
+    assert text.startswith("**The algebra is right.** Of the paper's identities and its theorem 2 of 2 checks hold;")
+    assert text.endswith("of our own additions 0 of 1 checks hold, 1 is refuted.")
+    broken = [replace(claim, verdict="refuted") for claim in ledger[:2]]
+    assert "not all right" in findings.theory(broken)
+    assert "0 of 2 checks hold, 2 are refuted." in findings.theory(broken)
+    assert findings.theory([]) == ""
+
+
+def regimes_at(random: float, learnt: float, own: float) -> dict:
+    peaks = {"FRNPF-II": random, "FLNPF": learnt, "ReLU": own}
+    return {name: [make_record(seed, peak, name) for seed in range(3)] for name, peak in peaks.items()}
+
+
+def test_the_share_that_learnt_gates_bring_back():
+    """(97.5 - 96) / (98 - 96) = 75 %."""
+    text = findings.gates("mnist-fc-adam", regimes_at(0.96, 0.975, 0.98))
+    assert "gates reach 97.50 %, behind random gates 96.00 %, the network itself 98.00 %" in text
+    assert "learnt gates bring back 75 % of what random gates lose" in text
+    assert "(100 of 100 epochs, 60,000 images, n = 3)" in text
+
+
+@pytest.mark.parametrize("peaks", [(0.96, 0.95, 0.98), (0.98, 0.985, 0.97)])
+def test_no_share_where_nothing_was_lost_or_nothing_came_back(peaks):
+    assert "bring back" not in findings.gates("mnist-fc-adam", regimes_at(*peaks))
+
+
+def test_a_missing_regime_is_named():
+    found = regimes_at(0.96, 0.975, 0.98) | {"FLNPF": []}
+    with pytest.raises(ValueError, match="there are none of FLNPF"):
+        findings.gates("mnist-fc-adam", found)
+
+
+@pytest.mark.parametrize(("factors", "verb"), [((0.25, 1.0), "turns towards"), ((4.0, 2.0), "does not turn towards")])
+def test_alignment_is_the_geometric_mean_of_the_runs_factors(factors, verb):
+    records = [
+        replace(make_record(seed), series={"nu": [100.0, 7.0, 100 * factor]}) for seed, factor in enumerate(factors)
+    ]
+    text = findings.alignment(records)
+    assert f"**The kernel {verb} the labels.**" in text
+    assert f"goes to {np.sqrt(np.prod(factors)):.2f} of its start" in text
+
+
+def test_the_table_counts_every_cell_once():
+    paper = experiments.find("mnist-fc-adam").published
+    agreeing = [make_record(seed, paper["ReLU"].mean / 100 + 1e-5 * seed) for seed in range(5)]
+    cells = [
+        comparison.table_cell("mnist-fc-adam", "ReLU", agreeing),
+        comparison.table_cell("mnist-fc-adam", "FLNPF", [quick(seed, regime="FLNPF") for seed in range(3)]),
+        comparison.table_cell("cifar10-gconv-adam", "ReLU", []),
+    ]
+    assert [cell.verdict for cell in cells] == ["equivalent", "undecided", "not run"]
+    text = findings.table(cells)
+    assert "Of 3 cells 1 is equivalent to the paper's number, 1 undecided" in text
+    assert "1, all of CIFAR-10, not run" in text
+
+
+def test_the_ledger_says_how_many_contradict():
+    good = make_claim("claim-1-a", verdict="holds", standing="holds")
+    bad = make_claim("claim-1-b", verdict="refuted", standing="holds")
+    assert "none contradicts what" in findings.ledger([good], "quick")
+    assert "1 contradicts what" in findings.ledger([good, bad], "quick")
+    assert "2 contradict what" in findings.ledger([bad, replace(bad, id="claim-1-c")], "quick")
+    assert "make book" in findings.ledger([], "quick")
