@@ -4,7 +4,7 @@
   const mark = () => {
     for (const box of document.querySelectorAll(boxes)) {
       const scrolls =
-        box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX);
+        box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX);
       if (scrolls) {
         box.classList.add("npf-scrolls");
         box.tabIndex = 0;
