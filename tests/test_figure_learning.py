@@ -126,10 +126,11 @@ def test_selection_without_two_runs_says_so():
     assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
 
 
-def test_the_overview_states_the_gap():
+def test_the_gap_between_random_and_learnt_gates_is_stated():
     given = runs()["mnist-fc-adam"]
-    figure = draw(diagrams.overview(given, "MNIST"))
-    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    figure, ax = plt.subplots()
+    learning.gate_gap(ax, given)
+    texts = [text.get_text() for text in draw(figure).axes[0].texts]
     means = {r: comparison.summarise(comparison.accuracies(records)).mean for r, records in given.items()}
     assert f"learnt gates: {means['FLNPF'] - means['FRNPF-II']:+.2f} points" in texts
     assert f"{means['ReLU'] - means['FLNPF']:+.2f}" in texts

@@ -1,13 +1,10 @@
 """Drawings without data: a network as gates times weights, and the five regimes as pairs of networks."""
 
-from collections.abc import Mapping, Sequence
-
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from npflib.figures.learning import gate_gap
 from npflib.figures.style import (
     ACTIVE,
     COLOURS,
@@ -22,7 +19,6 @@ from npflib.figures.style import (
     SMALL,
     WIDTH,
 )
-from npflib.results import Record
 
 # Which units of the drawn network are on: three hidden layers of five, after an input of three.
 _GATES = ((1, 0, 1, 1, 0), (0, 1, 1, 0, 1), (1, 1, 0, 0, 1))
@@ -73,26 +69,6 @@ def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
     right.set_title("weights: their worth", fontsize=NORMAL)
     left.text(2, -1.15, r"path features $\phi_x$", ha="center", fontsize=NORMAL, color=GATE)
     right.text(2, -1.15, r"path values $v$", ha="center", fontsize=NORMAL, color=ACTIVE)
-
-
-def overview(regimes: Mapping[str, Sequence[Record]], title: str) -> Figure:
-    """The paper in one figure: an input's gates, the weights behind them, and what learnt gates are worth.
-
-    Args:
-        regimes: regime → records of one experiment, as for ``learning.gate_gap``.
-        title: the experiment's title.
-    """
-    figure = plt.figure(figsize=(WIDTH, 5.6))
-    grid = figure.add_gridspec(2, 3, height_ratios=(1.05, 1), width_ratios=(1, 0.5, 1))
-    gates_times_weights((figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 2])))
-    between = figure.add_subplot(grid[0, 1])
-    between.set_axis_off()
-    between.text(0.5, 0.55, "×", ha="center", va="center", fontsize=26, color=PAPER)
-    between.text(0.5, 0.03, r"$\hat{y}(x) = \langle \phi_x, v \rangle$", ha="center", fontsize=NORMAL, color=PAPER)
-    ax = figure.add_subplot(grid[1, :])
-    gate_gap(ax, regimes)
-    ax.set_title(f"{title}: what random and learnt gates are worth", fontsize=NORMAL)
-    return figure
 
 
 def five_regimes() -> Figure:
