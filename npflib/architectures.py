@@ -1,6 +1,6 @@
 """The paper's three architectures, as data: which layers a network has, before any weight exists.
 
-Source: Lakshminarayanan & Singh (2020), section 5, with the layer sizes of the authors' released notebooks.
+Source: Lakshminarayanan & Singh (2020), experiments, with the layer sizes of the authors' released notebooks.
 This file does not import torch, so that planning (the workflow, the experiments) stays light.
 """
 

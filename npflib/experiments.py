@@ -1,6 +1,6 @@
 """The paper's experiments as data: settings, budgets and published numbers; and the profiles that scale the budgets.
 
-This file does not import torch: the workflow reads it to plan. Sources: Lakshminarayanan & Singh (2020), section 5 and
+This file does not import torch: the workflow reads it to plan. Sources: Lakshminarayanan & Singh (2020) and
 the authors' released notebooks. Accuracies are in per cent.
 """
 

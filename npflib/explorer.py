@@ -5,7 +5,7 @@ The page (``book/explorer/``) computes in the reader's browser; its numbers are 
 and their edges, is computed here once and drawn there as it is.
 
 A network on the plane has two inputs x = (x_1, x_2), or more: the others are constants, and an input that is always 1
-is the bias that a network without biases can have. Source: Lakshminarayanan & Singh (2020), sections 2 and 3.
+is the bias that a network without biases can have. Source: Lakshminarayanan & Singh (2020), Claims 1 and 2.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Gates: what switches a unit, and with it every path through that unit, on or off.
 
-Source: Lakshminarayanan & Singh (2020), sections 2 and 4.
+Source: Lakshminarayanan & Singh (2020), definition of gates and of soft gates.
 """
 
 import torch

@@ -5,7 +5,7 @@ square blocks of at most ``chunk`` by ``chunk`` examples, so memory is O(n·m + 
 chunked and unchunked results differ by no more than the rounding of one matrix product (about 1e-6 relative in
 float32, 1e-15 in float64).
 
-Source: Lakshminarayanan & Singh (2020), sections 3 and 4; Jacot et al. (2018) for the tangent kernel.
+Source: Lakshminarayanan & Singh (2020), Claims 2, 3 and 5; Jacot et al. (2018) for the tangent kernel.
 """
 
 from collections.abc import Callable, Sequence

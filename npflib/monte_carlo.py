@@ -1,6 +1,6 @@
 """Monte Carlo of the fixed-gate theorem: the value kernel of many weight draws at once, behind gates that do not move.
 
-Source: Lakshminarayanan & Singh (2020), section 5 (Claim 4): with gates fixed and independent of the value network's
+Source: Lakshminarayanan & Singh (2020), Claim 4: with gates fixed and independent of the value network's
 weights, and those independent of each other with mean 0 and variance σ², E[K_value] = d σ^{2(d-1)} H at every width.
 Scalar output, no biases. Shapes: R draws, n inputs, d weight layers, w units in each hidden layer.
 """

@@ -2,7 +2,7 @@
 
 Notation: pre-activation q(l) = Θ(l) z(l-1), hidden output z(l) = q(l) · G(l), z(0) = x, output Θ(d) z(d-1), with
 biases added to q where the architecture has them. A ReLU network takes G(l) = 1[q(l) > 0] from itself; a deep gated
-network (DGN) takes it from a second network of the same shape. Source: Lakshminarayanan & Singh (2020), sections 2, 4.
+network (DGN) takes it from a second network of the same shape. Source: Lakshminarayanan & Singh (2020).
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 A path p picks one node in every layer: an input node I_0(p), hidden nodes I_1(p), …, I_{d-1}(p), and the output.
 There are P = d_in · w_1 ⋯ w_{d-1} of them, so everything here that lists paths is for small networks; what a network
 of the paper's size needs is computed layer by layer (``path_sum`` here, and ``npflib.kernels``).
-Source: Lakshminarayanan & Singh (2020), section 2.
+Source: Lakshminarayanan & Singh (2020), Claim 1.
 """
 
 from collections.abc import Sequence

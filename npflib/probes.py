@@ -1,7 +1,7 @@
 """What the paper measures along a run: the alignment ν_t of the path kernel, the sizes of the tangent kernel's parts.
 
 A probe looks at a network between two epochs and changes nothing. Its numbers stand in the run's record as series.
-Source: Lakshminarayanan & Singh (2020), section 5, and the authors' released notebooks.
+Source: Lakshminarayanan & Singh (2020), experiments, and the authors' released notebooks.
 """
 
 from collections.abc import Callable, Mapping

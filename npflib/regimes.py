@@ -4,8 +4,8 @@ A regime is data. What it says stands in the configuration of each of its runs (
 one reuses no old record, and a new one, entered in ``_REGIMES`` below or by :func:`register`, makes no other run
 invalid.
 
-Source: Lakshminarayanan & Singh (2020), sections 4 and 5. torch is imported only where networks are built, so that
-planning stays light.
+Source: Lakshminarayanan & Singh (2020). torch is imported only where networks are built, so that planning stays
+light.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ refuted, by the rule of ``claims`` on a 90 % interval of the difference, so that
 Being above several regimes is being above the best of them, so the smallest lead is the one judged. The best is taken
 by the means of the same runs, which makes the lead on average a little too small, never too large.
 
-Source: Lakshminarayanan & Singh (2020), section 5 and the results table.
+Source: Lakshminarayanan & Singh (2020), experiments and the results table.
 """
 
 from collections.abc import Mapping, Sequence
