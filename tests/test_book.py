@@ -268,6 +268,11 @@ def faults_in_browser(browser, path: Path, page: BeautifulSoup) -> list[str]:
             "() => [...document.images].filter(i => i.complete && !i.naturalWidth && i.src).map(i => i.src)"
         )
         faults += [f"picture does not show: {source}" for source in unseen]
+        cut = tab.evaluate(
+            """() => [...document.querySelectorAll('.bd-article mjx-container[display="true"]')]
+                 .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 60))"""
+        )
+        faults += [f"a formula is wider than its column on a wide screen: {formula}" for formula in cut]
         set_mode(tab, "light")
         faults += [f"light: {finding}" for finding in findings(tab)]
         set_mode(tab, "dark")  # what differs between the modes is colour alone
@@ -286,6 +291,24 @@ def faults_in_browser(browser, path: Path, page: BeautifulSoup) -> list[str]:
     finally:
         tab.close()
     return faults
+
+
+def test_what_is_folded_is_printed_open_and_folded_again(smoke_book, browser):
+    """The symbols of a page; code stays folded, and the style sheet leaves it out."""
+    closed = "() => document.querySelectorAll('.bd-article details:not(.hide):not([open])').length"
+    code = "() => document.querySelectorAll('.bd-article details.hide:not([open])').length"
+    tab = browser.new_page()
+    try:
+        tab.goto((smoke_book / "02_neural_path_kernel.html").as_uri(), wait_until="load")
+        folded, cells = tab.evaluate(closed), tab.evaluate(code)
+        assert folded > 0 and cells > 0
+        tab.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+        assert tab.evaluate(closed) == 0
+        assert tab.evaluate(code) == cells
+        tab.evaluate("() => dispatchEvent(new Event('afterprint'))")
+        assert tab.evaluate(closed) == folded
+    finally:
+        tab.close()
 
 
 def test_the_landing_page_is_ready_soon(smoke_book, browser):

@@ -25,3 +25,16 @@
     mark();
   });
 })();
+
+// Paper cannot be unfolded: what a page folds for its readers, other than code, is printed open.
+(() => {
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll(".bd-article details:not(.hide):not([open])")];
+    for (const box of opened) box.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const box of opened) box.open = false;
+    opened = [];
+  });
+})();
