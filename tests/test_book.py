@@ -301,7 +301,8 @@ def test_what_is_folded_is_printed_open_and_folded_again(smoke_book, browser):
     try:
         tab.goto((smoke_book / "02_neural_path_kernel.html").as_uri(), wait_until="load")
         folded, cells = tab.evaluate(closed), tab.evaluate(code)
-        assert folded > 0 and cells > 0
+        assert folded > 0
+        assert cells > 0
         tab.evaluate("() => dispatchEvent(new Event('beforeprint'))")
         assert tab.evaluate(closed) == 0
         assert tab.evaluate(code) == cells
