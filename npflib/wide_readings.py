@@ -50,7 +50,7 @@ class Budget:
     Example:
         >>> from npflib.wide_readings import BUDGETS
         >>> BUDGETS["paper"].examples[-1], len(BUDGETS["paper"].seeds)
-        (5000, 5)
+        (5000, 3)
     """
 
     examples: tuple[int, ...]
@@ -62,10 +62,10 @@ class Budget:
 
 BUDGETS = {
     "smoke": Budget((50, 200), 100, (2, 6), (8, 32), (0, 1)),
-    "quick": Budget((250, 500, 1_000), 500, (2, 3, 6, 12, 24), (16, 64, 256), (0, 1, 2)),
+    "quick": Budget((250, 500, 1_000), 500, (2, 6, 12, 24), (16, 64, 256), (0, 1, 2)),
     "paper": Budget(
         (250, 500, 1_000, 2_000, 5_000), 2_000, (2, 3, 4, 6, 8, 12, 24, 48), (16, 32, 64, 128, 256, 512, 1_024),
-        (0, 1, 2, 3, 4),
+        (0, 1, 2),
     ),
 }  # fmt: skip
 
