@@ -48,8 +48,8 @@ def convergence(
     for name, (middle, low, high) in spreads.items():
         _, colour, marker = looks[name]
         middle = np.asarray(middle)
-        error = [middle - low, np.asarray(high) - middle]
-        left.errorbar(grid, middle, error, color=colour, marker=marker, markersize=5, linestyle="none", capsize=2)
+        reach = [middle - low, np.asarray(high) - middle]
+        left.errorbar(grid, middle, reach, color=colour, marker=marker, markersize=5, linestyle="none", capsize=2)
     left.plot(grid, exact, color=INK, linewidth=1)
     start = np.asarray(spreads["relu"][0])[-1]
     left.plot(grid, start * np.sqrt(grid[-1] / grid), color=PAPER, linestyle=":", linewidth=1.2)
