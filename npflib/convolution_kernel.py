@@ -287,17 +287,24 @@ def _diagonal_sum(pairs: Tensor, radius: int, padding: str) -> Tensor:
     """Σ_δ S(u + δ, u' + δ) for S [h, w, m, h, w], first along the rows, then across them."""
     for first, second in ((1, 4), (0, 3)):
         size, total = pairs.shape[first], pairs.clone()
-        for d in range(1, radius + 1):
-            if padding == "circular":
-                total += pairs.roll((d, d), (first, second))
-                total += pairs.roll((-d, -d), (first, second))
-            elif d < size:
-                ahead = pairs.narrow(first, d, size - d).narrow(second, d, size - d)
-                behind = pairs.narrow(first, 0, size - d).narrow(second, 0, size - d)
-                total.narrow(first, 0, size - d).narrow(second, 0, size - d).add_(ahead)
-                total.narrow(first, d, size - d).narrow(second, d, size - d).add_(behind)
+        for d in [d for d in range(-radius, radius + 1) if d]:
+            for start, source, length in _overlaps(size, d, padding):
+                ahead = pairs.narrow(first, source, length)
+                out = total.narrow(first, start, length)
+                for start2, source2, length2 in _overlaps(size, d, padding):
+                    out.narrow(second, start2, length2).add_(ahead.narrow(second, source2, length2))
         pairs = total
     return pairs
+
+
+def _overlaps(size: int, d: int, padding: str) -> list[tuple[int, int, int]]:
+    """Where u + d lies for u = 0, …, size - 1: (first u, its u + d, how many), wrapped around or left out."""
+    if padding == "circular":
+        wrapped = d % size
+        parts = [(0, wrapped, size - wrapped), (size - wrapped, 0, wrapped)]
+    else:
+        parts = [(max(0, -d), max(0, d), size - abs(d))]
+    return [part for part in parts if part[2] > 0]
 
 
 def _by_position(factor: Tensor) -> Tensor:
