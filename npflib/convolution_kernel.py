@@ -205,18 +205,21 @@ def pooled_path_kernel(
     result = left[0].new_empty(n, m)
     # Second set: channels first, so that one product makes all pairs of positions of one image with a chunk of others.
     other = [factor.flatten(2).transpose(0, 1).contiguous() for factor in right]  # [c, m, positions]
+    # One allocation for all, as above: the products, and two sums over offsets.
+    space = left[0].new_empty(3, count**2 * min(chunk, m))
     for i in range(n):
         one = [factor[i].flatten(1).T for factor in left]  # [positions, c]
         for j in range(i if symmetric else 0, m, chunk):
             some = slice(j, min(j + chunk, m))
-            sums: Tensor | None = None
-            for a, b in zip(one, other, strict=True):
-                gram = (a @ b[:, some].flatten(1)).view(height, width, -1, height, width)
-                if sums is not None:
-                    gram.mul_(_diagonal_sum(sums, kernel_size // 2, padding))
-                sums = gram
-            assert sums is not None
-            result[i, some] = sums.sum((0, 1, 3, 4)) / count**2
+            shape = (height, width, some.stop - j, height, width)
+            gram, *sums = (part[: prod(shape)].view(shape) for part in space)
+            for layer, (a, b) in enumerate(zip(one, other, strict=True)):
+                if layer:
+                    _diagonal_sum(gram, kernel_size // 2, padding, sums)
+                torch.mm(a, b[:, some].flatten(1), out=gram.view(count, -1))
+                if layer:
+                    gram.mul_(sums[1])
+            result[i, some] = gram.sum((0, 1, 3, 4)) / count**2
     if symmetric:
         result = torch.triu(result) + torch.triu(result, 1).T
     return result if dense is None else result.mul_(dense)
@@ -283,18 +286,18 @@ def _sum_along(row: Tensor, radius: int, padding: str, out: Tensor) -> None:
         out[d:] += row[: width - d]
 
 
-def _diagonal_sum(pairs: Tensor, radius: int, padding: str) -> Tensor:
-    """Σ_δ S(u + δ, u' + δ) for S [h, w, m, h, w], first along the rows, then across them."""
-    for first, second in ((1, 4), (0, 3)):
-        size, total = pairs.shape[first], pairs.clone()
+def _diagonal_sum(pairs: Tensor, radius: int, padding: str, out: Sequence[Tensor]) -> None:
+    """out[1](u, u') = Σ_δ S(u + δ, u' + δ) for S [h, w, m, h, w], first along the rows, then across them."""
+    for total, (first, second) in zip(out, ((1, 4), (0, 3)), strict=True):
+        size = pairs.shape[first]
+        total.copy_(pairs)
         for d in [d for d in range(-radius, radius + 1) if d]:
             for start, source, length in _overlaps(size, d, padding):
                 ahead = pairs.narrow(first, source, length)
-                out = total.narrow(first, start, length)
+                here = total.narrow(first, start, length)
                 for start2, source2, length2 in _overlaps(size, d, padding):
-                    out.narrow(second, start2, length2).add_(ahead.narrow(second, source2, length2))
+                    here.narrow(second, start2, length2).add_(ahead.narrow(second, source2, length2))
         pairs = total
-    return pairs
 
 
 def _overlaps(size: int, d: int, padding: str) -> list[tuple[int, int, int]]:
