@@ -189,6 +189,14 @@ def test_layout_and_type(kernel, dtype):
     close(kernel(x, [g.bool() for g in gates], dtype=torch.float64), kernel(x.double(), [g.double() for g in gates]))
 
 
+def test_float32_keeps_its_digits_over_many_positions():
+    x, gates = maps(0, 2, 28, 28, channels=(4, 4), dense=())
+    x = x.abs()
+    for kernel in KERNELS:
+        # A relative rounding of 6e-8 in each of a few hundred additions one after the other.
+        close(kernel(x.float(), [gate.float() for gate in gates]).double(), kernel(x, gates), 2e-5)
+
+
 def test_memory_is_bounded_by_the_chunk():
     n, size, chunk = 12, 12, 3
     x, gates = maps(0, n, size, size, channels=(4, 4), dense=())
