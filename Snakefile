@@ -69,6 +69,7 @@ READS = {
     "08": ["mnist-alignment", "mnist-alignment-shuffled"],
     "09": ["mnist-kernel-traces"],
     "11": [],
+    "13": [],
     "gate_explorer": [],
     **dict.fromkeys(("adding_a_regime", "adding_a_data_set"), ["mnist-fc-adam"]),
 }

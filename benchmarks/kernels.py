@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from npflib import data
+from npflib.convolution_kernel import flattened_path_kernel
 from npflib.kernels import neural_path_kernel, neural_tangent_kernel
 from npflib.networks import FullyConnected, ReLUNetwork
 
-TANGENT_TARGET, AGREEMENT_TARGET, RATE_TARGET = 50.0, 1e-5, 0.5
+TANGENT_TARGET, AGREEMENT_TARGET, RATE_TARGET, CONVOLUTION_TARGET = 50.0, 1e-5, 0.5, 0.3
 SIZE = 2048  # of the square matrices that measure the machine's rate
 
 
@@ -37,6 +38,7 @@ def measure(examples: int, path_examples: int, rounds: int) -> Iterator[dict]:
     yield agreement(images[:examples])
     yield from tangent(images[:examples], max(2, rounds // 2))
     yield from paths(images, path_examples, rounds)
+    yield from convolutional_paths(200, max(2, rounds // 2))
 
 
 def tangent_network() -> ReLUNetwork:
@@ -91,4 +93,30 @@ def paths(images: Tensor, n: int, rounds: int) -> Iterator[dict]:
         yield from side_by_side(
             f"path kernel, {name}, n = {len(x)}, share of the matrix-product rate", rivals, "path kernel", rounds,
             target=RATE_TARGET, work={product: 2 * SIZE**3, "path kernel": operations}, rates="GFLOP/s",
+        )  # fmt: skip
+
+
+def convolutional_paths(n: int, rounds: int) -> Iterator[dict]:
+    """The same for the convolutional path kernel without weight sharing: 32×32, channels 64-64-128-128.
+
+    Useful are the inner products over channels: n (n+1) / 2 pairs, 1,024 positions, 3 + 64 + 64 + 128 + 128 channels,
+    two operations each. The sums over offsets and entries computed twice count for nothing. Gates are random bits: what
+    they cost does not depend on them.
+    """
+    channels, size = (3, 64, 64, 128, 128), 32
+    draw = torch.Generator().manual_seed(0)
+    layers = [torch.randint(0, 2, (n, c, size, size), generator=draw).float() for c in channels]
+    last = [layer.to(memory_format=torch.channels_last) for layer in layers]
+    square = torch.rand(SIZE, SIZE)
+    out = torch.empty_like(square)
+    product, operations = f"product of {SIZE}×{SIZE}", n * (n + 1) * size**2 * sum(channels)
+    for name, (x, *gates) in {"channels last": last, "channels first": layers}.items():
+        rivals = {
+            product: lambda: torch.mm(square, square, out=out),
+            "path kernel": lambda x=x, gates=gates: flattened_path_kernel(x, gates),
+        }
+        yield from side_by_side(
+            f"convolutional path kernel, {name}, n = {n}, share of the matrix-product rate", rivals, "path kernel",
+            rounds, target=CONVOLUTION_TARGET if name == "channels last" else None,
+            work={product: 2 * SIZE**3, "path kernel": operations}, rates="GFLOP/s",
         )  # fmt: skip
