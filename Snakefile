@@ -68,6 +68,7 @@ READS = {
     "07": ["cifar10-continuous", "cifar10-narrow-continuous"],
     "08": ["mnist-alignment", "mnist-alignment-shuffled"],
     "09": ["mnist-kernel-traces"],
+    "10": [],  # it trains its own networks, in memory
     "11": [],
     "13": [],
     "gate_explorer": [],
