@@ -219,7 +219,7 @@ def pooled_path_kernel(
                 torch.mm(a, b[:, some].flatten(1), out=gram.view(count, -1))
                 if layer:
                     gram.mul_(sums[1])
-            # In two steps: one sum over all s⁴ terms loses three of float32's seven digits.
+            # In two steps: the rounding of a sum in float32 grows with its number of terms, here s⁴.
             result[i, some] = gram.sum((3, 4)).sum((0, 1)) / count**2
     if symmetric:
         result = torch.triu(result) + torch.triu(result, 1).T
