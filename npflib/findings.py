@@ -17,6 +17,29 @@ from npflib.results import Record
 # The claims of the paper that are identities or theorems: nothing has to be trained for them.
 THEORY = ("claim-1-", "claim-2-", "claim-3-", "claim-4-")
 
+# Claims of the chapters beyond the paper that the first page states: id, unit, and the sentence around the number.
+BEYOND = (
+    (
+        "companion-reading-narrow-values",
+        " points",
+        "The step from random to learnt gates is larger by {} for a value network of width 128 than for a "
+        "[kernel machine](10_reading_the_gates.ipynb) with the same gates: most of what random gates seem to lack is "
+        "what a narrow network cannot read out of them.",
+    ),
+    (
+        "companion-wide-share",
+        " %",
+        "At [infinite width](11_infinite_width.ipynb) random gates give {} of what ReLU's own tangent kernel has "
+        "above a linear one.",
+    ),
+    (
+        "companion-invariance-use",
+        " points",
+        "With [convolutions](13_convolution_and_depth.ipynb) it is pooling that frees the path kernel from "
+        "positions: on shifted digits it is {} more accurate than without.",
+    ),
+)
+
 
 def theory(ledger: Sequence[Claim]) -> str:
     """How the checks of the paper's identities and theorem (claims 1 to 4) came out; "" without any in the ledger.
@@ -78,6 +101,23 @@ def alignment(records: Sequence[Record]) -> str:
         f"**The kernel {direction} the labels.** ν of the neural path kernel, small where the labels agree with the "
         f"kernel, goes to {factor:.2f} of its start ({comparison.budget_text(records)}, n = {len(records)})."
     )
+
+
+def beyond(found: Sequence[Claim]) -> str:
+    """What the paper does not say: one sentence a claim of chapters 10, 11 and 13 that this build has measured.
+
+    Each gives the claim's quantity and interval as the ledger has them; "" without any of the claims.
+    """
+    claim = {one.id: one for one in found}
+    sentences = [text.format(_with_interval(claim[id], unit)) for id, unit, text in BEYOND if id in claim]
+    return "**Beyond the paper.** " + " ".join(sentences) if sentences else ""
+
+
+def _with_interval(claim: Claim, unit: str) -> str:
+    """E.g. "+0.26 [−0.25, +0.77] points": measured, and the claim's interval."""
+    scale, form = (100, "{:.1f}") if unit == " %" else (1, "{:+.2f}")
+    middle, low, high = (form.format(scale * value) for value in (claim.measured, *claim.interval))
+    return f"{middle} [{low}, {high}]{unit}".replace("-", "−")
 
 
 def table(cells: Sequence[Cell]) -> str:

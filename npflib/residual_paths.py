@@ -5,13 +5,13 @@ A gated residual network of width w has a stem, B blocks of m layers each, and a
     z_0 = G_0 ∘ Θ_0 x,    z_b = z_{b-1} + G_{b,m} ∘ Θ_{b,m} ( ⋯ G_{b,1} ∘ Θ_{b,1} z_{b-1} ),    ŷ = Θ_out z_B.
 
 A path either passes a block, through one unit in each of its layers, or skips it and stays at its unit. A set J of
-blocks is a *sub-network*: a fully connected network of 2 + m|J| weight layers, with the gates of the stem and of the
+blocks is a *sub-network*: a fully connected network of 2 + m·#J weight layers, with the gates of the stem and of the
 blocks in J. The output is the sum of the outputs of all 2^B sub-networks. Paths of different sub-networks never have
 the same weights, so behind fixed gates and with weights as in the fixed-gate theorem no two of them correlate:
 
-    E[K_value] = Σ_J d_J σ^{2(d_J - 1)} H_J,    d_J = 2 + m|J|,    H_J = Σ ∘ Λ_0 ∘ Π_{b∈J} Λ_b,
+    E[K_value] = Σ_J d_J σ^{2(d_J - 1)} H_J,    d_J = 2 + m·#J,    H_J = Σ ∘ Λ_0 ∘ Π_{b∈J} Λ_b,
 
-Λ_0 and Λ_b the overlaps of the stem's and of block b's gates. The sum over the sub-networks with |J| = j is an
+Λ_0 and Λ_b the overlaps of the stem's and of block b's gates. The sum over the sub-networks with #J = j is an
 elementary symmetric polynomial of the Λ_b, found in B² steps: no sub-network is ever listed.
 
 Source: Lakshminarayanan & Singh (2021, arXiv 2110.03403) for the sum; Veit et al. (2016) for the ensemble of paths.
@@ -132,7 +132,7 @@ def residual_path_kernel(
     *,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """H by the number of blocks that are passed: entry j is Σ_{|J|=j} H_J, the sum over C(B, j) sub-networks.
+    """H by the number of blocks that are passed: entry j is Σ_{#J=j} H_J, the sum over C(B, j) sub-networks.
 
     With e_j(0) = [j = 0] and e_j(b) = e_j(b-1) + Λ_b ∘ e_{j-1}(b-1), it is Σ ∘ Λ_0 ∘ e_j(B).
 
@@ -174,7 +174,7 @@ def residual_path_kernel(
 
 
 def expected_value_kernel(x: Tensor, stem: Tensor, blocks: Blocks, sigma: float) -> Tensor:
-    """E[K_value] = Σ_j d_j σ^{2(d_j - 1)} Σ_{|J|=j} H_J with d_j = 2 + mj, by number of blocks, float64 [B + 1, n, n].
+    """E[K_value] = Σ_j d_j σ^{2(d_j - 1)} Σ_{#J=j} H_J with d_j = 2 + mj, by number of blocks, float64 [B + 1, n, n].
 
     Args:
         x: inputs [n, d_in].
