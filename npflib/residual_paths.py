@@ -6,8 +6,8 @@ A gated residual network of width w has a stem, B blocks of m layers each, and a
 
 A path either passes a block, through one unit in each of its layers, or skips it and stays at its unit. A set J of
 blocks, #J in number, is a *sub-network*: fully connected, of 2 + m·#J weight layers, with the gates of the stem and of
-the blocks in J. The output is the sum of the outputs of all 2^B sub-networks. Paths of different sub-networks never have
-the same weights, so behind fixed gates and with weights as in the fixed-gate theorem no two of them correlate:
+the blocks in J. The output is the sum of the outputs of all 2^B sub-networks. Paths of different sub-networks never
+have the same weights, so behind fixed gates and with weights as in the fixed-gate theorem no two of them correlate:
 
     E[K_value] = Σ_J d_J σ^{2(d_J - 1)} H_J,    d_J = 2 + m·#J,    H_J = Σ ∘ Λ_0 ∘ Π_{b∈J} Λ_b,
 
