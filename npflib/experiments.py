@@ -390,13 +390,13 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             seeds=(0, 1, 2),
             train_examples=None,
             test_examples=None,
-            epochs=MappingProxyType({"mnist": 3}),
+            epochs=MappingProxyType({"mnist": 2}),
             widths=(8, 16, 32, 64, 128, 256),
             draws=2_000,
             limits=MappingProxyType(
                 {
                     "cifar10": Limit(1_000, 500, epochs=6),
-                    "cifar10-narrow-continuous": Limit(1_000, 500, epochs=3),
+                    "cifar10-narrow-continuous": Limit(1_000, 500, epochs=2),
                     # A small network on a fifth of MNIST: most of ν's fall lies in these epochs.
                     "mnist-alignment": Limit(epochs=20),
                     "mnist-alignment-shuffled": Limit(epochs=20),

@@ -73,7 +73,7 @@ class Budget:
 # As many steps for ``all`` as for ``own``, at ``quick`` and ``paper``.
 BUDGETS = {
     "smoke": Budget(200, (0, 1, 2), 1_000, 1, (0, 1), ("start", "own"), (1e-2, 1e-1, 1.0)),
-    "quick": Budget(1_500, (0, 2, 15), 22_500, 1, (0, 1, 2), ("start", "own"), (1e-2, 1e-1, 1.0, 10.0)),
+    "quick": Budget(1_000, (0, 2, 15), 15_000, 1, (0, 1, 2), ("start", "own"), (1e-2, 1e-1, 1.0, 10.0)),
     "paper": Budget(
         5_000, (0, 1, 2, 5, 10, 20, 48), None, 4, (0, 1, 2, 3, 4), ("start", *SOURCES), (1e-3, 1e-2, 1e-1, 1.0, 10.0)
     ),

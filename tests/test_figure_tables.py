@@ -133,9 +133,34 @@ def test_ledger_links_each_claim_to_its_chapter(tmp_path):
     [row] = entries(html)
     assert row[0] == "✓ holds stands as: holds"
     assert row[1].startswith("a < b the paper")
-    assert row[2] == "0.25 [0.1, 0.4] a difference profile quick, n = 3; data: MNIST"
+    assert row[2] == "0.250 [0.100, 0.400] a difference profile quick, n = 3; data: MNIST"
     assert row[3] == "≥ 0 tolerance 0.5: half a point"
     assert parse(html).find("a")["href"] == "05_gates_hold_the_information.html"
+
+
+@pytest.mark.parametrize(
+    ("given", "measured", "accepted"),
+    [
+        (dict(measured=0.25678, interval=(-0.2534, 0.7683), relation="at least", tolerance=0.5),
+         "0.26 [−0.25, 0.77]", "≥ −0.5"),
+        (dict(measured=0.25678, relation="at most", tolerance=0.5), "0.2568", "≤ 0.5"),
+        (dict(measured=3e-15, relation="equal", tolerance=1e-11), "3.00·10 −15", "0 ± 1.00·10 −11"),
+        (dict(measured=12345.6, interval=(12000.0, 13000.0), relation="equal", tolerance=0.0),
+         "12,346 [12,000, 13,000]", "0"),
+        (dict(measured=2e-9, interval=(1e-9, 3e-9), relation="equal", tolerance=0.0),
+         "2.00·10 −9 [1.00·10 −9 , 3.00·10 −9 ]", "0"),
+    ],
+)  # fmt: skip
+def test_verdicts_show_as_many_digits_as_the_interval_supports(tmp_path, given, measured, accepted):
+    claim = claims.record(
+        "claim-y", "a < b & c", "the paper", quantity="a difference", expected=0.0, tolerance_reason="half a point",
+        chapter="05_gates_hold_the_information", profile="quick", seeds=3, build=tmp_path,
+        data={"stand_in": False, "title": "MNIST"}, **given,
+    )  # fmt: skip
+    [row] = entries(tables.verdicts([claim], caption="What came of it."))
+    assert row[1] == "a < b & c profile quick, n = 3; MNIST"
+    assert row[2] == f"{measured} a difference"
+    assert row[3] == accepted
 
 
 def test_machines_are_grouped():

@@ -88,7 +88,7 @@ def test_what_was_not_measured_is_named(found):
 
 
 def test_too_few_examples(digits):
-    with pytest.raises(ValueError, match="1,000 training examples are asked for; mnist has 200"):
+    with pytest.raises(ValueError, match="500 training examples are asked for; mnist has 200"):
         wide_readings.measure(digits, BUDGETS["quick"], "quick")
 
 

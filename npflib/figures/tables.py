@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
+from math import floor, log10
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +148,8 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
             f'<a href="{escape(page)}.html">{escape(page.replace("_", " "))}</a>, <code>{escape(claim.id)}</code>'
         )
         sentence = Html(f'<div style="min-width:12em">{escape(claim.sentence)}{small(claim.source)}{small(link)}</div>')
-        low, high = map(number, claim.interval)
-        measured = Html(
-            f'<div style="min-width:10em">{number(claim.measured)} [{low}, {high}]{small(claim.quantity)}'
+        found_here = Html(
+            f'<div style="min-width:10em">{measured(claim)}{small(claim.quantity)}'
             f"{small(f'profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}')}</div>"
         )
         tolerance = f"tolerance {number(claim.tolerance)}: " if claim.tolerance else ""
@@ -157,8 +157,43 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
         expected = Html(
             f'<div style="min-width:7.5em">{_RELATIONS[claim.relation]} {number(claim.expected)}{small(why)}</div>'
         )
-        rows.append([judged, sentence, measured, expected])
+        rows.append([judged, sentence, found_here, expected])
     return table(("verdict", "claim", "measured [interval]", "expected"), rows, caption=caption)
+
+
+def verdicts(found: Sequence[Claim], caption: str = "") -> str:
+    """A chapter's own claims with what was measured and what is accepted: one row a claim."""
+    rows = []
+    for claim in found:
+        basis = f"profile {claim.profile}, n = {claim.seeds:,}; {claim.data}"
+        rows.append(
+            [
+                Html(verdict(claim.verdict) + small(claim.reason)),
+                Html(f'<div style="min-width:13em">{escape(claim.sentence)}{small(basis)}</div>'),
+                Html(f'<div style="min-width:9em">{measured(claim)}{small(claim.quantity)}</div>'),
+                Html(f'<span style="white-space:nowrap">{accepted(claim)}</span>'),
+            ]
+        )
+    return table(("verdict", "claim", "measured [interval]", "accepted"), rows, caption=caption)
+
+
+def measured(claim: Claim) -> str:
+    """What a claim measured, with its interval if it has one, to three significant digits of the interval's length."""
+    low, high = claim.interval
+    if low == high:
+        return number(claim.measured)
+    decimals = max(0, 2 - floor(log10(high - low)))
+    if decimals > 5:  # powers of ten are easier to read
+        return Html(f"{number(claim.measured)} [{number(low)}, {number(high)}]")
+    return Html(f"{claim.measured:,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]".replace("-", "−"))
+
+
+def accepted(claim: Claim) -> str:
+    """What a claim accepts: an expected value with its tolerance, or a bound with the tolerance in it."""
+    if claim.relation == "equal":
+        return Html(number(claim.expected) + (f" ± {number(claim.tolerance)}" if claim.tolerance else ""))
+    added = claim.tolerance if claim.relation == "at most" else -claim.tolerance
+    return Html(f"{'≤' if claim.relation == 'at most' else '≥'} {number(claim.expected + added)}")
 
 
 def versions() -> str:
