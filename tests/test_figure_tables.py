@@ -141,13 +141,13 @@ def test_ledger_links_each_claim_to_its_chapter(tmp_path):
 @pytest.mark.parametrize(
     ("given", "measured", "accepted"),
     [
-        (dict(measured=0.25678, interval=(-0.2534, 0.7683), relation="at least", tolerance=0.5),
+        ({"measured": 0.25678, "interval": (-0.2534, 0.7683), "relation": "at least", "tolerance": 0.5},
          "0.26 [−0.25, 0.77]", "≥ −0.5"),
-        (dict(measured=0.25678, relation="at most", tolerance=0.5), "0.2568", "≤ 0.5"),
-        (dict(measured=3e-15, relation="equal", tolerance=1e-11), "3.00·10 −15", "0 ± 1.00·10 −11"),
-        (dict(measured=12345.6, interval=(12000.0, 13000.0), relation="equal", tolerance=0.0),
+        ({"measured": 0.25678, "relation": "at most", "tolerance": 0.5}, "0.2568", "≤ 0.5"),
+        ({"measured": 3e-15, "relation": "equal", "tolerance": 1e-11}, "3.00·10 −15", "0 ± 1.00·10 −11"),
+        ({"measured": 12345.6, "interval": (12000.0, 13000.0), "relation": "equal", "tolerance": 0.0},
          "12,346 [12,000, 13,000]", "0"),
-        (dict(measured=2e-9, interval=(1e-9, 3e-9), relation="equal", tolerance=0.0),
+        ({"measured": 2e-9, "interval": (1e-9, 3e-9), "relation": "equal", "tolerance": 0.0},
          "2.00·10 −9 [1.00·10 −9 , 3.00·10 −9 ]", "0"),
     ],
 )  # fmt: skip
