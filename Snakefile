@@ -70,7 +70,9 @@ READS = {
     "09": ["mnist-kernel-traces"],
     "10": [],  # it trains its own networks, in memory
     "11": [],
+    "12": [],
     "13": [],
+    "14": [],
     "gate_explorer": [],
     **dict.fromkeys(("adding_a_regime", "adding_a_data_set"), ["mnist-fc-adam"]),
 }

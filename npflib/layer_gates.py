@@ -35,12 +35,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from npflib import folders, regimes
+from npflib import folders, plain_records, regimes
 from npflib.architectures import FullyConnected
 from npflib.atomic import write_text
 from npflib.data import Dataset
 from npflib.given_gates import GivenGatesLearner, gate_table, train
-from npflib.networks import ReLUNetwork
+from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
 from npflib.snapshots import train_and_keep
 from npflib.source_hash import training_source_hash
@@ -242,7 +242,7 @@ def measure(
     )
     x, y = dataset.train_images.flatten(1)[rows], dataset.train_labels[rows]
     test_x, test_y = dataset.test_images.flatten(1), dataset.test_labels
-    starts = [regimes.start("ReLU", arch, seed) for seed in seeds]
+    starts = [_relu_start(arch, seed) for seed in seeds]
     permuted = torch.stack([_order(seed, len(y)) for seed in seeds])
     plain = {key: value for key, value in asdict(budget).items() if key != "seeds"}
     plain |= {"train_examples": count, "test_examples": len(test_y), "learning_rate": LEARNING_RATE}
@@ -252,14 +252,14 @@ def measure(
 
     def learnt(what: str, images: Tensor, labels: Tensor, rows: Tensor) -> list[ReLUNetwork]:
         kept = train_and_keep(starts, images, labels, rows, (budget.epochs,), seeds=seeds, learning_rate=LEARNING_RATE)
-        return [networks[budget.epochs] for networks in kept]  # type: ignore[misc]  # they are ReLU networks
+        return [networks[budget.epochs] for networks in kept]
 
     @cache
     def tables(source: str) -> tuple[Tensor, Tensor]:
         """Gates of the training and the test examples, [S, n, units] each."""
         everything = torch.arange(len(y)).expand(len(seeds), -1)
         if source == "random":
-            networks = [regimes.start("FRNPF-II", arch, seed).feature for seed in seeds]
+            networks = [_random(arch, seed) for seed in seeds]
         elif source == "true":
             networks = learnt(source, x, y, everything)
             givers[source] = [_accuracy(network, test_x, test_y) for network in networks]
@@ -360,44 +360,6 @@ def path_of(seed: int, folder: Path | None = None) -> Path:
     return Path(folder or folders.published()) / PUBLISHED / "fc" / f"seed-{seed}.json"
 
 
-def write(readings: Readings, path: Path) -> None:
-    """Writes a seed's accuracies as JSON, whole or not at all.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from tempfile import TemporaryDirectory
-        >>> from npflib.layer_gates import Readings, read, write
-        >>> with TemporaryDirectory() as folder:
-        ...     write(Readings(3, "smoke", {}, {}, {}, {}, None, "", 1.0), Path(folder) / "seed-3.json")
-        ...     read(Path(folder) / "seed-3.json").seed
-        3
-    """
-    write_text(Path(path), json.dumps(asdict(readings), indent=1, allow_nan=False) + "\n")
-
-
-def read(path: Path) -> Readings:
-    """Reads what ``write`` wrote.
-
-    Raises:
-        ValueError: the file is missing, not JSON, of another schema or lacks a field; the message names it.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from npflib.layer_gates import read
-        >>> read(Path("none/seed-0.json"))  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        ...
-        ValueError: none/seed-0.json holds no gates by layer (...). Make it by scripts/mix_gates.py.
-    """
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-        if found["schema"] != SCHEMA:
-            raise ValueError(f"schema {found['schema']!r}; this library reads {SCHEMA}")
-        return Readings(**found)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} holds no gates by layer ({error!r}). Make it by scripts/mix_gates.py.") from error
-
-
 def published(folder: Path | None = None) -> list[Readings]:
     """The published accuracies, by seed; none is an empty list.
 
@@ -407,7 +369,9 @@ def published(folder: Path | None = None) -> list[Readings]:
         >>> published(Path("no-results"))
         []
     """
-    return sorted((read(path) for path in path_of(0, folder).parent.glob("seed-*.json")), key=lambda found: found.seed)
+    paths = path_of(0, folder).parent.glob("seed-*.json")
+    found = [plain_records.read(Readings, path, "gates by layer", "scripts/mix_gates.py") for path in paths]
+    return sorted(found, key=lambda readings: readings.seed)
 
 
 def _check(dataset: Dataset, other: Dataset | None, budget: Budget, arch: FullyConnected) -> None:
@@ -437,10 +401,25 @@ def _check(dataset: Dataset, other: Dataset | None, budget: Budget, arch: FullyC
             )
 
 
+def _relu_start(arch: FullyConnected, seed: int) -> ReLUNetwork:
+    network = regimes.start("ReLU", arch, seed)
+    assert isinstance(network, ReLUNetwork)
+    return network
+
+
+def _random(arch: FullyConnected, seed: int) -> ReLUNetwork:
+    """The network whose gates FRNPF (II) has."""
+    gated = regimes.start("FRNPF-II", arch, seed)
+    assert isinstance(gated, DeepGatedNetwork)
+    return gated.feature
+
+
 def _value_start(arch: FullyConnected, seed: int) -> ReLUNetwork:
     """The value network's start that all regimes share, as a network."""
+    gated = regimes.start("FRNPF-II", arch, seed)
+    assert isinstance(gated, DeepGatedNetwork)
     network = ReLUNetwork(arch)
-    network.load_state_dict(regimes.start("FRNPF-II", arch, seed).value.state_dict())  # type: ignore[union-attr]
+    network.load_state_dict(gated.value.state_dict())
     return network
 
 

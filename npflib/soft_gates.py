@@ -19,6 +19,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from npflib import folders, plain_records, regimes
@@ -34,6 +35,7 @@ from npflib.stacked import StackedLearner
 SCHEMA = 1
 ARCH = FullyConnected(depth=6, width=128)
 LEARNING_RATE = 1e-3
+Sets = tuple[Tensor, Tensor, Tensor, Tensor]  # training images and labels, test images and labels
 REFERENCES = ("ReLU", "FLNPF", "FRNPF-II")
 
 
@@ -62,8 +64,10 @@ class Budget:
 
 
 BUDGETS = {
-    "smoke": Budget(500, 1, (0, 1), ((0.25, 0.1), (4.0, 0.1), (4.0, 0.0)), (4.0,)),
-    "quick": Budget(3_000, 2, (0, 1, 2), ((0.25, 0.1), (4.0, 0.1), (64.0, 0.1)), (4.0,)),
+    "smoke": Budget(500, 1, (0, 1), ((0.25, 0.1), (4.0, 0.1), (64.0, 0.1), (4.0, 0.0), (4.0, 1.0)), (4.0,)),
+    "quick": Budget(
+        3_000, 2, (0, 1, 2), ((0.25, 0.1), (4.0, 0.1), (64.0, 0.1), (4.0, 0.0), (4.0, 1.0)), (4.0,)
+    ),
     "paper": Budget(
         20_000, 4, (0, 1, 2),
         (*((beta, 0.1) for beta in (0.25, 1.0, 4.0, 16.0, 64.0, 256.0)), (4.0, 0.0), (4.0, 0.5), (4.0, 1.0)),
@@ -166,7 +170,7 @@ def measure(
         dataset.test_labels,
     )
     with tqdm(total=2 * (len(budget.soft) + len(budget.through)) + 3, desc="soft gates", disable=not progress) as bar:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"kind": kind, "beta": beta, "eps": eps}
             for kind, gates in (("soft", budget.soft), ("through", tuple((beta, 0.1) for beta in budget.through)))
             for beta, eps in gates
@@ -177,9 +181,10 @@ def measure(
                 [_started("DLNPF", arch, seed) for seed in seeds], *sets, betas=[row["beta"]] * len(seeds),
                 excesses=[row["eps"]] * len(seeds), straight_through=row["kind"] == "through",
             )  # fmt: skip
-            accuracy = _trained(learner, budget, seeds)
+            accuracy = _trained(learner, budget.epochs, seeds)
             bar.update()
-            fresh = _behind(learner.gate_tables(sets[0]), learner.gate_tables(sets[2]), arch, sets, budget, seeds)
+            tables = (learner.gate_tables(sets[0]), learner.gate_tables(sets[2]))
+            fresh = _behind(*tables, arch, sets, budget.epochs, seeds)
             bar.update()
             read = zip(accuracy, learner.test_hardened(), fresh, learner.undecided(), strict=True)
             for mine, (as_it_is, hardened, behind, undecided) in zip(measured, read, strict=True):
@@ -202,7 +207,7 @@ def measure(
 
 @torch.no_grad()
 def reference_accuracies(
-    arch: FullyConnected, sets: tuple[torch.Tensor, ...], epochs: int, seeds: Sequence[int], bar: tqdm | None = None
+    arch: FullyConnected, sets: Sets, epochs: int, seeds: Sequence[int], bar: tqdm | None = None
 ) -> dict[str, list[float]]:
     """ReLU, FLNPF behind its last gates, and FRNPF (II), trained alike; the last epoch's test accuracies.
 
@@ -224,7 +229,7 @@ def reference_accuracies(
     """
     starts = [_started("ReLU", arch, seed) for seed in seeds]
     learner = StackedLearner(starts, *sets, torch.device("cpu"))
-    found = {"ReLU": [one[-1] for one in train(learner, epochs, seeds=seeds, learning_rate=LEARNING_RATE)]}
+    found = {"ReLU": _trained(learner, epochs, seeds)}
     learnt = []
     for copy in range(len(seeds)):
         network = ReLUNetwork(arch)
@@ -233,10 +238,9 @@ def reference_accuracies(
     if bar is not None:
         bar.update()
     for regime in ("FLNPF", "FRNPF-II"):
-        giving = learnt if regime == "FLNPF" else [_started(regime, arch, seed).feature for seed in seeds]  # type: ignore[union-attr]
-        tables = (torch.stack([gate_table(network, x) for network in giving]) for x in (sets[0], sets[2]))
-        learner = GivenGatesLearner([_value_start(arch, seed) for seed in seeds], *sets, *tables)
-        found[regime] = [one[-1] for one in train(learner, epochs, seeds=seeds, learning_rate=LEARNING_RATE)]
+        giving = learnt if regime == "FLNPF" else [_started(regime, arch, seed).feature for seed in seeds]
+        gates, test_gates = (torch.stack([gate_table(network, x) for network in giving]) for x in (sets[0], sets[2]))
+        found[regime] = _behind(gates, test_gates, arch, sets, epochs, seeds)
         if bar is not None:
             bar.update()
     return found
@@ -283,11 +287,13 @@ def _value_start(arch: FullyConnected, seed: int) -> ReLUNetwork:
     return network
 
 
-def _trained(learner: StackedLearner, budget: Budget, seeds: Sequence[int]) -> list[float]:
-    return [one[-1] for one in train(learner, budget.epochs, seeds=seeds, learning_rate=LEARNING_RATE)]
+def _trained(learner: StackedLearner, epochs: int, seeds: Sequence[int]) -> list[float]:
+    return [one[-1] for one in train(learner, epochs, seeds=seeds, learning_rate=LEARNING_RATE)]
 
 
-def _behind(gates: Any, test_gates: Any, arch: FullyConnected, sets: Any, budget: Budget, seeds: Any) -> list[float]:
+def _behind(
+    gates: Tensor, test_gates: Tensor, arch: FullyConnected, sets: Sets, epochs: int, seeds: Sequence[int]
+) -> list[float]:
     """Fresh value networks behind given gates."""
     starts = [_value_start(arch, seed) for seed in seeds]
-    return _trained(GivenGatesLearner(starts, *sets, gates, test_gates), budget, seeds)
+    return _trained(GivenGatesLearner(starts, *sets, gates, test_gates), epochs, seeds)

@@ -9,7 +9,7 @@ They are measured on the real MNIST and CIFAR-10 and refused on anything else.
 import argparse
 import sys
 
-from npflib import data, folders, layer_gates
+from npflib import data, folders, layer_gates, plain_records
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
         partial=folders.project() / "build" / "layer-gates", backwards=backwards,
     )  # fmt: skip
     for readings in found:
-        layer_gates.write(readings, layer_gates.path_of(readings.seed))
+        plain_records.write(readings, layer_gates.path_of(readings.seed))
     return 0
 
 
