@@ -132,7 +132,7 @@ class Budget:
 
 
 BUDGETS = {
-    "smoke": Budget(1_000, 1, (0, 1), ("LLLLL", "RRRRR", "LLRRR", "RRRLL", "OOOOO", "OOLOO"), CONTROLS),
+    "smoke": Budget(500, 1, (0, 1), (*(first(k, "R") for k in range(6)), "RRRLL", "OOOOO", "OOOLL"), CONTROLS),
     "quick": Budget(
         10_000, 2, (0, 1, 2), tuple(maker(k, "R") for maker in (first, last) for k in range(6)), ("permuted-within",)
     ),
