@@ -7,7 +7,7 @@ from itertools import pairwise, product
 import pytest
 import torch
 
-from npflib import data, layer_gates, regimes
+from npflib import data, layer_gates, plain_records, regimes
 from npflib.given_gates import gate_table
 from npflib.layer_gates import (
     BUDGETS,
@@ -22,8 +22,6 @@ from npflib.layer_gates import (
     only,
     path_of,
     published,
-    read,
-    write,
 )  # fmt: skip
 from npflib.networks import FullyConnected
 from npflib.snapshots import train_and_keep
@@ -217,14 +215,13 @@ def test_an_interrupted_call_goes_on_and_two_meet_in_the_middle(digits, tmp_path
 def test_readings_come_back_as_they_were(seen, tmp_path):
     found, _ = seen
     for readings in found:
-        write(readings, path_of(readings.seed, tmp_path))
-        assert read(path_of(readings.seed, tmp_path)) == readings
+        plain_records.write(readings, path_of(readings.seed, tmp_path))
     assert published(tmp_path) == list(found)
-    path = tmp_path / "seed-0.json"
+    path = path_of(0, tmp_path)
     for text in ("", "[]", "{}", json.dumps({"schema": 99}), json.dumps({"schema": 1, "seed": 0})):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"seed-0\.json holds no gates by layer .* scripts/mix_gates\.py"):
-            read(path)
+            published(tmp_path)
 
 
 def test_what_is_published_is_the_full_budget_on_real_data():
