@@ -16,8 +16,7 @@ from tqdm import tqdm
 from npflib import folders, plain_records
 from npflib.architectures import FullyConnected
 from npflib.data import Dataset
-from npflib.randomness import generator
-from npflib.soft_gates import LEARNING_RATE, reference_accuracies
+from npflib.soft_gates import LEARNING_RATE, drawn, reference_accuracies
 from npflib.source_hash import training_source_hash
 
 SCHEMA = 1
@@ -139,17 +138,10 @@ def measure(dataset: Dataset, budget: Budget, *, profile: str = "quick", progres
         ['FLNPF', 'FRNPF-II', 'ReLU', 'depth', 'width']
     """
     started = perf_counter()
-    seeds, total = list(budget.seeds), len(dataset.train_labels)
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"seeds must be one or more different whole numbers; got {seeds!r}.")
-    if not 0 < budget.examples <= total:
-        raise ValueError(f"{budget.examples:,} training examples are asked for; there are {total:,}: take fewer.")
-    chosen = torch.randperm(total, generator=generator(0, "examples", 14))[: budget.examples]
-    x, y = dataset.train_images.flatten(1)[chosen], dataset.train_labels[chosen]
-    sets = (x, y, dataset.test_images.flatten(1), dataset.test_labels)
+    seeds, sets = list(budget.seeds), drawn(dataset, budget.examples, budget.seeds)
     rows: list[list[dict[str, Any]]] = [[] for _ in seeds]
     for depth, width in tqdm(budget.shapes, desc="width and depth", disable=not progress):
-        found = reference_accuracies(FullyConnected(depth, width, x.shape[1]), sets, budget.epochs, seeds)
+        found = reference_accuracies(FullyConnected(depth, width, sets[0].shape[1]), sets, budget.epochs, seeds)
         for copy, mine in enumerate(rows):
             mine.append({"depth": depth, "width": width, **{name: values[copy] for name, values in found.items()}})
     spent = (perf_counter() - started) / len(seeds)
@@ -182,6 +174,4 @@ def published(folder: Path | None = None) -> list[Readings]:
         >>> published(Path("no-results"))
         []
     """
-    paths = path_of(0, folder).parent.glob("seed-*.json")
-    found = [plain_records.read(Readings, path, "widths and depths", "scripts/sweep_gates.py") for path in paths]
-    return sorted(found, key=lambda readings: readings.seed)
+    return plain_records.read_all(Readings, path_of(0, folder).parent, "widths and depths", "scripts/sweep_gates.py")

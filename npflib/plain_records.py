@@ -59,3 +59,17 @@ def read(kind: type[Found], path: Path, what: str, script: str) -> Found:
         return kind(**found)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no {what} ({error!r}). Make it by {script}.") from error
+
+
+def read_all(kind: type[Found], folder: Path, what: str, script: str) -> list[Found]:
+    """All that a folder holds, one file a seed, by seed; none is an empty list. Arguments and errors as in ``read``.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib import plain_records
+        >>> from npflib.layer_gates import Readings
+        >>> plain_records.read_all(Readings, Path("no-results"), "gates by layer", "a script")
+        []
+    """
+    found = [read(kind, path, what, script) for path in Path(folder).glob("seed-*.json")]
+    return sorted(found, key=lambda one: one.seed)  # type: ignore[attr-defined]  # what is kept a seed has one

@@ -157,18 +157,7 @@ def measure(
         (['soft', 'through'], ['FLNPF', 'FRNPF-II', 'ReLU'])
     """
     started = perf_counter()
-    seeds, total = list(budget.seeds), len(dataset.train_labels)
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"seeds must be one or more different whole numbers; got {seeds!r}.")
-    if not 0 < budget.examples <= total:
-        raise ValueError(f"{budget.examples:,} training examples are asked for; there are {total:,}: take fewer.")
-    chosen = torch.randperm(total, generator=generator(0, "examples", 14))[: budget.examples]
-    sets = (
-        dataset.train_images.flatten(1)[chosen],
-        dataset.train_labels[chosen],
-        dataset.test_images.flatten(1),
-        dataset.test_labels,
-    )
+    seeds, sets = list(budget.seeds), drawn(dataset, budget.examples, budget.seeds)
     with tqdm(total=2 * (len(budget.soft) + len(budget.through)) + 3, desc="soft gates", disable=not progress) as bar:
         rows: list[dict[str, Any]] = [
             {"kind": kind, "beta": beta, "eps": eps}
@@ -203,6 +192,29 @@ def measure(
         )
         for copy, seed in enumerate(seeds)
     ]  # fmt: skip
+
+
+def drawn(dataset: Dataset, examples: int, seeds: Sequence[int]) -> Sets:
+    """Some training examples, the same for every seed, and all test examples; images flattened.
+
+    Raises:
+        ValueError: more examples than there are, or seeds that are repeated or none.
+
+    Example:
+        >>> from npflib import data
+        >>> from npflib.soft_gates import drawn
+        >>> digits = data.subset(data.load("mnist", offline=True), train_examples=100, test_examples=50)
+        >>> [tuple(part.shape) for part in drawn(digits, 60, seeds=(0,))]
+        [(60, 784), (60,), (50, 784), (50,)]
+    """
+    total = len(dataset.train_labels)
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"seeds must be one or more different whole numbers; got {list(seeds)!r}.")
+    if not 0 < examples <= total:
+        raise ValueError(f"{examples:,} training examples are asked for; there are {total:,}: take fewer.")
+    chosen = torch.randperm(total, generator=generator(0, "examples", 14))[:examples]
+    x, y = dataset.train_images.flatten(1), dataset.train_labels
+    return x[chosen], y[chosen], dataset.test_images.flatten(1), dataset.test_labels
 
 
 @torch.no_grad()
@@ -269,9 +281,9 @@ def published(folder: Path | None = None) -> list[Readings]:
         >>> published(Path("no-results"))
         []
     """
-    paths = path_of(0, folder).parent.glob("seed-*.json")
-    found = [plain_records.read(Readings, path, "readings of soft gates", "scripts/sweep_gates.py") for path in paths]
-    return sorted(found, key=lambda readings: readings.seed)
+    return plain_records.read_all(
+        Readings, path_of(0, folder).parent, "readings of soft gates", "scripts/sweep_gates.py"
+    )
 
 
 def _started(regime: str, arch: FullyConnected, seed: int) -> Any:
