@@ -227,6 +227,10 @@ COMPANION: Mapping[str, Experiment] = MappingProxyType(
                 "mnist-fc-adam-nobias", "MNIST, FC without biases, Adam", "mnist",
                 FullyConnected(depth=6, width=128, bias=False), "adam", 1e-4, 100, regimes=("ReLU",),
             ),
+            Experiment(
+                "mnist-fc-adam-linear-gates", "MNIST, FC, Adam: gates from a linear network", "mnist", _MNIST_FC,
+                "adam", 1e-4, 100, regimes=("DLGN",),
+            ),
             _aligned("mnist-alignment-shuffled", "MNIST, 4 against 7, labels shuffled: a control", shuffled=True),
             Experiment("cifar10-narrow-adam", "CIFAR-10, GCONV/8, Adam", "cifar10", _NARROW, "adam", 1e-3, 10),
             _staged(

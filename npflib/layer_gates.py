@@ -410,6 +410,7 @@ def _random(arch: FullyConnected, seed: int) -> ReLUNetwork:
     """The network whose gates FRNPF (II) has."""
     gated = regimes.start("FRNPF-II", arch, seed)
     assert isinstance(gated, DeepGatedNetwork)
+    assert isinstance(gated.feature, ReLUNetwork)
     return gated.feature
 
 

@@ -1,8 +1,9 @@
-"""ReLU networks and deep gated networks of the paper's architectures.
+"""ReLU networks, deep linear networks and deep gated networks of the paper's architectures.
 
 Notation: pre-activation q(l) = Θ(l) z(l-1), hidden output z(l) = q(l) · G(l), z(0) = x, output Θ(d) z(d-1), with
 biases added to q where the architecture has them. A ReLU network takes G(l) = 1[q(l) > 0] from itself; a deep gated
-network (DGN) takes it from a second network of the same shape. Source: Lakshminarayanan & Singh (2020).
+network (DGN) takes it from a second network of the same shape. Source: Lakshminarayanan & Singh (2020); a DGN whose
+second network is linear is theirs of 2021 (arXiv 2110.03403).
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from npflib.initialisation import initialise_
 
 __all__ = [
     "DeepGatedNetwork",
+    "DeepLinearNetwork",
     "FullyConnected",
     "GConv",
     "ReLUNetwork",
@@ -108,16 +110,13 @@ class ValueNetwork(nn.Module):
         return x
 
 
-class ReLUNetwork(ValueNetwork):
-    """A ReLU network: a value network behind the hard gates of its own pre-activations.
+class _PlainNetwork(ValueNetwork):
+    """A network whose hidden outputs are an activation of its own pre-activations: it needs no gates from outside."""
 
-    Example:
-        >>> import torch
-        >>> from npflib.networks import FullyConnected, ReLUNetwork
-        >>> network = ReLUNetwork(FullyConnected(depth=3, width=4, in_features=2, out_features=1))
-        >>> [tuple(gate.shape) for gate in network.gates(torch.ones(5, 2))]
-        [(5, 4), (5, 4)]
-    """
+    @staticmethod
+    def activation(q: Tensor) -> Tensor:
+        """z of a hidden layer from its pre-activation q."""
+        raise NotImplementedError
 
     def pre_activations(self, x: Tensor) -> list[Tensor]:
         """q of every hidden layer, input side first."""
@@ -125,7 +124,7 @@ class ReLUNetwork(ValueNetwork):
         for index in range(self.hidden_layers):
             q = self.pre_activation(index, z)
             found.append(q)
-            z = q.relu()
+            z = self.activation(q)
         return found
 
     def gates(self, x: Tensor) -> list[Tensor]:
@@ -136,16 +135,54 @@ class ReLUNetwork(ValueNetwork):
         """Logits [n, C] of inputs x [n, …]."""
         z = self._input(x)
         for index in range(self.hidden_layers):
-            z = self.pre_activation(index, z).relu()
+            z = self.activation(self.pre_activation(index, z))
         return self.pre_activation(self.hidden_layers, z)
+
+
+class ReLUNetwork(_PlainNetwork):
+    """A ReLU network: a value network behind the hard gates of its own pre-activations.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> network = ReLUNetwork(FullyConnected(depth=3, width=4, in_features=2, out_features=1))
+        >>> [tuple(gate.shape) for gate in network.gates(torch.ones(5, 2))]
+        [(5, 4), (5, 4)]
+    """
+
+    @staticmethod
+    def activation(q: Tensor) -> Tensor:
+        """z = max(q, 0) of a hidden layer from its pre-activation q."""
+        return q.relu()
+
+
+class DeepLinearNetwork(_PlainNetwork):
+    """A network without activation: q(l) = Θ(l) q(l-1), linear in its input (affine with biases) at any depth.
+
+    Its hard gates 1[q > 0] are therefore half-spaces of the input: each gate is one hyperplane, whichever layer it is
+    in. It is what a deep linearly gated network takes its gates from.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import DeepLinearNetwork, FullyConnected
+        >>> network = DeepLinearNetwork(FullyConnected(depth=4, width=3, in_features=2, bias=False))
+        >>> x = torch.tensor([[1.0, 2.0]])
+        >>> all(torch.equal(on + off, torch.ones(1, 3)) for on, off in zip(network.gates(x), network.gates(-x)))
+        True
+    """
+
+    @staticmethod
+    def activation(q: Tensor) -> Tensor:
+        """z = q of a hidden layer: nothing is switched off."""
+        return q
 
 
 class DeepGatedNetwork(nn.Module):
     """Deep gated network: a value network behind the gates of a separate feature network.
 
-    ``feature`` is a ReLU network; its pre-activations q_f give the gates, its own output (and so its last layer) is
-    not used. ``value`` is a value network of the same architecture; the DGN's output is the value network's. The two
-    share no parameter, so the tangent kernel splits exactly into a value and a gate part.
+    ``feature`` is a ReLU network, or a deep linear one; its pre-activations q_f give the gates, its own output (and so
+    its last layer) is not used. ``value`` is a value network of the same architecture; the DGN's output is the value
+    network's. The two share no parameter, so the tangent kernel splits exactly into a value and a gate part.
 
     Args:
         arch: the architecture of both networks.
@@ -155,6 +192,8 @@ class DeepGatedNetwork(nn.Module):
         generator: source of the initial weights, ``feature`` first; None is torch's global one.
         beta: β of the soft gate.
         eps: ε of the soft gate.
+        linear: whether ``feature`` is a :class:`DeepLinearNetwork`, which makes this a deep linearly gated network
+            (DLGN); else it is a ReLU network.
 
     Raises:
         ValueError: unknown gate.
@@ -177,13 +216,14 @@ class DeepGatedNetwork(nn.Module):
         generator: Generator | None = None,
         beta: float = BETA,
         eps: float = EPS,
+        linear: bool = False,
     ):
         super().__init__()
         if gate not in GATES:
             raise ValueError(f"unknown gate {gate!r}; allowed: {', '.join(map(repr, GATES))}.")
         soft_gate(torch.zeros(()), beta, eps)
-        self.arch, self.gate, self.beta, self.eps = arch, gate, beta, eps
-        self.feature = ReLUNetwork(arch, generator)
+        self.arch, self.gate, self.beta, self.eps, self.linear = arch, gate, beta, eps, linear
+        self.feature = (DeepLinearNetwork if linear else ReLUNetwork)(arch, generator)
         self.value = ValueNetwork(arch, generator)
 
     @property

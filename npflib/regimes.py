@@ -36,15 +36,16 @@ class Regime:
             network's initial weights) or "learnt" (a trained ReLU network).
         trains_feature: whether the feature network learns too.
         stage: for gates "learnt" in stages, the stage of the ReLU network's training at which they were copied.
+        linear: whether the feature network has no ReLU (``networks.DeepLinearNetwork``).
 
     Raises:
-        ValueError: a name that is not letters, digits and hyphens, an empty title, an unknown ``feature``, or "own"
-            in one of gate and feature alone.
+        ValueError: a name that is not letters, digits and hyphens, an empty title, an unknown ``feature``, "own" in
+            one of gate and feature alone, or a linear feature network whose weights are a trained ReLU network's.
 
     Example:
         >>> from npflib.regimes import REGIMES
         >>> [name for name, regime in REGIMES.items() if regime.trains_feature]
-        ['DLNPF', 'ReLU']
+        ['DLNPF', 'ReLU', 'DLGN']
     """
 
     name: str
@@ -53,6 +54,7 @@ class Regime:
     feature: str
     trains_feature: bool
     stage: int | None = None
+    linear: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", self.name):
@@ -63,6 +65,11 @@ class Regime:
             raise ValueError(f"regime {self.name}: unknown feature {self.feature!r}; allowed: {', '.join(FEATURES)}.")
         if (self.gate == "own") != (self.feature == "own") or (self.gate == "own" and not self.trains_feature):
             raise ValueError(f"regime {self.name}: gate, feature 'own' and trains_feature True go together (ReLU).")
+        if self.linear and self.feature not in ("random", "value"):
+            raise ValueError(
+                f"regime {self.name}: a linear feature network starts from weights 'random' or 'value'; "
+                f"got {self.feature!r}, which are a ReLU network's."
+            )
 
     @property
     def label(self) -> str:
@@ -79,6 +86,8 @@ _REGIMES: dict[str, Regime] = {
         Regime("DLNPF", "DLNPF: gates and values learnt side by side", "soft", "random", True),
         Regime("FLNPF", "FLNPF: frozen learnt gates", "hard", "learnt", False),
         Regime("ReLU", "ReLU: the network's own gates", "own", "own", True),
+        # The paper's five end here. The next is Lakshminarayanan & Singh's of 2021 (arXiv 2110.03403).
+        Regime("DLGN", "DLGN: gates learnt by a linear network", "soft", "random", True, linear=True),
     )
 }
 REGIMES: Mapping[str, Regime] = MappingProxyType(_REGIMES)
@@ -106,7 +115,7 @@ def register(regime: Regime) -> Regime:
         >>> register(Regime("ReLU", "ReLU: frozen", "hard", "value", False))
         Traceback (most recent call last):
         ...
-        ValueError: the name 'ReLU' is taken by another regime; taken are: FRNPF-II, FRNPF-DI, DLNPF, FLNPF, ReLU.
+        ValueError: the name 'ReLU' is taken by another regime; taken are: FRNPF-II, FRNPF-DI, DLNPF, FLNPF, ReLU, DLGN.
     """
     import torch
 
@@ -138,7 +147,8 @@ def register(regime: Regime) -> Regime:
 def definition(name: str) -> dict[str, str | bool]:
     """What a run's configuration says of its regime: its fields, and a digest of the gate's code.
 
-    The stage is said elsewhere, by the epoch up to which gates were copied; titles change nothing.
+    The stage is said elsewhere, by the epoch up to which gates were copied; titles change nothing. That a feature
+    network is linear is said of those only that have one, so that records from before there were any stay valid.
 
     Raises:
         ValueError: unknown regime.
@@ -158,6 +168,7 @@ def definition(name: str) -> dict[str, str | bool]:
         "gate_code": code,
         "feature": chosen.feature,
         "trains_feature": chosen.trains_feature,
+        **({"linear": True} if chosen.linear else {}),
     }
 
 
@@ -237,7 +248,7 @@ def start(
     if chosen.gate == "own":
         return drawn("relu")
     # Its own weights are all replaced below: drawn from a stream of their own, they leave torch's global one alone.
-    network = DeepGatedNetwork(arch, chosen.gate, generator(seed, "feature"))
+    network = DeepGatedNetwork(arch, chosen.gate, generator(seed, "feature"), linear=chosen.linear)
     network.value.load_state_dict(drawn("value").state_dict())
     source = {
         "random": lambda: drawn("feature"),

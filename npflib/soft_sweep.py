@@ -84,7 +84,7 @@ class SoftSweepLearner(StackedLearner):
             feature_q = self.feature.pre_activation(index, feature_z[-1])
             soft.append(torch.sigmoid(feature_q * self.beta))
             gates.append((feature_q > 0).to(x.dtype).mul_(1 + self.eps))
-            feature_z.append(feature_q.relu_())
+            feature_z.append(self._activated(feature_q))
             q.append(self.value.pre_activation(index, z[-1]))
             z.append(q[-1] * gates[-1])
         delta = self._loss_gradient(self.value.pre_activation(self.hidden, z[-1]), y)
@@ -96,7 +96,7 @@ class SoftSweepLearner(StackedLearner):
             own = slope.mul_(q[index]).mul_(arriving)
             if feature_delta is not None:
                 through = self.feature.backward(index + 1, feature_delta)
-                own.add_(torch.ops.aten.threshold_backward(through, feature_z[index + 1], 0))
+                own.add_(self._through(through, feature_z[index + 1]))
             feature_delta = own
             self.feature.set_gradient(index, feature_delta, feature_z[index])
             delta = arriving.mul_(gates[index])
@@ -115,7 +115,7 @@ class SoftSweepLearner(StackedLearner):
         for index in range(self.hidden):
             q = self.feature.pre_activation(index, x)
             found.append(q)
-            x = q.relu()
+            x = q if self.linear else q.relu()
         return found
 
     def test_hardened(self) -> list[float]:

@@ -155,6 +155,7 @@ class StackedLearner:
         self.soft = gated and first.gate == "soft"
         self.gate = GATES[first.gate] if gated else None
         self.beta, self.eps = (first.beta, first.eps) if gated else (None, None)
+        self.linear = gated and first.linear
         self.trains_feature = gated and next(first.feature.parameters()).requires_grad
         if self.trains_feature and not self.soft:
             raise ValueError(f"StackedLearner trains soft gates only; got {first.gate!r}. Use ModuleLearner.")
@@ -224,7 +225,7 @@ class StackedLearner:
         for index in range(self.hidden):
             feature_q = self.feature.pre_activation(index, feature_z[-1])
             gates.append(torch.sigmoid(feature_q * self.beta).mul_(1 + self.eps))
-            feature_z.append(feature_q.relu_())
+            feature_z.append(self._activated(feature_q))
             q.append(self.value.pre_activation(index, z[-1]))
             z.append(q[-1] * gates[-1])
         delta = self._loss_gradient(self.value.pre_activation(self.hidden, z[-1]), y)
@@ -237,7 +238,7 @@ class StackedLearner:
             own = slope.mul_(q[index]).mul_(arriving)
             if feature_delta is not None:
                 through = self.feature.backward(index + 1, feature_delta)
-                own.add_(torch.ops.aten.threshold_backward(through, feature_z[index + 1], 0))
+                own.add_(self._through(through, feature_z[index + 1]))
             feature_delta = own
             self.feature.set_gradient(index, feature_delta, feature_z[index])
             delta = arriving.mul_(gate)
@@ -256,8 +257,16 @@ class StackedLearner:
         for index in range(self.hidden):
             q = self.feature.pre_activation(index, x)
             gates.append(torch.sigmoid(self.beta * q).mul_(1 + self.eps) if self.soft else self.gate(q))
-            x = q.relu_()
+            x = self._activated(q)
         return gates
+
+    def _activated(self, q: Tensor) -> Tensor:
+        """The feature networks' hidden output, in place of q."""
+        return q if self.linear else q.relu_()
+
+    def _through(self, delta: Tensor, z: Tensor) -> Tensor:
+        """What of δ passes back through the activation that gave z."""
+        return delta if self.linear else torch.ops.aten.threshold_backward(delta, z, 0)
 
     def _gate_table(self, images: Tensor) -> Tensor | None:
         """Frozen gates of all examples, uint8 [S·N, hidden units]; None if they are not all zeros and ones."""

@@ -6,7 +6,8 @@ gated network, with q_v, z_v the value network's signals, q_f, z_f the feature n
     value part  δ_v(l) = G(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)
     gate part   δ_f(l) = G'(q_f(l)) ∘ q_v(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)  +  1[q_f(l) > 0] ∘ Θ_f(l+1)ᵀ δ_f(l+1)
 
-The first term of δ_f is layer l's own gate, the second what later gates see through the feature network.
+The first term of δ_f is layer l's own gate, the second what later gates see through the feature network; where that
+network is linear, z_f = q_f and the factor 1[q_f(l) > 0] is absent.
 """
 
 from dataclasses import dataclass
@@ -90,13 +91,14 @@ def _gate_signals(
     """Signals of the feature network's hidden layers, through which the soft gates depend on its parameters."""
     feature, weights = network.feature, network.feature.weights
     q = feature.pre_activations(x)
-    forwards = [x, *(layer.relu() for layer in q)]
+    forwards = [x, *(feature.activation(layer) for layer in q)]
     signals, delta = [], None  # type: ignore[var-annotated]
     for index in reversed(range(len(gates))):
         slope = network.beta * gates[index] * (1 - gates[index] / (1 + network.eps))
         own = arriving[index] * (pre_activations[index] * slope)[:, None]
         if delta is not None:
-            own = own + delta @ weights[index + 1] * hard_gate(q[index])[:, None]
+            through = delta @ weights[index + 1]
+            own = own + (through if network.linear else through * hard_gate(q[index])[:, None])
         delta = own
         signals.insert(0, _signals(feature, index, forwards[index], delta))
     return signals

@@ -175,7 +175,8 @@ def trained_network(
             f"there are no weights of {experiment}, {regime}, seed {seed} at {path}. Train them first: "
             f"npf train --experiment {experiment} --regime {regime} --profile {profile} --seeds {seed}"
         )
-    network = ReLUNetwork(arch) if chosen.gate == "own" else DeepGatedNetwork(arch, chosen.gate)
+    own = chosen.gate == "own"
+    network = ReLUNetwork(arch) if own else DeepGatedNetwork(arch, chosen.gate, linear=chosen.linear)
     network.load_state_dict(torch.load(path, weights_only=True)[which])
     return network
 

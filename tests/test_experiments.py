@@ -124,6 +124,11 @@ def test_the_companions_network_is_the_adam_row_without_biases():
     assert own.arch == FullyConnected(depth=6, width=128, bias=False)
 
 
+def test_linear_gates_are_trained_as_the_adam_row_is():
+    own, row = COMPANION["mnist-fc-adam-linear-gates"], PAPER["mnist-fc-adam"]
+    assert own == replace(row, name=own.name, title=own.title, published={}, regimes=("DLGN",))
+
+
 def test_the_control_of_the_alignment_differs_in_its_labels_alone():
     own, row = COMPANION["mnist-alignment-shuffled"], PAPER["mnist-alignment"]
     assert own == replace(row, name=own.name, title=own.title, shuffled=True)
@@ -250,7 +255,7 @@ def test_the_book_trains_what_it_can_and_the_relu_before_its_gates_are_copied(pr
     runs = runs_of(profile)
     staged = ("ReLU", "FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, 7)))
     expected = {(name, "ReLU") for name in ("mnist-fc-adam-nobias", "mnist-alignment", "mnist-alignment-shuffled")}
-    expected |= {("mnist-kernel-traces", "DLNPF")}
+    expected |= {("mnist-kernel-traces", "DLNPF"), ("mnist-fc-adam-linear-gates", "DLGN")}
     columns = ["mnist-fc-sgd", "mnist-fc-adam", "cifar10-narrow-adam"]
     stages = ["cifar10-narrow-continuous"]
     if profile == "paper":

@@ -11,7 +11,15 @@ from strategies import coins, convolutional, examples, fully_connected, normal, 
 from torch import Tensor, nn
 
 from npflib.gates import hard_gate, soft_gate
-from npflib.networks import DeepGatedNetwork, FullyConnected, GConv, ReLUNetwork, ValueNetwork, VConv
+from npflib.networks import (
+    DeepGatedNetwork,
+    DeepLinearNetwork,
+    FullyConnected,
+    GConv,
+    ReLUNetwork,
+    ValueNetwork,
+    VConv,
+)
 from npflib.randomness import generator
 
 architectures = fully_connected() | convolutional()
@@ -23,8 +31,8 @@ class MeanOverPositions(nn.Module):
         return z.flatten(2).mean(2)
 
 
-def textbook(network: ReLUNetwork) -> nn.Sequential:
-    """The same ReLU network as an nn.Sequential, written from the paper's description, with the same weights."""
+def textbook(network: ValueNetwork) -> nn.Sequential:
+    """The ReLU network with a network's weights as an nn.Sequential, written from the paper's description."""
     arch, modules = network.arch, []
     if isinstance(arch, FullyConnected):
         sizes = [arch.in_features, *[arch.width] * (arch.depth - 1), arch.out_features]
@@ -122,6 +130,39 @@ def test_deep_gated_network_is_its_equations(arch, seed, n, gate, beta, eps):
         close(network.gates(x)[index], opened)
         z_f, z_v = q_f.clamp(min=0), q_v * opened
     close(network(x), z_v @ value[-1][0].T + value[-1][1])
+
+
+@given(fully_connected(), seeds, examples, st.sampled_from(["hard", "soft"]), st.floats(0.5, 8), st.floats(0, 1))
+@few
+def test_gates_of_a_linear_network_are_functions_of_one_affine_form_each(arch, seed, n, gate, beta, eps):
+    """q_f(l) = A(l) x + b(l) with A(l) = Θ(l) ⋯ Θ(1), multiplied out before any input is seen."""
+    network = shuffled(DeepGatedNetwork(arch, gate, beta=beta, eps=eps, linear=True), seed)
+    x = inputs(arch, seed, n)
+    slope = torch.eye(arch.in_features, dtype=torch.float64)
+    shift = torch.zeros(arch.in_features, dtype=torch.float64)
+    value = [(layer.weight, 0 if layer.bias is None else layer.bias) for layer in network.value.layers]
+    z = x
+    for layer, mine, (weight, bias) in zip(network.feature.layers, network.gates(x), value, strict=False):
+        slope, shift = layer.weight @ slope, layer.weight @ shift + (0 if layer.bias is None else layer.bias)
+        q = x @ slope.T + shift
+        opened = hard_gate(q) if gate == "hard" else soft_gate(q, beta, eps)
+        clear = q.abs() > 1e-9  # rounding decides the sign of what is nearer to its hyperplane
+        close(mine[clear], opened[clear])
+        z = (z @ weight.T + bias) * mine
+    close(network(x), z @ value[-1][0].T + value[-1][1])
+
+
+@given(architectures, seeds, examples)
+@few
+def test_deep_linear_network_is_the_textbook_one_without_its_relus(arch, seed, n):
+    network = shuffled(DeepLinearNetwork(arch), seed)
+    plain = nn.Sequential(*(module for module in textbook(network) if not isinstance(module, nn.ReLU)))
+    x = inputs(arch, seed, n)
+    close(network(x), plain(x))
+    open_gates = [torch.ones_like(q) for q in network.pre_activations(x)]
+    value = ValueNetwork(arch).double()
+    value.load_state_dict(network.state_dict())
+    assert torch.equal(network(x), value(x, open_gates)), "a value network behind open gates"
 
 
 @given(convolutional(), seeds, examples, st.sampled_from(["hard", "soft"]))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from strategies import convolutional, fully_connected, normal, seeds
 from torch import nn
 
-from npflib.networks import DeepGatedNetwork, FullyConnected, ReLUNetwork
-from npflib.regimes import REGIMES, find, start
+from npflib.networks import DeepGatedNetwork, DeepLinearNetwork, FullyConnected, ReLUNetwork
+from npflib.regimes import REGIMES, Regime, definition, find, start
 
 architectures = fully_connected() | convolutional()
 few = settings(max_examples=30)
@@ -78,6 +78,7 @@ def test_kind_of_network_and_what_is_frozen(regime, arch, seed):
     assert isinstance(network, DeepGatedNetwork)
     assert network.gate == REGIMES[regime].gate
     assert (network.beta, network.eps) == (4.0, 0.1)
+    assert network.linear == (regime == "DLGN")
     assert all(parameter.requires_grad for parameter in network.value.parameters())
     learns = REGIMES[regime].trains_feature
     assert all(parameter.requires_grad == learns for parameter in network.feature.parameters())
@@ -155,6 +156,32 @@ def test_starts_are_glorot_uniform_with_zero_biases(regime, arch, seed):
         limit = (6 / ((layer.weight.shape[0] + layer.weight.shape[1]) * taps)) ** 0.5
         assert layer.weight.abs().max() <= limit * (1 + 1e-6)
         assert layer.bias is None or not layer.bias.any()
+
+
+@given(architectures, seeds)
+@few
+def test_linear_gates_start_as_dlnpfs_do_and_differ_by_the_missing_relu(arch, seed):
+    linear, gated = start("DLGN", arch, seed), start("DLNPF", arch, seed)
+    assert isinstance(linear.feature, DeepLinearNetwork)
+    assert isinstance(gated.feature, ReLUNetwork)
+    assert same(linear, gated)
+    x = normal(seed, 4, arch.in_features).float()
+    for mine, theirs in zip(linear.gates(x)[:1], gated.gates(x)[:1], strict=True):
+        assert torch.equal(mine, theirs)  # below the first layer there is nothing to switch off
+
+
+def test_only_a_linear_feature_network_is_said_so_that_older_records_stay_valid():
+    """The fields of the paper's five are those of every record published before there was a sixth."""
+    for name in REGIMES:
+        expected = {"gate", "gate_code", "feature", "trains_feature"} | ({"linear"} if name == "DLGN" else set())
+        assert set(definition(name)) == expected
+    assert definition("DLGN") == definition("DLNPF") | {"linear": True}
+
+
+@pytest.mark.parametrize(("gate", "feature", "trains"), [("hard", "learnt", False), ("own", "own", True)])
+def test_a_linear_feature_network_takes_no_relu_networks_weights(gate, feature, trains):
+    with pytest.raises(ValueError, match=rf"starts from weights 'random' or 'value'; got '{feature}'"):
+        Regime("Mine", "Mine: another", gate, feature, trains, linear=True)
 
 
 ARCH = FullyConnected(3, 4, 5, 2)

@@ -14,6 +14,7 @@ KINDS = {
     "relu": ReLUNetwork,
     "hard": lambda arch: DeepGatedNetwork(arch, "hard"),
     "soft": lambda arch: DeepGatedNetwork(arch, "soft", beta=2.0, eps=0.3),
+    "linear": lambda arch: DeepGatedNetwork(arch, "soft", beta=2.0, eps=0.3, linear=True),
 }
 
 

@@ -251,7 +251,7 @@ def test_frozen_features_end_as_they_began(tiny, regime, experiment):
 
 
 @pytest.mark.parametrize("experiment", ["mnist-fc-sgd", "mnist-fc-adam"])
-@pytest.mark.parametrize("regime", list(regimes.REGIMES))
+@pytest.mark.parametrize("regime", experiments.find("mnist-fc-adam").regimes)
 def test_an_epoch_of_every_mnist_cell_on_a_few_digits(monkeypatch, tmp_path, real_or_stand_in, regime, experiment):
     small = replace(
         experiments.PROFILES["smoke"], seeds=(0, 1), train_examples=100, test_examples=50, epochs={"mnist": 1}
@@ -275,7 +275,7 @@ def test_an_epoch_of_every_mnist_cell_on_a_few_digits(monkeypatch, tmp_path, rea
 # --- records ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("regime", list(regimes.REGIMES))
+@pytest.mark.parametrize("regime", experiments.find("mnist-fc-adam").regimes)
 def test_records_are_complete_and_consistent_and_lie_on_the_disk(tiny, regime):
     for record in run(tiny, regime):
         path = tiny.build / "runs" / "mnist-fc-adam" / regime / f"seed-{record.seed}.json"

@@ -52,12 +52,13 @@ class _Labels(dict):
 
 
 COLOURS = _Looks(
-    {"ReLU": "#0a45a8", "FLNPF": "#1a9c82", "DLNPF": "#cf34d0", "FRNPF-DI": "#6b1500", "FRNPF-II": "#9a6000"},
+    {"ReLU": "#0a45a8", "FLNPF": "#1a9c82", "DLNPF": "#cf34d0", "FRNPF-DI": "#6b1500", "FRNPF-II": "#9a6000"}
+    | {"DLGN": "#180060"},
     spare=("#4d4d4d", "#0b7285", "#7a3ff2"),
 )
-MARKERS = _Looks({"ReLU": "o", "FLNPF": "s", "DLNPF": "^", "FRNPF-DI": "D", "FRNPF-II": "v"}, spare="PX*")
+MARKERS = _Looks({"ReLU": "o", "FLNPF": "s", "DLNPF": "^", "FRNPF-DI": "D", "FRNPF-II": "v", "DLGN": "p"}, spare="PX*")
 LABELS = _Labels(
-    {"FRNPF-DI": "FRNPF (DI)", "FRNPF-II": "FRNPF (II)", "ReLU": "ReLU", "DLNPF": "DLNPF", "FLNPF": "FLNPF"}
+    {"FRNPF-DI": "FRNPF (DI)", "FRNPF-II": "FRNPF (II)"} | {name: name for name in ("ReLU", "DLNPF", "FLNPF", "DLGN")}
 )
 
 # Colours with a meaning of their own, not of a regime. All but INACTIVE may colour text.
