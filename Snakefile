@@ -71,7 +71,7 @@ READS = {
     "10": [],  # it trains its own networks, in memory
     "11": [],
     "12": [],
-    "13": [],
+    "13": ["mnist-fc-adam", "mnist-fc-adam-linear-gates"],
     "14": [],
     "gate_explorer": [],
     **dict.fromkeys(("adding_a_regime", "adding_a_data_set"), ["mnist-fc-adam"]),

@@ -108,6 +108,7 @@ READ_BY = {
     "07": {"cifar10-narrow-continuous"},
     "08": {"mnist-alignment", "mnist-alignment-shuffled"},
     "09": {"mnist-kernel-traces"},
+    "13": {"mnist-fc-adam", "mnist-fc-adam-linear-gates"},
 }
 
 
