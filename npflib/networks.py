@@ -6,6 +6,7 @@ network (DGN) takes it from a second network of the same shape. Source: Lakshmin
 second network is linear is theirs of 2021 (arXiv 2110.03403).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -110,13 +111,13 @@ class ValueNetwork(nn.Module):
         return x
 
 
-class _PlainNetwork(ValueNetwork):
+class _PlainNetwork(ValueNetwork, ABC):
     """A network whose hidden outputs are an activation of its own pre-activations: it needs no gates from outside."""
 
     @staticmethod
+    @abstractmethod
     def activation(q: Tensor) -> Tensor:
         """z of a hidden layer from its pre-activation q."""
-        raise NotImplementedError
 
     def pre_activations(self, x: Tensor) -> list[Tensor]:
         """q of every hidden layer, input side first."""
