@@ -399,7 +399,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             draws=2_000,
             limits=MappingProxyType(
                 {
-                    "cifar10": Limit(1_000, 500, epochs=6),
+                    "cifar10": Limit(1_000, 500, epochs=4),
                     "cifar10-narrow-continuous": Limit(1_000, 500, epochs=2),
                     # A small network on a fifth of MNIST: most of ν's fall lies in these epochs.
                     "mnist-alignment": Limit(epochs=20),
