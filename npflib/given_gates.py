@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from npflib.module_learner import ModuleLearner
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.optimisers import keras_optimiser
 from npflib.randomness import generator
@@ -95,7 +96,13 @@ class GivenGatesLearner(StackedLearner):
 
 @torch.no_grad()
 def train(
-    learner: StackedLearner, epochs: int, *, seeds: Sequence[int], learning_rate: float = 1e-4, batch: int = 32
+    learner: StackedLearner | ModuleLearner,
+    epochs: int,
+    *,
+    seeds: Sequence[int],
+    learning_rate: float = 1e-4,
+    batch: int = 32,
+    test_every_epoch: bool = True,
 ) -> list[list[float]]:
     """Trains a learner's networks with Adam, each in its seed's own order, as :mod:`npflib.training` does.
 
@@ -105,9 +112,10 @@ def train(
         seeds: one a network.
         learning_rate: constant.
         batch: examples to a step; a last smaller batch is used too.
+        test_every_epoch: whether to test after each epoch, or after the last alone.
 
     Returns:
-        Test accuracy after each epoch, [epochs] for each network.
+        Test accuracy after each epoch, [epochs] for each network; or one number for each.
 
     Raises:
         ValueError: a number of epochs that is not positive, or of seeds that is not that of the networks.
@@ -133,8 +141,9 @@ def train(
         for chosen in torch.stack(orders).split(batch, dim=1):
             learner.gradients(chosen)
             updates.step()
-        for accuracies, accuracy in zip(found, learner.test()[1], strict=True):
-            accuracies.append(accuracy)
+        if test_every_epoch or epoch == epochs - 1:
+            for accuracies, accuracy in zip(found, learner.test()[1], strict=True):
+                accuracies.append(accuracy)
     return found
 
 

@@ -24,7 +24,7 @@ Everything is the last epoch's; nothing is selected on the test set.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -37,9 +37,9 @@ from tqdm import tqdm
 
 from npflib import folders, plain_records, regimes
 from npflib.architectures import FullyConnected
-from npflib.atomic import write_text
 from npflib.data import Dataset
 from npflib.given_gates import GivenGatesLearner, gate_table, train
+from npflib.kept_entries import KeptEntries
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
 from npflib.snapshots import train_and_keep
@@ -248,7 +248,7 @@ def measure(
     plain = {key: value for key, value in asdict(budget).items() if key != "seeds"}
     plain |= {"train_examples": count, "test_examples": len(test_y), "learning_rate": LEARNING_RATE}
     key = {"budget": {k: v for k, v in plain.items() if k not in ("patterns", "controls")}, "seeds": seeds}
-    key = json.loads(json.dumps(key | {"source": training_source_hash(), "data": dataset.source.as_dict()["title"]}))
+    kept = KeptEntries(partial, key | {"source": training_source_hash(), "data": dataset.source.as_dict()["title"]})
     givers: dict[str, list[float]] = {}
 
     def learnt(what: str, images: Tensor, labels: Tensor, rows: Tensor) -> list[ReLUNetwork]:
@@ -294,10 +294,10 @@ def measure(
     names = list(dict.fromkeys((*budget.patterns, *budget.controls)))
     found: dict[str, list[list[float]]] = {}
     for name in tqdm(names[::-1] if backwards else names, desc="gates by layer", disable=not progress):
-        kept = _kept(partial, name, key)
-        if kept is not None:
-            found |= kept["accuracies"]
-            givers |= kept["givers"]
+        entry = kept.get(name)
+        if entry is not None:
+            found |= entry["accuracies"]
+            givers |= entry["givers"]
             continue
         gates, test_gates = gates_of(name)
         behind = starts if name == "same-start" else [_value_start(arch, seed) for seed in seeds]
@@ -308,9 +308,7 @@ def measure(
             mine["permuted-within-both"] = [[one] for one in learner.test_behind(changed)[1]]
         if set(name) == {"L"}:
             mine["swapped"] = [[one] for one in learner.test_behind(test_gates.roll(1, 0))[1]]
-        if partial is not None:
-            known = json.dumps({"key": key, "accuracies": mine, "givers": givers})
-            write_text(Path(partial) / f"{name}.json", known)
+        kept.put(name, {"accuracies": mine, "givers": givers})
         found |= mine
     spent = (perf_counter() - started) / len(seeds)
     return [
@@ -466,12 +464,3 @@ def _order(seed: int, n: int) -> Tensor:
 def _accuracy(network: ReLUNetwork, x: Tensor, y: Tensor) -> float:
     right = sum(int((network(x[i : i + 1000]).argmax(1) == y[i : i + 1000]).sum()) for i in range(0, len(x), 1000))
     return right / len(x)
-
-
-def _kept(folder: Path | None, name: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
-    """An entry that an earlier call of the same kind has kept."""
-    path = None if folder is None else Path(folder) / f"{name}.json"
-    if path is None or not path.exists():
-        return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return found if found["key"] == key else None
