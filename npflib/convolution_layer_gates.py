@@ -13,7 +13,6 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from npflib import folders, plain_records, regimes
@@ -96,7 +95,8 @@ def measure(
     seeds, total = list(budget.seeds), len(dataset.train_labels)
     count = budget.examples or total
     rows = torch.randperm(total, generator=generator(0, "examples", 12))[:count]
-    x, y, test_x, test_y = dataset.train_images[rows], dataset.train_labels[rows], *_test(dataset)
+    x, y = dataset.train_images[rows], dataset.train_labels[rows]
+    test_x, test_y = dataset.test_images, dataset.test_labels
     plain = {key: value for key, value in asdict(budget).items() if key != "seeds"}
     plain |= {"train_examples": count, "test_examples": len(test_y), "learning_rate": LEARNING_RATE}
     kept = KeptEntries(
@@ -109,10 +109,8 @@ def measure(
     @cache
     def tables(source: str) -> list[tuple[Sequence[LayerGates], Sequence[LayerGates]]]:
         """A seed's gates of the training and of the test images, layer by layer."""
-        if source == "R":
-            networks = [_gated(arch, seed).feature for seed in seeds]
-        else:
-            networks = [_relu(arch, seed) for seed in seeds]
+        networks = [_relu(arch, seed) if source == "L" else _random(arch, seed) for seed in seeds]
+        if source == "L":
             learner = ModuleLearner(networks, x, y, test_x, test_y, torch.device("cpu"))
             givers["true"] = [found[-1] for found in _trained(learner, budget.epochs, seeds)]
         return [(layer_tables(network, x), layer_tables(network, test_x)) for network in networks]
@@ -192,10 +190,6 @@ def _check(dataset: Dataset, budget: Budget, layers: int) -> None:
         )
 
 
-def _test(dataset: Dataset) -> tuple[Tensor, Tensor]:
-    return dataset.test_images, dataset.test_labels
-
-
 def _trained(learner: ModuleLearner, epochs: int, seeds: Sequence[int]) -> list[list[float]]:
     """Each network's accuracy after the last epoch, the only one that is tested."""
     return train(learner, epochs, seeds=seeds, learning_rate=LEARNING_RATE, test_every_epoch=False)
@@ -207,8 +201,15 @@ def _relu(arch: GConv | VConv, seed: int) -> ReLUNetwork:
     return network
 
 
+def _random(arch: GConv | VConv, seed: int) -> ReLUNetwork:
+    """The network whose gates FRNPF (II) has."""
+    network = _gated(arch, seed).feature
+    assert isinstance(network, ReLUNetwork)
+    return network
+
+
 def _gated(arch: GConv | VConv, seed: int) -> DeepGatedNetwork:
-    """A value network's start that all regimes share, before the random gates of FRNPF (II)."""
+    """The value network's start that all regimes share, behind the random gates of FRNPF (II)."""
     network = regimes.start("FRNPF-II", arch, seed)
     assert isinstance(network, DeepGatedNetwork)
     return network

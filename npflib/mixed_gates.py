@@ -108,16 +108,16 @@ class MixedGatesLearner(ModuleLearner):
         test_gates: Sequence[MixedGates],
     ):
         device = torch.device("cpu")
-        super().__init__(
-            networks, train_images, train_labels, test_images, test_labels, device, reuse_gates=False
-        )  # fmt: skip
+        super().__init__(networks, train_images, train_labels, test_images, test_labels, device, reuse_gates=False)
         for network, *mixtures in zip(networks, gates, test_gates, strict=True):
             wanted = [tuple(gate.shape[1:]) for gate in network.gates(self._pixels(train_images[:1]))]
             for mixture in mixtures:
                 found = [tuple(gate.shape[1:]) for gate in mixture.lookup(torch.zeros(1, dtype=torch.int64))]
                 if found != wanted:
                     raise ValueError(f"gates of one example must have the shapes {wanted}; got {found}.")
-        self.tables, self.test_tables = list(gates), list(test_gates)  # type: ignore[assignment]  # looked up alike
+        # A mixture is looked up like the table that stands here otherwise.
+        self.tables = list(gates)  # type: ignore[arg-type]
+        self.test_tables = list(test_gates)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
