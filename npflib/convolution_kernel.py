@@ -21,7 +21,7 @@ Source: Lakshminarayanan & Singh (2020) for fully connected networks, (2021, arX
 al. (2019) for the same pair of recursions of the infinitely wide tangent kernel.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import prod
 
 import torch
@@ -48,7 +48,7 @@ def flattened_path_kernel(
     """H of a convolutional network whose last feature maps are flattened (VConv), or whose weights are not shared.
 
     It takes n·m·s²·Σ_l c_l multiplications and additions for s² positions and c_l channels, half of it for one set.
-    Memory beside H and a copy of the gates: 2 · s² · chunk² numbers.
+    Memory beside H and a copy of the gates: 4 · s² · chunk² numbers.
 
     Args:
         x: images [n, c, h, w].
@@ -59,7 +59,7 @@ def flattened_path_kernel(
         kernel_size: odd side of the square kernel of every convolution; stride 1, 'same' padding.
         padding: "zeros" or "circular".
         dtype: floating type to compute in; None keeps x's own.
-        chunk: examples to a side of a block.
+        chunk: examples of the first set in a block; of the second it takes twice as many.
 
     Returns:
         H [n, m], symmetric to the bit when x2 is None.
@@ -82,21 +82,21 @@ def flattened_path_kernel(
     n, m, radius = left[0].shape[2], right[0].shape[2], kernel_size // 2
     result = left[0].new_empty(n, m)
     # One allocation for all blocks: fresh memory costs more time than what is computed in it.
-    numbers = prod(x.shape[2:]) * min(chunk, n) * min(chunk, m)
+    numbers = prod(x.shape[2:]) * min(chunk, n) * min(2 * chunk, m)
     space = [left[0].new_empty(numbers) for _ in range(2)]
     for i in range(0, n, chunk):
-        for j in range(i if symmetric else 0, m, chunk):
-            rows, columns = slice(i, min(i + chunk, n)), slice(j, min(j + chunk, m))
+        for j in range(i if symmetric else 0, m, 2 * chunk):
+            rows, columns = slice(i, min(i + chunk, n)), slice(j, min(j + 2 * chunk, m))
             pairs = [(a[:, :, rows], b[:, :, columns]) for a, b in zip(left, right, strict=True)]
-            out = left[0].new_zeros(rows.stop - i, columns.stop - j)
-            for row in _rows_of_sums(pairs, radius, padding, space):
-                out += row.sum(0)
+            # In two steps: the rounding of a sum in float32 grows with its number of terms.
+            block = _last_layer(pairs, radius, padding, space).sum(1).sum(0)
+            result[rows, columns] = block
+            if symmetric:
+                result[columns, rows] = block.T
             if symmetric and i == j:
                 # A product with its own transpose is symmetric only up to rounding; make it exact.
-                out = torch.triu(out) + torch.triu(out, 1).T
-            result[rows, columns] = out
-            if symmetric and i != j:
-                result[columns, rows] = out.T
+                square = block[:, : len(block)]
+                result[rows, rows] = torch.triu(square) + torch.triu(square, 1).T
     return result if dense is None else result.mul_(dense)
 
 
@@ -149,7 +149,7 @@ def overlap_by_position(
     numbers = prod(gates[0].shape[2:]) * down[0].shape[2] * other[0].shape[2]
     space = [down[0].new_empty(numbers) for _ in range(2)]
     pairs = list(zip(down, other, strict=True))
-    found = torch.stack([row.clone() for row in _rows_of_sums(pairs, kernel_size // 2, padding, space)])
+    found = _last_layer(pairs, kernel_size // 2, padding, space)
     return (found if dense is None else found * dense).permute(2, 3, 0, 1).contiguous()
 
 
@@ -226,65 +226,40 @@ def pooled_path_kernel(
     return result if dense is None else result.mul_(dense)
 
 
-def _rows_of_sums(
-    pairs: Sequence[tuple[Tensor, Tensor]], radius: int, padding: str, space: Sequence[Tensor]
-) -> Iterator[Tensor]:
-    """S of the last layer, row by row of the image: [w, n, m], overwritten by the next.
-
-    Rows are small enough to be multiplied and added while they are in the processor's cache.
+def _last_layer(pairs: Sequence[tuple[Tensor, Tensor]], radius: int, padding: str, space: Sequence[Tensor]) -> Tensor:
+    """S of the last layer at every position, [h, w, n, m].
 
     Args:
         pairs: factors [h, w, n, c] and [h, w, m, c], lowest layer first.
         radius, padding: of the sum over offsets between two layers.
-        space: two flat tensors of at least h·w·n·m numbers to work in.
+        space: two flat tensors of at least h·w·n·m numbers to work in; the result is in the first.
     """
     height, width = pairs[0][0].shape[:2]
-    shape = (width, pairs[0][0].shape[2], pairs[0][1].shape[2])
-    below, here = (part[: height * prod(shape)].view(height, *shape).unbind() for part in space)
-    row, tall = space[0].new_empty(shape), space[0].new_empty(shape)
+    shape = (height, width, pairs[0][0].shape[2], pairs[0][1].shape[2])
+    here, below = (part[: prod(shape)].view(shape) for part in space)
     for layer, (a, b) in enumerate(pairs):
-        for y, (left, right) in enumerate(zip(a.unbind(), b.mT.unbind(), strict=True)):
+        if layer:
+            _sum_over_offsets(here.flatten(2), radius, padding, below.flatten(2))
+        for left, right, row, summed in zip(a, b.mT, here, below, strict=True):
             torch.bmm(left, right, out=row)
             if layer:
-                row.mul_(_sum_of_rows(below, y, radius, padding, tall))
-            if layer == len(pairs) - 1:
-                yield row
-            else:
-                _sum_along(row, radius, padding, here[y])
-        below, here = here, below
+                row.mul_(summed)  # while the row is in the processor's cache
+    return here
 
 
-def _sum_of_rows(rows: Sequence[Tensor], y: int, radius: int, padding: str, out: Tensor) -> Tensor:
-    """Σ_{|δ| ≤ radius} rows[y + δ]."""
-    height = len(rows)
-    chosen = [y + d for d in range(-radius, radius + 1)]
-    chosen = [r % height for r in chosen] if padding == "circular" else [r for r in chosen if 0 <= r < height]
-    if len(chosen) == 1:
-        return rows[chosen[0]]
-    torch.add(rows[chosen[0]], rows[chosen[1]], out=out)
-    for r in chosen[2:]:
-        out.add_(rows[r])
-    return out
+def _sum_over_offsets(sums: Tensor, radius: int, padding: str, out: Tensor) -> None:
+    """out[u] = Σ_δ sums[u + δ] over positions u, for [h, w, pairs]: an average pool without its division.
 
-
-def _sum_along(row: Tensor, radius: int, padding: str, out: Tensor) -> None:
-    """out[x] = Σ_{|δ| ≤ radius} row[x + δ] over the first dimension."""
-    width = len(row)
+    To the pool, positions are pixels and pairs of examples channels, which come last: one pass through memory.
+    """
     if padding == "circular":
-        out.copy_(row)
-        for d in range(1, radius + 1):
-            out.add_(row.roll(d, 0)).add_(row.roll(-d, 0))
-        return
-    # The first neighbour is added in the copy: one pass through memory fewer.
-    if radius:
-        torch.add(row[:-1], row[1:], out=out[:-1])
-        out[-1] = row[-1]
-        out[1:] += row[:-1]
-    else:
-        out.copy_(row)
-    for d in range(2, min(radius, width - 1) + 1):
-        out[: width - d] += row[d:]
-        out[d:] += row[: width - d]
+        rows, columns = (torch.arange(-radius, size + radius) % size for size in sums.shape[:2])
+        sums = sums[rows][:, columns]
+    border = 0 if padding == "circular" else radius
+    as_image, out_image = (part.view(1, *part.shape).permute(0, 3, 1, 2) for part in (sums, out))
+    size = [2 * radius + 1] * 2
+    # The public function has no `out`, and fresh memory would cost more than the sum.
+    torch.ops.aten.avg_pool2d.out(as_image, size, [1, 1], [border] * 2, False, True, 1, out=out_image)
 
 
 def _diagonal_sum(pairs: Tensor, radius: int, padding: str, out: Sequence[Tensor]) -> None:
