@@ -7,7 +7,7 @@ side first: learnt, random or open.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -33,25 +33,42 @@ LEARNING_RATE = 1e-3
 PUBLISHED = "cifar10-layer-gates"
 
 
+@dataclass(frozen=True)
+class ConvolutionBudget(Budget):
+    """What the experiment may spend; see :class:`npflib.layer_gates.Budget`.
+
+    Attributes:
+        giver_epochs: epochs over *all* training images for the networks that give learnt gates; 0 lets them learn from
+            what the value networks learn from, for as long. A small convolutional network learns slower than value
+            networks behind its gates: with too little its gates say no more than random ones.
+
+    Example:
+        >>> from npflib.convolution_layer_gates import BUDGETS
+        >>> BUDGETS["paper"].giver_epochs
+        4
+    """
+
+    giver_epochs: int = 0
+
+
 def _patterns() -> tuple[str, ...]:
     """Every pattern once, those that the claims need first."""
     claimed = ["LLLLLL", "RRRRRR", "OOOOOO", "RRRLLL", "LLLRRR", "OOOLLL", "OOOOOL"]
     alone = [only(layer, "R", LAYERS) for layer in range(1, LAYERS + 1)]
     grown = [maker(k, "R", LAYERS) for maker in (first, last) for k in range(LAYERS + 1)]
-    grown += [last(k, "O", LAYERS) for k in range(LAYERS + 1)]
     return tuple(dict.fromkeys((*claimed, *alone, *grown)))
 
 
 BUDGETS = {
-    "smoke": Budget(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), ()),
-    "quick": Budget(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), ()),
-    "paper": Budget(10_000, 5, (0, 1, 2), _patterns(), ()),
+    "smoke": ConvolutionBudget(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), (), 1),
+    "quick": ConvolutionBudget(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), (), 2),
+    "paper": ConvolutionBudget(10_000, 5, (0, 1, 2), _patterns(), (), 4),
 }
 
 
 def measure(
     dataset: Dataset,
-    budget: Budget,
+    budget: ConvolutionBudget,
     *,
     profile: str = "quick",
     arch: GConv | VConv = ARCH,
@@ -75,16 +92,15 @@ def measure(
         One ``Readings`` a seed.
 
     Raises:
-        ValueError: a pattern that does not fit the network, controls, no seeds or repeated ones, or more examples than
-            there are.
+        ValueError: a pattern that does not fit the network, controls, no seeds or repeated ones, more examples than
+            there are, or epochs that are negative.
 
     Example:
         >>> from npflib import data
-        >>> from npflib.convolution_layer_gates import measure
-        >>> from npflib.layer_gates import Budget
+        >>> from npflib.convolution_layer_gates import ConvolutionBudget, measure
         >>> from npflib.networks import GConv
         >>> few = data.subset(data.load("cifar10", offline=True), train_examples=40, test_examples=20)
-        >>> tiny = Budget(None, 1, (0,), ("LL", "RO"), ())
+        >>> tiny = ConvolutionBudget(None, 1, (0,), ("LL", "RO"), ())
         >>> (found,) = measure(few, tiny, arch=GConv(channels=(4,), dense=(4,)), progress=False)
         >>> sorted(found.accuracies)
         ['LL', 'RO']
@@ -111,8 +127,10 @@ def measure(
         """A seed's gates of the training and of the test images, layer by layer."""
         networks = [_relu(arch, seed) if source == "L" else _random(arch, seed) for seed in seeds]
         if source == "L":
-            learner = ModuleLearner(networks, x, y, test_x, test_y, torch.device("cpu"))
-            givers["true"] = [found[-1] for found in _trained(learner, budget.epochs, seeds)]
+            taught = (dataset.train_images, dataset.train_labels) if budget.giver_epochs else (x, y)
+            learner = ModuleLearner(networks, *taught, test_x, test_y, torch.device("cpu"))
+            found = _trained(learner, budget.giver_epochs or budget.epochs, seeds)
+            givers["true"] = [accuracies[-1] for accuracies in found]
         return [(layer_tables(network, x), layer_tables(network, test_x)) for network in networks]
 
     shapes = [tuple(gate.shape[1:]) for gate in _relu(arch, 0).gates(torch.zeros(1, *x.shape[1:]))]
@@ -149,18 +167,20 @@ def measure(
     ]  # fmt: skip
 
 
-def path_of(seed: int, folder: Path | None = None) -> Path:
+def path_of(seed: int, folder: Path | None = None, name: str = "narrow-gconv") -> Path:
     """Where a seed's accuracies are published; ``folder`` takes the place of ``results/``.
+
+    ``name`` is "narrow-gconv", or "narrow-gconv-first" for a first run, whose networks had learnt too little.
 
     Example:
         >>> from npflib.convolution_layer_gates import path_of
         >>> path_of(0).parts[-3:]
         ('cifar10-layer-gates', 'narrow-gconv', 'seed-0.json')
     """
-    return Path(folder or folders.published()) / PUBLISHED / "narrow-gconv" / f"seed-{seed}.json"
+    return Path(folder or folders.published()) / PUBLISHED / name / f"seed-{seed}.json"
 
 
-def published(folder: Path | None = None) -> list[Readings]:
+def published(folder: Path | None = None, name: str = "narrow-gconv") -> list[Readings]:
     """The published accuracies, by seed; none is an empty list.
 
     Example:
@@ -170,16 +190,18 @@ def published(folder: Path | None = None) -> list[Readings]:
         []
     """
     script = "scripts/mix_convolution_gates.py"
-    return plain_records.read_all(Readings, path_of(0, folder).parent, "gates by layer", script)
+    return plain_records.read_all(Readings, path_of(0, folder, name).parent, "gates by layer", script)
 
 
-def _check(dataset: Dataset, budget: Budget, layers: int) -> None:
+def _check(dataset: Dataset, budget: ConvolutionBudget, layers: int) -> None:
     for pattern in budget.patterns:
         if len(pattern) != layers or not set(pattern) <= set(LETTERS):
             raise ValueError(
                 f"a pattern has one letter for each of the {layers} hidden layers, of "
                 f"{', '.join(f'{letter} ({name})' for letter, name in LETTERS.items())}; got {pattern!r}."
             )
+    if budget.giver_epochs < 0:
+        raise ValueError(f"giver_epochs must be 0 or more; got {budget.giver_epochs!r}.")
     if budget.controls:
         raise ValueError(f"there are no controls for convolutional networks; got {budget.controls!r}: take ().")
     if not budget.seeds or len(set(budget.seeds)) != len(budget.seeds):

@@ -17,7 +17,18 @@ from npflib.networks import DeepGatedNetwork, ReLUNetwork
 
 
 class LayerGates(Protocol):
-    """The gates of one hidden layer for many examples."""
+    """The gates of one hidden layer for many examples: a ``GateTable`` of one shape, ``OpenGates``, or one's own.
+
+    Example:
+        >>> import torch
+        >>> from npflib.mixed_gates import MixedGates
+        >>> class Alternating:
+        ...     def lookup(self, indices, dtype=torch.float32):
+        ...         return [(indices % 2).to(dtype)[:, None]]
+        >>> MixedGates([Alternating()]).lookup(torch.tensor([3, 4]))
+        [tensor([[1.],
+                [0.]])]
+    """
 
     def lookup(self, indices: Tensor, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """One tensor [n, …]: the gates of the examples ``indices`` [n]."""

@@ -6,15 +6,24 @@ import pytest
 import torch
 
 from npflib import convolution_layer_gates, data, regimes
-from npflib.convolution_layer_gates import ARCH, BUDGETS, LAYERS, LEARNING_RATE, measure, path_of, published
+from npflib.convolution_layer_gates import (
+    ARCH,
+    BUDGETS,
+    LAYERS,
+    LEARNING_RATE,
+    ConvolutionBudget,
+    measure,
+    path_of,
+    published,
+)
 from npflib.given_gates import train
-from npflib.layer_gates import Budget, first, last, only
+from npflib.layer_gates import first, last, only
 from npflib.module_learner import ModuleLearner
 from npflib.networks import GConv, VConv
 from npflib.plain_records import write
 
 SMALL = GConv(image_size=6, channels=(3, 4), dense=(5,))
-TINY = Budget(None, 3, (0, 4), ("LLL", "RRR", "OOO", "OLR"), ())
+TINY = ConvolutionBudget(None, 3, (0, 4), ("LLL", "RRR", "OOO", "OLR"), ())
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +100,24 @@ def test_the_full_budget_has_what_the_claims_need():
     patterns = BUDGETS["paper"].patterns
     assert len(patterns) == len(set(patterns))
     wanted = {maker(k, "R", LAYERS) for maker in (first, last) for k in range(LAYERS + 1)}
-    wanted |= {last(k, "O", LAYERS) for k in range(LAYERS + 1)} | {only(k, "R", LAYERS) for k in range(1, LAYERS + 1)}
-    assert wanted | {"LLLRRR", "OOOLLL"} == set(patterns)
+    wanted |= {only(k, "R", LAYERS) for k in range(1, LAYERS + 1)}
+    assert wanted | {"OOOOOO", "OOOLLL", "OOOOOL"} == set(patterns)
     assert len(ARCH.layers()) - 1 == LAYERS
     assert len(BUDGETS["paper"].seeds) >= 3
 
 
+def test_gates_may_be_learnt_from_all_images(corners):
+    (found,) = measure(corners, ConvolutionBudget(40, 1, (3,), ("LLL",), (), 2), arch=SMALL, progress=False)
+    network = regimes.start("ReLU", SMALL, 3)
+    sets = (corners.train_images, corners.train_labels, corners.test_images, corners.test_labels)
+    learner = ModuleLearner([network], *sets, torch.device("cpu"))
+    accuracy = train(learner, 2, seeds=[3], learning_rate=LEARNING_RATE)[0][-1]
+    assert found.givers["true"] == pytest.approx(accuracy, abs=1.5 / 80)
+
+
 def test_flattened_networks_too(corners):
     arch = VConv(image_size=6, channels=(3,), dense=(4,))
-    (found,) = measure(corners, Budget(50, 1, (2,), ("LO",), ()), arch=arch, progress=False)
+    (found,) = measure(corners, ConvolutionBudget(50, 1, (2,), ("LO",), ()), arch=arch, progress=False)
     assert 0 <= found.final("LO") <= 1
     assert found.budget["train_examples"] == 50
 
@@ -117,6 +135,7 @@ def test_published_are_read_as_they_were_written(found, tmp_path):
         ({"patterns": ("LL",)}, "one letter for each of the 3 hidden layers"),
         ({"patterns": ("LLX",)}, "got 'LLX'"),
         ({"controls": ("same-start",)}, "no controls"),
+        ({"giver_epochs": -1}, "0 or more; got -1"),
         ({"seeds": ()}, "one or more different"),
         ({"seeds": (1, 1)}, "one or more different"),
         ({"examples": 121}, "there are 120"),
