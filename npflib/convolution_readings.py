@@ -76,7 +76,7 @@ class Budget:
 BUDGETS = {
     "smoke": Budget(40, 30, 1, 80, 1, (0, 1), ("own",), (1e-1, 1.0)),
     "quick": Budget(200, 200, 4, 800, 1, (0, 1), ("own",), (1e-2, 1e-1, 1.0)),
-    "paper": Budget(2_000, 2_000, 20, 40_000, 4, (0, 1, 2), SOURCES, (1e-3, 1e-2, 1e-1, 1.0, 10.0)),
+    "paper": Budget(2_000, 1_000, 20, 40_000, 4, (0, 1, 2), SOURCES, (1e-3, 1e-2, 1e-1, 1.0, 10.0)),
 }
 
 
@@ -121,7 +121,6 @@ def measure(
     profile: str = "quick",
     arch: GConv = ARCH,
     partial: Path | None = None,
-    backwards: bool = False,
     progress: bool = True,
 ) -> list[Readings]:
     """Trains the networks, reads their gates, and trains value networks behind them.
@@ -132,8 +131,7 @@ def measure(
         profile: its name, for the record.
         arch: the network; without biases the theory is exact.
         partial: a folder where each seed is kept as soon as it is there. An interrupted call, repeated, goes on from
-            there, and a second process may work at the same time.
-        backwards: whether to begin with the last seed.
+            there, and other processes may measure other seeds at the same time.
         progress: whether to show a progress bar.
 
     Returns:
@@ -159,7 +157,7 @@ def measure(
         partial, {"budget": plain, "arch": repr(arch), "source": training_source_hash(), "data": title}
     )  # fmt: skip
     found: dict[int, dict[str, Any]] = {}
-    for seed in tqdm(budget.seeds[::-1] if backwards else budget.seeds, desc="reading gates", disable=not progress):
+    for seed in tqdm(budget.seeds, desc="reading gates", disable=not progress):
         entry = kept.get(f"seed-{seed}")
         if entry is None:
             started = perf_counter()

@@ -1,13 +1,15 @@
 """Makes the published readings of a convolutional network's gates, results/cifar10-gate-readings/.
 
-    python scripts/read_convolution_gates.py               all seeds; interrupted, it goes on where it was
-    python scripts/read_convolution_gates.py --backwards   a second process beside the first: they meet in the middle
+    python scripts/read_convolution_gates.py            all seeds; interrupted, it goes on where it was
+    python scripts/read_convolution_gates.py --seed 1   one seed, kept until the call above collects all: for several
+                                                        processes side by side
 
-They are measured on the real CIFAR-10 and refused on anything else.
+It takes half an hour of one core. They are measured on the real CIFAR-10 and refused on anything else.
 """
 
 import argparse
 import sys
+from dataclasses import replace
 
 from npflib import convolution_readings, data, folders, plain_records
 
@@ -15,17 +17,18 @@ from npflib import convolution_readings, data, folders, plain_records
 def main() -> int:
     """Measures, and writes all seeds once everything is there."""
     parser = argparse.ArgumentParser(description="Makes the published readings of a GCONV network's gates.")
-    parser.add_argument("--backwards", action="store_true", help="begin with the last seed")
-    backwards = parser.parse_args().backwards
+    budget = convolution_readings.BUDGETS["paper"]
+    parser.add_argument("--seed", type=int, choices=budget.seeds, help="measure and keep this seed alone")
+    chosen = parser.parse_args().seed
     photographs = data.load("cifar10")
     if photographs.source.stand_in:
         print(f"{photographs.source.banner()} Set NPF_DATA to a folder with the real files.", file=sys.stderr)
         return 1
     found = convolution_readings.measure(
-        photographs, convolution_readings.BUDGETS["paper"], profile="paper",
-        partial=folders.project() / "build" / "convolution-readings", backwards=backwards,
+        photographs, budget if chosen is None else replace(budget, seeds=(chosen,)), profile="paper",
+        partial=folders.project() / "build" / "convolution-readings",
     )  # fmt: skip
-    for readings in found:
+    for readings in found if chosen is None else []:
         plain_records.write(readings, convolution_readings.path_of(readings.seed))
     return 0
 

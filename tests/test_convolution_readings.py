@@ -102,9 +102,7 @@ def test_an_interrupted_measurement_goes_on_and_ends_alike(found, corners, tmp_p
     with pytest.raises(KeyboardInterrupt):
         measure(corners, TINY, arch=SMALL, partial=tmp_path, progress=False)
     assert [path.stem for path in tmp_path.iterdir()] == ["seed-0"]
-    with pytest.raises(KeyboardInterrupt):
-        measure(corners, TINY, arch=SMALL, partial=tmp_path, backwards=True, progress=False)
-    monkeypatch.setattr(convolution_readings, "_read_seed", real)
+    monkeypatch.setattr(convolution_readings, "_read_seed", lambda *given: real(*given) if given[3] == 3 else None)
     again = measure(corners, TINY, arch=SMALL, partial=tmp_path, progress=False)
     for one, other in zip(found, again, strict=True):
         assert (one.accuracies, one.ridges) == (other.accuracies, other.ridges)
