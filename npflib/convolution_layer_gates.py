@@ -20,7 +20,7 @@ from npflib.architectures import GConv, VConv
 from npflib.data import Dataset
 from npflib.given_gates import train
 from npflib.kept_entries import KeptEntries
-from npflib.layer_gates import LETTERS, Budget, Readings, first, last, only
+from npflib.layer_gates import Budget, Readings, check_pattern, first, last, only
 from npflib.mixed_gates import LayerGates, MixedGates, MixedGatesLearner, OpenGates, layer_tables
 from npflib.module_learner import ModuleLearner
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
@@ -195,11 +195,7 @@ def published(folder: Path | None = None, name: str = "narrow-gconv") -> list[Re
 
 def _check(dataset: Dataset, budget: ConvolutionBudget, layers: int) -> None:
     for pattern in budget.patterns:
-        if len(pattern) != layers or not set(pattern) <= set(LETTERS):
-            raise ValueError(
-                f"a pattern has one letter for each of the {layers} hidden layers, of "
-                f"{', '.join(f'{letter} ({name})' for letter, name in LETTERS.items())}; got {pattern!r}."
-            )
+        check_pattern(pattern, layers)
     if budget.giver_epochs < 0:
         raise ValueError(f"giver_epochs must be 0 or more; got {budget.giver_epochs!r}.")
     if budget.controls:

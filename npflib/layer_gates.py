@@ -98,6 +98,23 @@ def all_but(layer: int, rest: str, layers: int = 5) -> str:
     return "L" * (layer - 1) + rest + "L" * (layers - layer)
 
 
+def check_pattern(pattern: str, layers: int) -> None:
+    """Whether a pattern names a source for each hidden layer.
+
+    Raises:
+        ValueError: another number of letters, or one that is not in ``LETTERS``.
+
+    Example:
+        >>> from npflib.layer_gates import check_pattern
+        >>> check_pattern("LRO", layers=3)  # it fits: nothing is said
+    """
+    if len(pattern) != layers or not set(pattern) <= set(LETTERS):
+        raise ValueError(
+            f"a pattern has one letter for each of the {layers} hidden layers, of "
+            f"{', '.join(f'{letter} ({name})' for letter, name in LETTERS.items())}; got {pattern!r}."
+        )
+
+
 def _patterns(rests: str, layers: int = 5) -> tuple[str, ...]:
     """FLNPF, FRNPF, and every pattern above, each once."""
     found = [first(layers, "R", layers), first(0, "R", layers)]
@@ -374,11 +391,7 @@ def published(folder: Path | None = None) -> list[Readings]:
 def _check(dataset: Dataset, other: Dataset | None, budget: Budget, arch: FullyConnected) -> None:
     layers = arch.depth - 1
     for pattern in budget.patterns:
-        if len(pattern) != layers or not set(pattern) <= set(LETTERS):
-            raise ValueError(
-                f"a pattern has one letter for each of the {layers} hidden layers, of "
-                f"{', '.join(f'{letter} ({name})' for letter, name in LETTERS.items())}; got {pattern!r}."
-            )
+        check_pattern(pattern, layers)
     unknown = sorted(set(budget.controls) - set(CONTROLS))
     if unknown:
         raise ValueError(f"unknown control {unknown[0]!r}; allowed: {', '.join(CONTROLS)}.")
