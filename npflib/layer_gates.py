@@ -106,7 +106,10 @@ def check_pattern(pattern: str, layers: int) -> None:
 
     Example:
         >>> from npflib.layer_gates import check_pattern
-        >>> check_pattern("LRO", layers=3)  # it fits: nothing is said
+        >>> check_pattern("LX", layers=2)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        ValueError: a pattern has one letter for each of the 2 hidden layers, of L (learnt), ...; got 'LX'.
     """
     if len(pattern) != layers or not set(pattern) <= set(LETTERS):
         raise ValueError(
