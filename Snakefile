@@ -169,8 +169,8 @@ rule train:
     params:
         seeds=",".join(map(str, SEEDS)),
         code=source_hash.training_source_hash(),
-        # Which of these two changes touch a run, its configuration says; the others are read again, not trained.
-        gates=source_hash.training_source_hash(("gate_registry.py",)),
+        # Which of these changes touch a run, its configuration says; the others are read again, not trained.
+        gates=source_hash.digest(source_hash.Place("npflib.gate_registry", "_GATES")),
         regime=lambda wildcards: repr(regimes.find(wildcards.regime)),
         settings=lambda wildcards: repr(experiments.find(wildcards.experiment)),
         budget=lambda wildcards: repr(experiments.budget(wildcards.experiment, PROFILE, wildcards.regime)),

@@ -1,53 +1,169 @@
-"""The fingerprint changes with the code that decides a result, and with nothing else."""
+"""The fingerprint changes with the code that decides a result, wherever it stands, and with nothing else."""
 
-import ast
+import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-import npflib
 from npflib import source_hash
+from npflib.source_hash import ROOT, TRAINING, Place
 
-FOLDER = Path(npflib.__file__).parent
+MAIN = """
+from elsewhere import twice
+import helpers as h
+from helpers import LIMIT, Thing
+
+TABLE = {"twice": twice}
+
+def run(x, power=2):
+    '''Said.'''
+    y = h.add(x, LIMIT)  # why
+    thing: Thing = make()
+    return TABLE["twice"](y) ** power
+
+def make():
+    return Thing(3)
+
+def unused(x):
+    return x
+"""
+HELPERS = """
+LIMIT = 5
+
+class Thing:
+    '''Said.'''
+    size: int
+    def __init__(self, size):
+        self.size = size
+    def area(self):
+        side = self.size
+        return side * side
+
+def add(a, b):
+    return a + b
+"""
+ELSEWHERE = """
+def twice(a):
+    return 2 * a
+"""
 
 
 @pytest.fixture
-def copy(tmp_path, monkeypatch):
-    """A copy of the library's training files, and the fingerprint over it."""
-    for name in source_hash.TRAINING_FILES:
-        (tmp_path / name).write_text((FOLDER / name).read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr(source_hash, "__file__", str(tmp_path / "source_hash.py"))
-    return tmp_path
+def project(tmp_path, monkeypatch):
+    """Three modules of which ``main:run`` is the root, and the fingerprint after some of their text was replaced."""
+    monkeypatch.setattr(source_hash, "ROOT", tmp_path)
+    texts = {"main": MAIN, "helpers": HELPERS, "elsewhere": ELSEWHERE}
+
+    def fingerprint(changes=(), **more: str) -> str:
+        for cached in (source_hash.fingerprint, source_hash._read, source_hash._path, source_hash.digest):
+            cached.cache_clear()
+        for path in tmp_path.glob("*.py"):
+            path.unlink()
+        for name, text in (texts | more).items():
+            for module, old, new in changes:
+                if module == name:
+                    assert text.count(old) >= 1, old
+                    text = text.replace(old, new)
+            (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+        return source_hash.fingerprint("main:run")
+
+    yield fingerprint
+    monkeypatch.undo()
+    for cached in (source_hash.fingerprint, source_hash._read, source_hash._path, source_hash.digest):
+        cached.cache_clear()
 
 
-def fingerprint() -> str:
-    return source_hash.training_source_hash.__wrapped__()
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("main", "Said.", "Other words.")],
+        [("main", "# why", "# or not")],
+        [("main", "x, power=2", "x: float, power: int = 2")],
+        [("main", "thing: Thing = make()", "thing = make()"), ("main", "thing", "it")],
+        [("main", "y", "total"), ("helpers", "side", "edge")],  # names of variables
+        [("main", "make", "build"), ("helpers", "add", "plus"), ("main", "h.add", "h.plus")],  # of functions
+        [("main", "import helpers as h", "import helpers"), ("main", "h.add", "helpers.add")],
+        [("main", "return x", "return x + 1")],  # in what nothing reaches
+        [("helpers", "size: int", "size: float")],
+    ],
+    ids=str,
+)
+def test_words_names_types_and_what_is_not_reached_do_not_count(project, changes):
+    assert project(changes) == project()
 
 
-def test_it_is_sixteen_hexadecimal_digits_and_the_same_again(copy):
-    assert fingerprint() == fingerprint() == source_hash.training_source_hash()
-    assert len(fingerprint()) == 16
-    int(fingerprint(), 16)
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("main", "power=2", "power=3"),
+        ("main", "h.add(x, LIMIT)", "h.add(LIMIT, x)"),
+        ("main", 'TABLE["twice"](y) ** power', 'power ** TABLE["twice"](y)'),
+        ("main", "Thing(3)", "Thing(4)"),
+        ("helpers", "LIMIT = 5", "LIMIT = 6"),
+        ("helpers", "a + b", "a - b"),
+        ("helpers", "side * side", "side + side"),  # a method, called nowhere by name
+        ("elsewhere", "2 * a", "3 * a"),  # reached through a table
+        ("helpers", "    size: int\n", ""),  # a dataclass's field is code
+    ],
+    ids=str,
+)
+def test_code_that_is_reached_counts(project, change):
+    assert project([change]) != project()
 
 
-def test_a_new_regime_makes_no_run_invalid_but_other_code_beside_the_table_does(copy):
-    before, path = fingerprint(), copy / "regimes.py"
-    text = path.read_text(encoding="utf-8")
-    entry = '        Regime("ReLU", '
-    assert text.count(entry) == 1
-    path.write_text(text.replace(entry, '        Regime("Mine", "Mine: a test", "soft", "value", True),\n' + entry))
-    assert fingerprint() == before, "each run's configuration holds its regime's entry"
-    path.write_text(text.replace('"random": lambda: drawn("feature")', '"random": lambda: drawn("relu")'))
-    assert fingerprint() != before
+def test_a_move_to_another_file_does_not_count(project):
+    before = project()
+    moved = ("helpers", "\ndef add(a, b):\n    return a + b\n", "")
+    after = project(
+        [moved, ("main", "import helpers as h", "import sums as h")], sums="def add(a, b):\n    return a + b\n"
+    )
+    assert after == before
+    assert (
+        project([moved, ("main", "import helpers as h", "import sums as h")], sums="def add(a, b):\n    return b\n")
+        != after
+    )
 
 
-def test_annotations_do_not_count():
-    plain = "class A:\n    x: int\n    y: str = 1\n\ndef f(a: int, *b: str, c: float = 2, **d) -> int:\n"
-    plain += "    e: int = a\n    return e\n"
-    other = "class A:\n    x: str\n    y = 1\n\ndef f(a, *b, c=2, **d: int):\n    e = a\n    return e\n"
-    fewer = "class A:\n    y = 1\n\ndef f(a, *b, c=2, **d: int):\n    e = a\n    return e\n"
-    dumps = [ast.dump(source_hash.without_words(ast.parse(text))) for text in (plain, other, fewer)]
-    assert dumps[0] == dumps[1] != dumps[2], "a dataclass's field is code, its type is not"
+def test_two_functions_that_change_places_count(project):
+    before = project()
+    swapped = project(
+        [("main", "return Thing(3)", "return twice(Thing(3))"), ("main", '"twice": twice', '"twice": Thing')]
+    )
+    assert swapped != before
+
+
+def test_a_root_that_is_not_there_is_refused(project):
+    project()
+    with pytest.raises(ValueError, match="there is no 'missing' in main"):
+        source_hash.fingerprint("main:missing")
+
+
+def test_training_reaches_what_decides_a_run_and_none_of_what_its_record_says():
+    reached = source_hash.reached(TRAINING)
+    modules = {place.module for place in reached}
+    assert {"npflib.stacked", "npflib.module_learner", "npflib.optimisers", "npflib.losses", "npflib.probes"} <= modules
+    assert Place("npflib.networks", "DeepGatedNetwork") in reached
+    assert Place("npflib.regimes", "start") in reached
+    assert not any(place.recorded for place in reached)
+    assert Place("npflib.regimes", "_REGIMES").recorded, "each run's configuration holds its regime's entry"
+    assert not {"npflib.data", "npflib.experiments"} & modules
+
+
+def test_it_is_the_same_under_every_supported_python():
+    """Where other Pythons are there, they agree: the file imports nothing but the standard library."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from npflib.source_hash import *; print(training_source_hash())"
+    )
+    homes = sorted(Path.home().glob(".pyenv/versions/3.1[1-9]*/bin/python"))
+    pythons = {str(path) for path in homes} | {found for v in range(11, 15) if (found := shutil.which(f"python3.{v}"))}
+    digests = {}
+    for python in sorted(pythons):
+        run = subprocess.run([python, "-I", "-c", code, str(ROOT)], capture_output=True, text=True)
+        if "not found" not in run.stderr:  # a shim without its Python
+            digests[python] = run.stdout.strip() or run.stderr
+    assert set(digests.values()) <= {source_hash.training_source_hash()}, json.dumps(digests, indent=1)
 
 
 def test_a_functions_digest_follows_its_code_alone():
@@ -55,8 +171,8 @@ def test_a_functions_digest_follows_its_code_alone():
         """Said."""
         return q * beta  # why
 
-    def two(q, beta=4.0):
-        return q * beta
+    def two(p, slope=4.0):
+        return p * slope
 
     def other(q, beta=5.0):
         return q * beta
@@ -70,57 +186,3 @@ def test_a_functions_digest_follows_its_code_alone():
 def test_what_has_no_source_has_no_digest(thing):
     with pytest.raises(ValueError, match=r"a Python function \(def\) is needed; got|the source of .* cannot be read"):
         source_hash.code_digest(thing)
-
-
-@pytest.mark.parametrize("name", source_hash.TRAINING_FILES)
-def test_code_of_every_training_file_counts_and_words_do_not(copy, name):
-    before, path = fingerprint(), copy / name
-    text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    first = tree.body[0]
-    lines = text.splitlines()
-    assert ast.get_docstring(tree), f"{name} begins with what it is"
-    reworded = ['"""Other words."""', *lines[first.end_lineno :], "", "# A comment at the end."]
-    path.write_text("\n".join(reworded), encoding="utf-8")
-    assert fingerprint() == before
-    path.write_text(text + "\nADDED = 1\n", encoding="utf-8")
-    assert fingerprint() != before
-
-
-def test_a_changed_number_in_a_function_counts(copy):
-    before, path = fingerprint(), copy / "optimisers.py"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("0.999", "0.99"), encoding="utf-8")
-    assert fingerprint() != before
-
-
-def test_docstrings_of_functions_and_classes_do_not_count():
-    one = 'class A:\n    """One."""\n    def f(self):\n        """One."""\n        return 1\n'
-    two = 'class A:\n    """Two."""\n    def f(self):\n        """Two."""  # said\n        return 1\n'
-    other = 'class A:\n    """One."""\n    def f(self):\n        """One."""\n        return "One."\n'
-    dumps = [ast.dump(source_hash.without_docstrings(ast.parse(text))) for text in (one, two, other)]
-    assert dumps[0] == dumps[1] != dumps[2]
-
-
-def test_all_that_training_imports_from_the_library_counts_or_is_known_not_to():
-    """A module that decides a result cannot be forgotten: whoever adds one decides here."""
-    # Where files lie and how they are written; data and budgets are in every record's configuration, as a digest and
-    # as numbers; so is a digest of the gate's code, which ``gate_registry`` looks up. From ``paths`` comes one function
-    # that refuses wrong shapes and computes nothing.
-    harmless = {"folders", "results", "atomic", "source_hash", "experiments", "data", "downloads", "stand_ins", "paths"}
-    harmless.add("gate_registry")
-    reached, queue, taken_from_paths = set(), ["training"], set()
-    while queue:
-        module = queue.pop()
-        if module in reached or not (FOLDER / f"{module}.py").exists():
-            continue
-        reached.add(module)
-        for node in ast.walk(ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "npflib":
-                parts = node.module.split(".")
-                taken_from_paths |= {alias.name for alias in node.names if parts[1:] == ["paths"]}
-                queue += parts[1:2] or [alias.name for alias in node.names]
-    counted = {name.removesuffix(".py") for name in source_hash.TRAINING_FILES}
-    assert counted <= reached
-    assert reached - counted <= harmless
-    assert taken_from_paths == {"check_examples"}
