@@ -8,8 +8,8 @@ list of files has to be kept. Syntax trees are written out by rules of this file
 version to version.
 
 What a run's own configuration says does not enter (``RECORDED``): its data, by a digest of the examples; its budget;
-its regime, by its entry in the table of regimes and a digest of its gate's code. So a new data set, regime or gate makes
-no old run invalid.
+its regime, by its entry in the table of regimes and a digest of the code of its gate. So a new data set, regime or gate
+makes no old run invalid.
 """
 
 import ast
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TRAINING = "npflib.training:ensure"
@@ -152,7 +153,7 @@ def _read(module: str) -> _Module:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = (name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
             definitions |= dict.fromkeys(names, node)
-    imports = {}
+    imports: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports |= {alias.asname or alias.name.partition(".")[0]: alias.name for alias in node.names}
@@ -204,7 +205,7 @@ def _digest(node: ast.stmt, named: Callable[[ast.AST], str | None]) -> str:
     local = {name: str(index) for index, name in enumerate(_locals(node))}
     outer = getattr(node, "name", None)
 
-    def write(node: object, own: bool = False) -> str:
+    def write(node: Any, own: bool = False) -> str:
         if isinstance(node, list):
             return "[" + ",".join(filter(None, map(write, node))) + "]"
         if not isinstance(node, ast.AST):
