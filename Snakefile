@@ -16,15 +16,16 @@ import shlex
 import sys
 from pathlib import Path
 
-from npflib import experiments, regimes, source_hash
+from npflib import experiments, profiles, regimes
+from npflib.records import fingerprint
 from snakemake.exceptions import WorkflowError
 
 PROFILE = config.get("profile", "quick")
-if PROFILE not in experiments.PROFILES:
-    raise WorkflowError(f"unknown profile {PROFILE!r}; allowed: {', '.join(sorted(experiments.PROFILES))}")
+if PROFILE not in profiles.PROFILES:
+    raise WorkflowError(f"unknown profile {PROFILE!r}; allowed: {', '.join(sorted(profiles.PROFILES))}")
 BUILD = str(config.get("build") or ("build" if PROFILE == "quick" else f"build/{PROFILE}")).rstrip("/")
 
-SEEDS = experiments.PROFILES[PROFILE].seeds
+SEEDS = profiles.PROFILES[PROFILE].seeds
 # `only=mnist-fc,cifar10-gconv-adam` leaves out every other experiment, for a part of the table at a time.
 ONLY = tuple(filter(None, str(config.get("only") or "").split(",")))
 RUNS = [run for run in experiments.runs_of(PROFILE) if not ONLY or run[0].startswith(ONLY)]
@@ -139,9 +140,9 @@ rule runs:
 rule data:
     """Fetch a data set once, before anything needs it, and note where it came from."""
     input:
-        "npflib/data.py",
-        "npflib/downloads.py",
-        "npflib/stand_ins.py",
+        "npflib/data/datasets.py",
+        "npflib/data/downloads.py",
+        "npflib/data/stand_ins.py",
         "scripts/fetch_data.py",
     output:
         f"{BUILD}/data/{{dataset}}.json",
@@ -168,9 +169,9 @@ rule train:
         f"{BUILD}/logs/train/{{experiment}}/{{regime}}.log",
     params:
         seeds=",".join(map(str, SEEDS)),
-        code=source_hash.training_source_hash(),
+        code=fingerprint.training_source_hash(),
         # Which of these changes touch a run, its configuration says; the others are read again, not trained.
-        gates=source_hash.digest(source_hash.Place("npflib.gate_registry", "_GATES")),
+        gates=fingerprint.digest(fingerprint.Place("npflib.gates", "_GATES")),
         regime=lambda wildcards: repr(regimes.find(wildcards.regime)),
         settings=lambda wildcards: repr(experiments.find(wildcards.experiment)),
         budget=lambda wildcards: repr(experiments.budget(wildcards.experiment, PROFILE, wildcards.regime)),

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from npflib import regimes
 from npflib.architectures import ConvLayer
-from npflib.module_learner import ModuleLearner
 from npflib.networks import GConv, VConv
-from npflib.optimisers import keras_optimiser
+from npflib.training.autograd import ModuleLearner
+from npflib.training.optimisers import keras_optimiser
 
 BATCH, LEARNING_RATE = 32, 3e-4
 NETWORKS = (GConv(), VConv())
@@ -176,7 +176,7 @@ def ours(
     precision: str = "float32",
     reuse_gates: bool = True,
 ) -> Callable[[], None]:
-    """A call trains a network for some steps, as ``npflib.training`` does."""
+    """A call trains a network for some steps, as ``npflib.training.runs`` does."""
     images, labels = batches(device)
     network = regimes.start(regime, arch, 0)
     parts = ([network], images, labels, images[:BATCH], labels[:BATCH], device)

@@ -17,9 +17,9 @@ from torchvision.transforms import ToTensor
 
 from npflib import data, regimes
 from npflib.networks import FullyConnected
-from npflib.optimisers import keras_optimiser
 from npflib.randomness import generator
-from npflib.stacked import StackedLearner
+from npflib.training.batched import StackedLearner
+from npflib.training.optimisers import keras_optimiser
 
 BATCH, SEEDS, TARGET = 32, 5, 5.0
 REGIMES = ("ReLU", "FRNPF-II")
@@ -107,7 +107,7 @@ def endless(loader: DataLoader) -> Iterator:
 
 
 def stacked(regime: str, dataset: data.Dataset, steps: int, reuse_gates: bool = True) -> Callable[[], None]:
-    """A call trains the seeds for some steps, as ``npflib.training`` does."""
+    """A call trains the seeds for some steps, as ``npflib.training.runs`` does."""
     networks = [regimes.start(regime, FullyConnected(6, 128), seed) for seed in range(SEEDS)]
     tensors = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
     learner = StackedLearner(networks, *tensors, torch.device("cpu"), reuse_gates=reuse_gates)

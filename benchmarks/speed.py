@@ -13,8 +13,9 @@ import kernels
 import mnist_training
 from timing import machine
 
-from npflib import data, folders
-from npflib.atomic import write_text
+from npflib import data
+from npflib.records import locations
+from npflib.records.atomic import write_text
 
 CHOICES = ("training", "kernels", "frozen-gates", "convolution")
 
@@ -50,7 +51,7 @@ def main() -> None:
         for result in found:
             print(line(result), flush=True)
             results.append(result)
-    path = folders.project() / "build" / "bench.json"
+    path = locations.project() / "build" / "bench.json"
     report = {"machine": about, "data": source.as_dict(), "rounds": options.rounds, "results": results}
     write_text(path, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     print(path)

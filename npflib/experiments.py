@@ -1,4 +1,4 @@
-"""The paper's experiments as data: settings, budgets and published numbers; and the profiles that scale the budgets.
+"""The paper's experiments as data: settings, budgets and published numbers.
 
 This file does not import torch: the workflow reads it to plan. Sources: Lakshminarayanan & Singh (2020) and
 the authors' released notebooks. Accuracies are in per cent.
@@ -11,6 +11,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
+from npflib import profiles
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.regimes import find as find_regime
 
@@ -315,112 +316,6 @@ class Budget:
     every: int | None = None
 
 
-@dataclass(frozen=True)
-class Limit:
-    """What a profile allows one experiment, or every experiment on one data set; None is the profile's own rule.
-
-    Example:
-        >>> from npflib.experiments import Limit
-        >>> Limit(epochs=2)
-        Limit(train_examples=None, test_examples=None, epochs=2)
-    """
-
-    train_examples: int | None = None
-    test_examples: int | None = None
-    epochs: int | None = None
-
-
-@dataclass(frozen=True)
-class Profile:
-    """A scale of all budgets.
-
-    Attributes:
-        name: "smoke", "quick" or "paper".
-        meaning: what may be concluded from it.
-        seeds: the runs of a training experiment.
-        train_examples: cap on training examples; None is all.
-        test_examples: cap on test examples; None is all.
-        epochs: data set → cap on epochs; a data set without entry has none.
-        widths: grid for chapters that vary the width.
-        draws: Monte-Carlo draws for chapters that average over weights.
-        limits: name of a data set or of an experiment → what is allowed instead; the experiment's own comes first.
-
-    Example:
-        >>> from npflib.experiments import profile
-        >>> profile("paper").seeds, profile("paper").is_full
-        ((0, 1, 2, 3, 4), True)
-    """
-
-    name: str
-    meaning: str
-    seeds: tuple[int, ...]
-    train_examples: int | None
-    test_examples: int | None
-    epochs: Mapping[str, int]
-    widths: tuple[int, ...]
-    draws: int
-    limits: Mapping[str, Limit] = field(default_factory=dict)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether runs of this profile spend the paper's whole budget."""
-        return self.train_examples is None and self.test_examples is None and not self.epochs and not self.limits
-
-    def limit(self, experiment: Experiment, what: str) -> Any:
-        """The limit ``what`` on an experiment: its own, else its data set's, else the profile's."""
-        for name in (experiment.name, experiment.dataset):
-            found = getattr(self.limits.get(name), what, None)
-            if found is not None:
-                return found
-        return self.epochs.get(experiment.dataset) if what == "epochs" else getattr(self, what)
-
-
-PROFILES: Mapping[str, Profile] = MappingProxyType(
-    {
-        "smoke": Profile(
-            "smoke",
-            "everything runs; nothing is concluded about training",
-            seeds=(0, 1),
-            train_examples=2_000,
-            test_examples=1_000,
-            epochs=MappingProxyType({"mnist": 2}),
-            widths=(8, 16, 32),
-            draws=200,
-            limits=MappingProxyType({"cifar10": Limit(512, 256, epochs=2)}),
-        ),
-        "quick": Profile(
-            "quick",
-            "all of MNIST for a few epochs, a part of CIFAR-10: the mechanism, not the paper's numbers",
-            seeds=(0, 1, 2),
-            train_examples=None,
-            test_examples=None,
-            epochs=MappingProxyType({"mnist": 2}),
-            widths=(8, 16, 32, 64, 128, 256),
-            draws=2_000,
-            limits=MappingProxyType(
-                {
-                    "cifar10": Limit(1_000, 500, epochs=4),
-                    "cifar10-narrow-continuous": Limit(1_000, 500, epochs=2),
-                    # A small network on a fifth of MNIST: most of ν's fall lies in these epochs.
-                    "mnist-alignment": Limit(epochs=20),
-                    "mnist-alignment-shuffled": Limit(epochs=20),
-                }
-            ),
-        ),
-        "paper": Profile(
-            "paper",
-            "the paper's full budget",
-            seeds=(0, 1, 2, 3, 4),
-            train_examples=None,
-            test_examples=None,
-            epochs=MappingProxyType({}),
-            widths=(8, 16, 32, 64, 128, 256, 512, 1024),
-            draws=10_000,
-        ),
-    }
-)
-
-
 def find(name: str) -> Experiment:
     """The experiment of that name: the paper's, the companion's or a registered one.
 
@@ -438,22 +333,6 @@ def find(name: str) -> Experiment:
     return known[name]
 
 
-def profile(name: str) -> Profile:
-    """The profile of that name.
-
-    Raises:
-        ValueError: there is none; the message lists those there are.
-
-    Example:
-        >>> from npflib.experiments import profile
-        >>> profile("smoke").meaning
-        'everything runs; nothing is concluded about training'
-    """
-    if name not in PROFILES:
-        raise ValueError(f"unknown profile {name!r}; allowed: {', '.join(PROFILES)}.")
-    return PROFILES[name]
-
-
 def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int | None = None) -> Budget:
     """What one run of an experiment's regime may spend in a profile, or less where ``epochs`` is a smaller cap.
 
@@ -467,10 +346,12 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
     """
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
         raise ValueError(f"epochs must be a positive whole number; got {epochs!r}.")
-    scale, chosen = profile(profile_name), find(experiment)
-    train_examples, test_examples = (scale.limit(chosen, f"{part}_examples") for part in ("train", "test"))
+    scale, chosen = profiles.find(profile_name), find(experiment)
+    train_examples, test_examples = (
+        scale.limit(experiment, chosen.dataset, f"{part}_examples") for part in ("train", "test")
+    )
     full = chosen.full_epochs(regime)
-    epochs = min(epochs or full, scale.limit(chosen, "epochs") or full, full)
+    epochs = min(epochs or full, scale.limit(experiment, chosen.dataset, "epochs") or full, full)
     stages = chosen.stages
     if stages and epochs < full:
         # The stages scale together, each of one epoch at least: the ReLU run is as long as they are.
@@ -494,6 +375,6 @@ def runs_of(profile_name: str) -> list[tuple[str, str]]:
         >>> pairs.index(("mnist-fc-adam", "ReLU")) < pairs.index(("mnist-fc-adam", "FLNPF"))
         True
     """
-    full = profile(profile_name).is_full
+    full = profiles.find(profile_name).is_full
     chosen = [*COMPANION.values(), *PAPER.values()]
     return [(e.name, r) for e in chosen if full or e.dataset == "mnist" or e.name in COMPANION for r in e.regimes]

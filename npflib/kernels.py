@@ -18,10 +18,9 @@ from torch import Tensor
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.paths import check_examples
-from npflib.tangent_signals import LayerSignals, tangent_signals
+from npflib.signals import PARTS, LayerSignals, tangent_signals
 
 CHUNK = 512
-PARTS = ("all", "value", "gate")
 
 
 def path_overlap(

@@ -13,8 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from npflib.architectures import ConvLayer, DenseLayer, FullyConnected, GConv, Layer, VConv
-from npflib.gate_registry import GATES
-from npflib.gates import BETA, EPS, hard_gate, soft_gate
+from npflib.gates import BETA, EPS, GATES, hard_gate, soft_gate
 from npflib.initialisation import initialise_
 
 __all__ = [

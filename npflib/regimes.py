@@ -119,7 +119,7 @@ def register(regime: Regime) -> Regime:
     """
     import torch
 
-    from npflib.gate_registry import GATES
+    from npflib.gates import GATES
 
     if not isinstance(regime, Regime):
         raise ValueError(f"a regimes.Regime is registered; got {type(regime).__name__}.")
@@ -158,8 +158,8 @@ def definition(name: str) -> dict[str, str | bool]:
         >>> definition("FRNPF-DI")["feature"], len(definition("FRNPF-DI")["gate_code"])
         ('value', 16)
     """
-    from npflib.gate_registry import GATES
-    from npflib.source_hash import code_digest
+    from npflib.gates import GATES
+    from npflib.records.fingerprint import code_digest
 
     chosen = find(name)
     code = code_digest(GATES["hard" if chosen.gate == "own" else chosen.gate])

@@ -12,7 +12,7 @@ from npflib import data
 
 
 def main(name: str, output: str) -> None:
-    """Write the data set's source (see `npflib.data.Source`) to `output`, by way of a temporary file."""
+    """Write the data set's source (see `npflib.data.datasets.Source`) to `output`, by way of a temporary file."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     source = data.load(name).source
     target = Path(output)

@@ -9,7 +9,9 @@ It takes about an hour of one core. They are measured on the real CIFAR-10 and r
 import argparse
 import sys
 
-from npflib import convolution_layer_gates, data, folders, plain_records
+from companion.studies import convolution_layer_gates, plain_records
+from npflib import data
+from npflib.records import locations
 
 
 def main() -> int:
@@ -23,7 +25,7 @@ def main() -> int:
         return 1
     found = convolution_layer_gates.measure(
         photographs, convolution_layer_gates.BUDGETS["paper"], profile="paper",
-        partial=folders.project() / "build" / "convolution-layer-gates", backwards=backwards,
+        partial=locations.project() / "build" / "convolution-layer-gates", backwards=backwards,
     )  # fmt: skip
     for readings in found:
         plain_records.write(readings, convolution_layer_gates.path_of(readings.seed))

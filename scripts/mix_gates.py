@@ -9,7 +9,9 @@ They are measured on the real MNIST and CIFAR-10 and refused on anything else.
 import argparse
 import sys
 
-from npflib import data, folders, layer_gates, plain_records
+from companion.studies import layer_gates, plain_records
+from npflib import data
+from npflib.records import locations
 
 
 def main() -> int:
@@ -24,7 +26,7 @@ def main() -> int:
             return 1
     found = layer_gates.measure(
         digits, layer_gates.as_digits(photographs), layer_gates.BUDGETS["paper"], profile="paper",
-        partial=folders.project() / "build" / "layer-gates", backwards=backwards,
+        partial=locations.project() / "build" / "layer-gates", backwards=backwards,
     )  # fmt: skip
     for readings in found:
         plain_records.write(readings, layer_gates.path_of(readings.seed))

@@ -11,7 +11,9 @@ import argparse
 import sys
 from dataclasses import replace
 
-from npflib import convolution_readings, data, folders, plain_records
+from companion.studies import convolution_readings, plain_records
+from npflib import data
+from npflib.records import locations
 
 
 def main() -> int:
@@ -26,7 +28,7 @@ def main() -> int:
         return 1
     found = convolution_readings.measure(
         photographs, budget if chosen is None else replace(budget, seeds=(chosen,)), profile="paper",
-        partial=folders.project() / "build" / "convolution-readings",
+        partial=locations.project() / "build" / "convolution-readings",
     )  # fmt: skip
     for readings in found if chosen is None else []:
         plain_records.write(readings, convolution_readings.path_of(readings.seed))

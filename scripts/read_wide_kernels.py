@@ -9,7 +9,8 @@ They are measured on the real MNIST and refused on anything else.
 import argparse
 import sys
 
-from npflib import data, wide_readings
+from companion.studies import wide_readings
+from npflib import data
 
 
 def main() -> int:

@@ -12,21 +12,22 @@ mpl.use("svg")
 
 from matplotlib import pyplot as plt
 
-from npflib import comparison, figures, folders
-from npflib.figures import learning
+from companion import figures, statistics
+from companion.figures import learning
+from npflib.records import locations
 
 ROW = "mnist-fc-adam"
-PLACE = folders.project() / "docs" / "gates.svg"
+PLACE = locations.project() / "docs" / "gates.svg"
 
 
 def main(output: str = "") -> None:
     """Write the figure, the same bytes from the same records."""
     figures.use_style()
-    found = comparison.evidence(ROW, learning.ORDER, Path("no build"), folders.published())
+    found = statistics.evidence(ROW, learning.ORDER, Path("no build"), locations.published())
     figure, ax = plt.subplots(figsize=(figures.WIDTH, 2.9))
     learning.gate_gap(ax, found)
     records = found["ReLU"]
-    source = f"Published records: {comparison.budget_text(records)}, {len(records)} seeds, {records[0].data['title']}."
+    source = f"Published records: {statistics.budget_text(records)}, {len(records)} seeds, {records[0].data['title']}."
     figure.supxlabel(source, x=0.01, ha="left", fontsize=figures.style.TINY, color=figures.style.MUTED)
     target = Path(output) if output else PLACE
     target.parent.mkdir(parents=True, exist_ok=True)

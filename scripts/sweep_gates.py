@@ -10,7 +10,8 @@ import argparse
 import sys
 from dataclasses import replace
 
-from npflib import data, gate_gap, plain_records, soft_gates
+from companion.studies import gate_gap, plain_records, soft_gates
+from npflib import data
 
 EXPERIMENTS = {"soft": soft_gates, "gap": gate_gap}
 

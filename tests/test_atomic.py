@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from npflib.atomic import replacing, write_text, write_with
+from npflib.records.atomic import replacing, write_text, write_with
 
 
 def test_text_is_written_whole_in_utf8_into_folders_that_did_not_exist(tmp_path):
@@ -64,7 +64,7 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "file.json"
     path.write_text("old")
     code = (
-        "import os, signal, sys; from pathlib import Path; from npflib.atomic import write_with\n"
+        "import os, signal, sys; from pathlib import Path; from npflib.records.atomic import write_with\n"
         "def save(file):\n"
         "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
         "write_with(Path(sys.argv[1]), save)"

@@ -15,8 +15,8 @@ from accessibility import findings, set_mode
 from bs4 import BeautifulSoup
 from conftest import find_real_data
 
+from companion.figures import style
 from npflib import experiments
-from npflib.figures import style
 
 PROJECT = Path(__file__).resolve().parents[1]
 # What a reader sees of a formula before it is typeset, outside code.
@@ -168,7 +168,7 @@ def test_the_site_is_small_and_holds_nothing_that_no_page_loads(smoke_book):
 
 
 def test_figures_are_all_of_one_width(smoke_book, pages):
-    """Then one size of type holds in all: see npflib/figures/style.py."""
+    """Then one size of type holds in all: see companion/figures/style.py."""
     widths = {}
     for tag in (tag for page in pages.values() for tag in page.select(".bd-article figure img[src$='.svg']")):
         width = re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', (smoke_book / unquote(tag["src"])).read_text())

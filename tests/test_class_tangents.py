@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from strategies import normal, seeds
 
 from npflib.architectures import FullyConnected
-from npflib.class_tangents import class_gram, softmax_jacobian
 from npflib.kernels import neural_tangent_kernel
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.signals import class_gram, softmax_jacobian
 
 
 def jacobian(network, x, part, output=lambda logits: logits):

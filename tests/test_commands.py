@@ -6,9 +6,12 @@ from dataclasses import asdict, replace
 import pytest
 from click.testing import CliRunner
 
-from npflib import claims, data, experiments, training
-from npflib.commands import main
-from npflib.results import Record
+from companion import ledger
+from npflib import experiments, profiles
+from npflib.cli import main
+from npflib.data import datasets as data
+from npflib.records.run_records import Record
+from npflib.training import runs as training
 
 
 @pytest.fixture
@@ -156,7 +159,7 @@ def test_what_stops_a_training_has_its_status_and_message(npf, tmp_path, monkeyp
 
 
 def claim(build, id="claim-1", measured=0.5, standing="holds"):
-    return claims.record(
+    return ledger.record(
         id, "A sentence.", "section 3", quantity="a number", measured=measured, expected=0.0, tolerance=1.0,
         tolerance_reason="one", chapter="01_gates_and_paths", profile="smoke", seeds=1, data=None, build=build,
         standing=standing,
@@ -213,5 +216,5 @@ def test_a_broken_claim_is_named_with_the_mend(npf, tmp_path):
 
 def test_every_experiment_and_profile_can_be_asked_for(npf):
     text = npf("train", "--help").output
-    for name in (*experiments.PAPER, *experiments.COMPANION, *experiments.PROFILES):
+    for name in (*experiments.PAPER, *experiments.COMPANION, *profiles.PROFILES):
         assert name in text

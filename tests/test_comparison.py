@@ -6,10 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from npflib import comparison, experiments, results
-from npflib.comparison import Summary
+from companion import statistics
+from companion.statistics import Summary
+from npflib import experiments
 from npflib.experiments import Published
-from npflib.results import Record
+from npflib.records import run_records
+from npflib.records.run_records import Record
 
 numbers = st.lists(st.floats(0, 100), min_size=2, max_size=12)
 levels = st.floats(0.5, 0.999)
@@ -61,14 +63,14 @@ def quick(seed=0, **changes) -> Record:
 
 @given(numbers)
 def test_summary_is_numpys(values):
-    found = comparison.summarise(values)
+    found = statistics.summarise(values)
     assert found.mean == pytest.approx(np.mean(values), abs=1e-9)
     assert found.std == pytest.approx(np.std(values, ddof=1), abs=1e-9)
     assert found.runs == len(values)
 
 
 def test_a_single_run_has_no_spread():
-    assert comparison.summarise([97.5]) == Summary(97.5, None, 1)
+    assert statistics.summarise([97.5]) == Summary(97.5, None, 1)
     assert str(Summary(97.5, None, 1)) == "97.50"
     assert str(Summary(97.5, 0.123, 3)) == "97.50 ± 0.12"
 
@@ -76,7 +78,7 @@ def test_a_single_run_has_no_spread():
 @pytest.mark.parametrize("values", [[], [1.0, float("nan")], [[1.0, 2.0]], [float("inf")]])
 def test_summary_refuses_what_is_no_list_of_numbers(values):
     with pytest.raises(ValueError, match="finite numbers"):
-        comparison.summarise(values)
+        statistics.summarise(values)
 
 
 spread = st.floats(1e-3, 10)
@@ -90,7 +92,7 @@ def test_welch_is_scipys(mean, std, runs, other, other_std, other_runs, level):
         values = np.arange(runs, dtype=float)
         return mean + std * (values - values.mean()) / values.std(ddof=1)
 
-    found = comparison.welch(Summary(mean, std, runs), Published(other, other_std, other_runs), level)
+    found = statistics.welch(Summary(mean, std, runs), Published(other, other_std, other_runs), level)
     test = stats.ttest_ind(sample(mean, std, runs), sample(other, other_std, other_runs), equal_var=False)
     expected = test.confidence_interval(level)
     scale = 1e-7 * (1 + abs(expected.high - expected.low))
@@ -103,7 +105,7 @@ def test_welch_is_scipys(mean, std, runs, other, other_std, other_runs, level):
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=2, max_size=9), levels)
 def test_paired_is_scipys(pairs, level):
     first, second = map(list, zip(*pairs, strict=True))
-    found = comparison.paired(first, second, level)
+    found = statistics.paired(first, second, level)
     differences = np.subtract(first, second)
     error = np.std(differences, ddof=1) / np.sqrt(len(pairs))
     low, high = differences.mean(), differences.mean()
@@ -114,13 +116,13 @@ def test_paired_is_scipys(pairs, level):
 
 
 def test_no_spread_at_all_gives_a_point():
-    assert comparison.welch(Summary(98.0, 0.0, 3), Summary(97.0, 0.0, 3)).interval == (1.0, 1.0)
-    assert comparison.paired([2.0, 3.0], [1.0, 2.0]).interval == (1.0, 1.0)
+    assert statistics.welch(Summary(98.0, 0.0, 3), Summary(97.0, 0.0, 3)).interval == (1.0, 1.0)
+    assert statistics.paired([2.0, 3.0], [1.0, 2.0]).interval == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("tiny", [1e-170, 1e-300])
 def test_tiny_spreads_do_not_break_the_degrees_of_freedom(tiny):
-    found = comparison.welch(Summary(98.0, tiny, 5), Summary(98.0, tiny, 5))
+    found = statistics.welch(Summary(98.0, tiny, 5), Summary(98.0, tiny, 5))
     assert found.low <= 0 <= found.high
     assert np.isfinite([found.low, found.high]).all()
 
@@ -130,7 +132,7 @@ def test_welch_covers_as_often_as_it_says():
     draw, trials = np.random.default_rng(0), 4_000
     ours, theirs = draw.normal(98, 0.1, (trials, 5)), draw.normal(97, 0.3, (trials, 3))
     intervals = [
-        comparison.welch(comparison.summarise(a), comparison.summarise(b)) for a, b in zip(ours, theirs, strict=True)
+        statistics.welch(statistics.summarise(a), statistics.summarise(b)) for a, b in zip(ours, theirs, strict=True)
     ]
     covered = sum(found.low <= 1.0 <= found.high for found in intervals)
     # Welch's interval is approximate: simulation and theory allow 92 % to 97.5 %; a normal quantile would give 84 %.
@@ -140,20 +142,20 @@ def test_welch_covers_as_often_as_it_says():
 @pytest.mark.parametrize("level", [0, 1, -0.5, 95])
 def test_levels_out_of_range_are_refused(level):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        comparison.welch(Summary(1.0, 0.1, 5), Summary(1.0, 0.1, 5), level)
+        statistics.welch(Summary(1.0, 0.1, 5), Summary(1.0, 0.1, 5), level)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        comparison.paired([1.0, 2.0], [1.0, 2.0], level)
+        statistics.paired([1.0, 2.0], [1.0, 2.0], level)
 
 
 def test_intervals_refuse_too_few_runs():
     with pytest.raises(ValueError, match="two or more runs"):
-        comparison.welch(Summary(98.0, None, 1), Published(98.0, 0.1))
+        statistics.welch(Summary(98.0, None, 1), Published(98.0, 0.1))
     with pytest.raises(ValueError, match="two or more runs"):
-        comparison.welch(Summary(98.0, 0.1, 5), Published(77.0, None))
+        statistics.welch(Summary(98.0, 0.1, 5), Published(77.0, None))
     with pytest.raises(ValueError, match="two or more pairs"):
-        comparison.paired([1.0], [1.0])
+        statistics.paired([1.0], [1.0])
     with pytest.raises(ValueError, match="two or more pairs"):
-        comparison.paired([1.0, 2.0], [1.0])
+        statistics.paired([1.0, 2.0], [1.0])
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
@@ -163,7 +165,7 @@ def test_intervals_refuse_too_few_runs():
 def test_verdict_is_two_one_sided_tests(shift, std, runs, paper_std, margin):
     """Against the p values of the one-sided Welch tests at both ends of the margin."""
     ours, paper = Summary(90 + shift, std, runs), Published(90.0, paper_std)
-    found = comparison.equivalence(ours, paper, margin)
+    found = statistics.equivalence(ours, paper, margin)
 
     def p_value(end, alternative):
         """Test of "the difference is `end`" against its being less or greater."""
@@ -186,7 +188,7 @@ def test_at_the_margin_either_verdict_is_wrong_in_five_per_cent(true_difference,
     ours = draw.normal(98 + true_difference, 0.1, (trials, 5))
     paper = draw.normal(98, 0.1, (trials, 5))
     found = [
-        comparison.equivalence(comparison.summarise(a), comparison.summarise(b), 0.5)
+        statistics.equivalence(statistics.summarise(a), statistics.summarise(b), 0.5)
         for a, b in zip(ours, paper, strict=True)
     ]
     # 5 % with a standard error of 0.34 points over 4,000 trials
@@ -196,7 +198,7 @@ def test_at_the_margin_either_verdict_is_wrong_in_five_per_cent(true_difference,
 @pytest.mark.parametrize("margin", [0, -0.5])
 def test_a_margin_must_be_positive(margin):
     with pytest.raises(ValueError, match="positive"):
-        comparison.equivalence(Summary(98.0, 0.1, 5), Published(98.0, 0.1), margin)
+        statistics.equivalence(Summary(98.0, 0.1, 5), Published(98.0, 0.1), margin)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_a_margin_must_be_positive(margin):
     ],
 )
 def test_a_cell_of_full_records_is_judged(peaks, verdict):
-    cell = comparison.table_cell("mnist-fc-adam", "ReLU", [make_record(k, peak) for k, peak in enumerate(peaks)])
+    cell = statistics.table_cell("mnist-fc-adam", "ReLU", [make_record(k, peak) for k, peak in enumerate(peaks)])
     assert cell.verdict == verdict
     assert bool(cell.reason) == (verdict == "undecided")
     assert cell.ours.mean == pytest.approx(100 * np.mean(peaks))
@@ -226,37 +228,37 @@ def test_a_cell_of_full_records_is_judged(peaks, verdict):
     ],
 )
 def test_records_that_cannot_decide_say_why(records, reason):
-    cell = comparison.table_cell("mnist-fc-adam", "ReLU", records)
+    cell = statistics.table_cell("mnist-fc-adam", "ReLU", records)
     assert cell.verdict == "undecided"
     assert reason in cell.reason
 
 
 def test_budgets_in_words():
-    assert comparison.budget_text([quick(0), quick(1)]) == "8 of 100 epochs, 60,000 images"
-    assert comparison.budget_text([quick(0, epochs=2, images=2000)]) == "2 of 100 epochs, 2,000 images"
+    assert statistics.budget_text([quick(0), quick(1)]) == "8 of 100 epochs, 60,000 images"
+    assert statistics.budget_text([quick(0, epochs=2, images=2000)]) == "2 of 100 epochs, 2,000 images"
 
 
 def test_a_cell_without_records_was_not_run():
-    cell = comparison.table_cell("cifar10-gconv-sgd", "FLNPF", [])
+    cell = statistics.table_cell("cifar10-gconv-sgd", "FLNPF", [])
     assert (cell.verdict, cell.ours, cell.difference, cell.paper.mean) == ("not run", None, None, 78.52)
 
 
 def test_a_run_stopped_early_says_so():
     records = [make_record(0, ran=62), make_record(1)]
-    assert comparison.budget_text(records) == "62–100 of 100 epochs (stopped early), 60,000 images"
+    assert statistics.budget_text(records) == "62–100 of 100 epochs (stopped early), 60,000 images"
 
 
 def test_cells_refuse_what_does_not_belong():
     with pytest.raises(ValueError, match="unknown experiment 'mnist'"):
-        comparison.table_cell("mnist", "ReLU", [])
+        statistics.table_cell("mnist", "ReLU", [])
     with pytest.raises(ValueError, match="no published number"):
-        comparison.table_cell("mnist-fc-adam-nobias", "ReLU", [])
+        statistics.table_cell("mnist-fc-adam-nobias", "ReLU", [])
     with pytest.raises(ValueError, match="not all of"):
-        comparison.table_cell("mnist-fc-adam", "ReLU", [make_record(regime="FLNPF")])
+        statistics.table_cell("mnist-fc-adam", "ReLU", [make_record(regime="FLNPF")])
     with pytest.raises(ValueError, match="different budgets"):
-        comparison.table_cell("mnist-fc-adam", "ReLU", [make_record(0), quick(1)])
+        statistics.table_cell("mnist-fc-adam", "ReLU", [make_record(0), quick(1)])
     with pytest.raises(ValueError, match="peak, final"):
-        comparison.accuracies([make_record()], "best")
+        statistics.accuracies([make_record()], "best")
 
 
 # --- regime against regime -------------------------------------------------------------------------------------------
@@ -265,14 +267,14 @@ def test_cells_refuse_what_does_not_belong():
 def test_regimes_are_paired_by_seed_not_by_position():
     first = [make_record(seed, 0.98 + 0.001 * seed) for seed in (2, 0, 1)]
     second = [make_record(seed, 0.97 + 0.001 * seed, regime="FLNPF") for seed in (0, 1, 2, 7)]
-    found = comparison.between(first, second)
+    found = statistics.between(first, second)
     assert found.value == pytest.approx(1.0)
     assert found.low == pytest.approx(1.0)
     assert found.runs == 3
 
 
 def test_optimism_is_peak_minus_final():
-    found = comparison.optimism([make_record(seed, drop=0.001 * (1 + seed)) for seed in range(3)])
+    found = statistics.optimism([make_record(seed, drop=0.001 * (1 + seed)) for seed in range(3)])
     assert found.value == pytest.approx(0.2)
     assert found.low < 0.2 < found.high
 
@@ -283,19 +285,19 @@ def test_reversals_are_the_pairs_that_selection_on_the_test_set_puts_in_order():
         "FLNPF": [make_record(s, regime="FLNPF", peak=0.979, drop=0.0002) for s in (0, 1)],
         "FRNPF-II": [make_record(s, regime="FRNPF-II", peak=0.96, drop=0.0) for s in (0, 1)],
     }
-    assert comparison.reversals(runs) == [("ReLU", "FLNPF")]
-    assert comparison.reversals({"ReLU": runs["ReLU"], "FRNPF-II": runs["FRNPF-II"]}) == []
+    assert statistics.reversals(runs) == [("ReLU", "FLNPF")]
+    assert statistics.reversals({"ReLU": runs["ReLU"], "FRNPF-II": runs["FRNPF-II"]}) == []
     tied = {"ReLU": runs["ReLU"], "FLNPF": [make_record(0, regime="FLNPF", peak=0.98, drop=0.001)]}
-    assert comparison.reversals(tied) == [], "equal peaks are no order that could be reversed"
+    assert statistics.reversals(tied) == [], "equal peaks are no order that could be reversed"
 
 
 def test_pairing_refuses_doubtful_records():
     with pytest.raises(ValueError, match="seeds in common"):
-        comparison.between([make_record(0), make_record(1)], [make_record(1), make_record(2)])
+        statistics.between([make_record(0), make_record(1)], [make_record(1), make_record(2)])
     with pytest.raises(ValueError, match="twice"):
-        comparison.between([make_record(0), make_record(0)], [make_record(0), make_record(1)])
+        statistics.between([make_record(0), make_record(0)], [make_record(0), make_record(1)])
     with pytest.raises(ValueError, match="different experiments"):
-        comparison.between([make_record(0)], [make_record(0, experiment="mnist-fc-sgd")])
+        statistics.between([make_record(0)], [make_record(0, experiment="mnist-fc-sgd")])
 
 
 # --- which records are the best evidence -----------------------------------------------------------------------------
@@ -308,37 +310,37 @@ def folders(tmp_path):
 
 def put(folder, *records):
     for record in records:
-        results.write(record, folder)
+        run_records.write(record, folder)
 
 
 def test_published_full_budget_records_come_before_a_reduced_build(folders):
     build, published = folders
     put(build / "runs", *(quick(seed) for seed in range(3)))
-    assert [r.profile for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == ["quick"] * 3
+    assert [r.profile for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == ["quick"] * 3
     put(published, *(make_record(seed) for seed in range(2)))
-    assert [r.profile for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == ["paper"] * 2
+    assert [r.profile for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == ["paper"] * 2
 
 
 def test_the_readers_own_full_records_replace_published_ones_when_as_many(folders):
     build, published = folders
     put(published, *(make_record(seed, peak=0.97) for seed in range(2)))
     put(build / "runs", make_record(0, peak=0.99))
-    assert [r.peak for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == [0.97, 0.97]
+    assert [r.peak for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == [0.97, 0.97]
     put(build / "runs", make_record(1, peak=0.99))
-    assert [r.peak for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == [0.99, 0.99]
+    assert [r.peak for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == [0.99, 0.99]
 
 
 def test_real_data_come_before_stand_ins(folders):
     build, published = folders
     put(build / "runs", *(make_record(seed, stand_in=True) for seed in range(5)))
     put(published, quick(0))
-    assert [r.data["stand_in"] for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == [False]
+    assert [r.data["stand_in"] for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == [False]
 
 
 def test_budgets_are_never_mixed(folders):
     build, published = folders
     put(published, make_record(0), quick(1), quick(2))
-    assert [r.seed for r in comparison.best_records("mnist-fc-adam", "ReLU", build, published)] == [0]
+    assert [r.seed for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == [0]
 
 
 def test_regimes_are_compared_at_one_budget_and_on_common_seeds(folders):
@@ -347,46 +349,46 @@ def test_regimes_are_compared_at_one_budget_and_on_common_seeds(folders):
     put(build / "runs", *(quick(seed, regime=r) for seed in range(3) for r in ("ReLU", "FLNPF")))
     put(published, *(make_record(seed) for seed in range(5)))
     pair = ("ReLU", "FLNPF")
-    found = comparison.evidence("mnist-fc-adam", pair, build, published)
+    found = statistics.evidence("mnist-fc-adam", pair, build, published)
     assert {r.profile for records in found.values() for r in records} == {"quick"}
     put(published, *(make_record(seed, regime="FLNPF") for seed in (3, 1)))
-    found = comparison.evidence("mnist-fc-adam", pair, build, published)
+    found = statistics.evidence("mnist-fc-adam", pair, build, published)
     assert {name: [r.seed for r in records] for name, records in found.items()} == {"ReLU": [1, 3], "FLNPF": [1, 3]}
     assert {r.profile for records in found.values() for r in records} == {"paper"}
-    found = comparison.evidence("mnist-fc-adam", pair, build, published, least=3)
+    found = statistics.evidence("mnist-fc-adam", pair, build, published, least=3)
     assert {r.profile for records in found.values() for r in records} == {"quick"}
 
 
 def test_no_records_no_evidence(folders):
     build, published = folders
-    assert comparison.best_records("mnist-fc-sgd", "ReLU", build, published) == []
+    assert statistics.best_records("mnist-fc-sgd", "ReLU", build, published) == []
     put(published, make_record(0))
-    assert comparison.evidence("mnist-fc-adam", ("ReLU", "FLNPF"), build, published) == {}
+    assert statistics.evidence("mnist-fc-adam", ("ReLU", "FLNPF"), build, published) == {}
 
 
 def test_evidence_refuses_unknown_names(folders):
     build, published = folders
     with pytest.raises(ValueError, match="unknown experiment"):
-        comparison.best_records("mnist", "ReLU", build, published)
+        statistics.best_records("mnist", "ReLU", build, published)
     with pytest.raises(ValueError, match="unknown regime"):
-        comparison.best_records("mnist-fc-adam", "FRNPF", build, published)
+        statistics.best_records("mnist-fc-adam", "FRNPF", build, published)
     for wrong in ((), "ReLU"):
         with pytest.raises(ValueError, match="sequence"):
-            comparison.evidence("mnist-fc-adam", wrong, build, published)
+            statistics.evidence("mnist-fc-adam", wrong, build, published)
 
 
 def test_a_record_that_cannot_be_read_is_named(folders):
     build, published = folders
     put(published, make_record(0))
-    results.path_of(published, "mnist-fc-adam", "ReLU", 0).write_text("{")
-    with pytest.raises(results.RecordError, match=r"seed-0\.json"):
-        comparison.best_records("mnist-fc-adam", "ReLU", build, published)
+    run_records.path_of(published, "mnist-fc-adam", "ReLU", 0).write_text("{")
+    with pytest.raises(run_records.RecordError, match=r"seed-0\.json"):
+        statistics.best_records("mnist-fc-adam", "ReLU", build, published)
 
 
 def test_the_table_has_all_thirty_cells_in_the_papers_order(folders):
     build, published = folders
     put(published, *(make_record(seed) for seed in range(5)))
-    cells = comparison.table(build, published)
+    cells = statistics.table(build, published)
     assert [(cell.experiment, cell.regime) for cell in cells] == [
         (row.name, regime) for row in experiments.TABLE for regime in row.published
     ]

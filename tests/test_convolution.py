@@ -15,10 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import normal, seeds, shuffled
 
-from npflib import data, experiments, module_learner, regimes, results, training
-from npflib.module_learner import ModuleLearner
+from npflib import experiments, profiles, regimes
+from npflib.data import datasets as data
 from npflib.networks import DeepGatedNetwork, GConv, ReLUNetwork, ValueNetwork, VConv
-from npflib.optimisers import keras_optimiser
+from npflib.records import run_records
+from npflib.training import autograd
+from npflib.training import runs as training
+from npflib.training.autograd import ModuleLearner
+from npflib.training.optimisers import keras_optimiser
 
 CPU = torch.device("cpu")
 FROZEN = ("FLNPF", "FRNPF-DI", "FRNPF-II")
@@ -165,7 +169,7 @@ def test_every_trained_weight_moves(kind, regime):
 def test_gates_looked_up_and_gates_computed_train_alike(arch, regime, optimiser, chunk):
     """To the rounding of float64, amplified by a few steps; the table is made in chunks of any size."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module_learner, "EVALUATION_CHUNK", chunk)
+        patch.setattr(autograd, "EVALUATION_CHUNK", chunk)
         found = [train(learner(regime, arch, reuse_gates=reuse), 4, optimiser) for reuse in (True, False)]
         assert [one.tables is None for one in found] == [False, True]
         tested = [one.test() for one in found]
@@ -180,7 +184,7 @@ def test_gates_looked_up_and_gates_computed_train_alike(arch, regime, optimiser,
 @pytest.mark.parametrize("regime", FROZEN)
 @pytest.mark.parametrize("kind", [VConv, GConv])
 def test_the_tables_hold_the_feature_networks_gates_of_every_image(kind, regime, monkeypatch):
-    monkeypatch.setattr(module_learner, "EVALUATION_CHUNK", 4)
+    monkeypatch.setattr(autograd, "EVALUATION_CHUNK", 4)
     arch = kind(3, 6, 3, True, (3, 5), (7, 4))
     found = learner(regime, arch, dtype=torch.uint8)
     for tables, images in ((found.tables, found.images), (found.test_tables, found.test_images)):
@@ -292,9 +296,9 @@ def test_an_epoch_of_every_row_in_every_regime_on_a_few_images(row, monkeypatch,
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     monkeypatch.setattr(training._Run, "_save", lambda _run: None)
     small = replace(
-        experiments.PROFILES["smoke"], train_examples=IMAGES, test_examples=IMAGES, epochs={"cifar10": 1}, limits={}
+        profiles.PROFILES["smoke"], train_examples=IMAGES, test_examples=IMAGES, epochs={"cifar10": 1}, limits={}
     )
-    monkeypatch.setattr(experiments, "PROFILES", {"smoke": small})
+    monkeypatch.setattr(profiles, "PROFILES", {"smoke": small})
     started, start = {}, regimes.start
 
     def noted(*arguments):
@@ -310,7 +314,7 @@ def test_an_epoch_of_every_row_in_every_regime_on_a_few_images(row, monkeypatch,
         (record,) = training.ensure(
             row.name, regime, "smoke", seeds=[0], build=build, device="cpu", progress=False
         )  # fmt: skip
-        assert results.read(results.path_of(build / "runs", row.name, regime, 0)) == record
+        assert run_records.read(run_records.path_of(build / "runs", row.name, regime, 0)) == record
         given_ = {"architecture": type(row.arch).__name__, "channels": [64, 64, 128, 128], "dense": [256, 256]}
         given_ |= {"optimiser": row.optimiser, "learning_rate": row.learning_rate, "batch": 32, "epochs": 1}
         given_ |= {"full_epochs": row.epochs, "train_examples": IMAGES, "test_examples": IMAGES}

@@ -10,10 +10,10 @@ from test_kernels import Memory, close
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from npflib.convolution_kernel import flattened_path_kernel, overlap_by_position, pooled_path_kernel
-from npflib.convolution_paths import bundle_feature, enumerate_paths, neural_path_feature
 from npflib.kernels import neural_path_kernel
 from npflib.networks import GConv, VConv
+from npflib.theory.convolution_kernel import flattened_path_kernel, overlap_by_position, pooled_path_kernel
+from npflib.theory.convolution_paths import bundle_feature, enumerate_paths, neural_path_feature
 
 few = settings(max_examples=20)
 chunks = st.integers(1, 6)

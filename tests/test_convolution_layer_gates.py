@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from npflib import convolution_layer_gates, data, regimes
-from npflib.convolution_layer_gates import (
+from companion.studies import convolution_layer_gates
+from companion.studies.convolution_layer_gates import (
     ARCH,
     BUDGETS,
     LAYERS,
@@ -16,11 +16,13 @@ from npflib.convolution_layer_gates import (
     path_of,
     published,
 )
-from npflib.given_gates import train
-from npflib.layer_gates import first, last, only
-from npflib.module_learner import ModuleLearner
+from companion.studies.layer_gates import first, last, only
+from companion.studies.plain_records import write
+from npflib import regimes
+from npflib.data import datasets as data
 from npflib.networks import GConv, VConv
-from npflib.plain_records import write
+from npflib.training.autograd import ModuleLearner
+from npflib.training.given_gates import train
 
 SMALL = GConv(image_size=6, channels=(3, 4), dense=(5,))
 TINY = ConvolutionBudget(None, 3, (0, 4), ("LLL", "RRR", "OOO", "OLR"), ())

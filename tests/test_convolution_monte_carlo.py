@@ -8,9 +8,9 @@ from test_convolution_paths import network_of, paddings, tiny
 from test_kernels import close
 from torch.func import functional_call, jacrev
 
-from npflib.convolution_kernel import flattened_path_kernel, pooled_path_kernel
-from npflib.convolution_monte_carlo import draw_weights, every_sign_pattern, output, value_kernels, weight_shapes
 from npflib.networks import GConv, VConv
+from npflib.theory.convolution_kernel import flattened_path_kernel, pooled_path_kernel
+from npflib.theory.convolution_monte_carlo import draw_weights, every_sign_pattern, output, value_kernels, weight_shapes
 
 few = settings(max_examples=8)
 

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from strategies import convolutional, examples, normal, seeds, shuffled
 from torch import Tensor, nn
 
-from npflib.convolution_paths import (
+from npflib.networks import FullyConnected, GConv, ReLUNetwork, VConv
+from npflib.paths import MAX_PATHS
+from npflib.theory.convolution_paths import (
     PADDINGS,
     bundle_feature,
     enumerate_paths,
     neural_path_feature,
     neural_path_value,
 )
-from npflib.networks import FullyConnected, GConv, ReLUNetwork, VConv
-from npflib.paths import MAX_PATHS
 
 few = settings(max_examples=20)
 paddings = st.sampled_from(PADDINGS)

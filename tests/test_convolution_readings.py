@@ -5,15 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from npflib import convolution_readings, data, regimes
-from npflib.convolution_paths import enumerate_paths, neural_path_feature
-from npflib.convolution_readings import BUDGETS, SOURCES, Budget, measure, path_of, published
-from npflib.given_gates import train
-from npflib.kernel_regression import class_targets
-from npflib.module_learner import ModuleLearner
+from companion.studies import convolution_readings
+from companion.studies.convolution_readings import BUDGETS, SOURCES, Budget, measure, path_of, published
+from companion.studies.plain_records import write
+from npflib import regimes
+from npflib.data import datasets as data
 from npflib.networks import GConv, VConv
-from npflib.plain_records import write
 from npflib.randomness import generator
+from npflib.theory.convolution_paths import enumerate_paths, neural_path_feature
+from npflib.theory.kernel_ridge import class_targets
+from npflib.training.autograd import ModuleLearner
+from npflib.training.given_gates import train
 
 SMALL = GConv(in_channels=1, image_size=4, channels=(2, 2), dense=(3,), bias=False)
 TINY = Budget(60, 50, 3, 100, 2, (0, 3), ("start", "own"), (0.1, 1.0))

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from npflib import cost, experiments
+from companion import flops
+from npflib import experiments
 from npflib.networks import FullyConnected, GConv, ReLUNetwork, VConv
 
 sizes = st.integers(1, 5)
@@ -37,27 +38,27 @@ def counted(arch) -> int:
 @settings(max_examples=25, deadline=None)
 @given(architectures)
 def test_a_forward_pass_is_what_torch_counts(arch):
-    assert cost.forward_flops(arch) == counted(arch)
+    assert flops.forward_flops(arch) == counted(arch)
 
 
 @pytest.mark.parametrize("arch", [FullyConnected(6, 128), GConv(), VConv()], ids=["fc", "gconv", "vconv"])
 def test_the_papers_networks_are_what_torch_counts(arch):
-    assert cost.forward_flops(arch) == counted(arch)
+    assert flops.forward_flops(arch) == counted(arch)
 
 
 def test_a_run_is_its_passes():
-    one = cost.forward_flops(experiments.find("cifar10-gconv-adam").arch)
-    assert cost.run_flops("cifar10-gconv-adam", "ReLU") == 200 * (3 * 50_000 + 10_000) * one
-    assert cost.run_flops("cifar10-gconv-adam", "DLNPF") == 2 * cost.run_flops("cifar10-gconv-adam", "ReLU")
-    extra = cost.run_flops("cifar10-gconv-adam", "FLNPF") - cost.run_flops("cifar10-gconv-adam", "ReLU")
+    one = flops.forward_flops(experiments.find("cifar10-gconv-adam").arch)
+    assert flops.run_flops("cifar10-gconv-adam", "ReLU") == 200 * (3 * 50_000 + 10_000) * one
+    assert flops.run_flops("cifar10-gconv-adam", "DLNPF") == 2 * flops.run_flops("cifar10-gconv-adam", "ReLU")
+    extra = flops.run_flops("cifar10-gconv-adam", "FLNPF") - flops.run_flops("cifar10-gconv-adam", "ReLU")
     assert extra == 60_000 * one
-    assert cost.run_flops("cifar10-continuous", "ReLU") == 60 * (3 * 50_000 + 10_000) * one
-    staged = cost.run_flops("cifar10-continuous", "FLNPF-stage-3")
+    assert flops.run_flops("cifar10-continuous", "ReLU") == 60 * (3 * 50_000 + 10_000) * one
+    staged = flops.run_flops("cifar10-continuous", "FLNPF-stage-3")
     assert staged == (80 * (3 * 50_000 + 10_000) + 60_000) * one
 
 
 def test_an_unknown_run_is_refused():
     with pytest.raises(ValueError, match="unknown experiment 'mnist'"):
-        cost.run_flops("mnist", "ReLU")
+        flops.run_flops("mnist", "ReLU")
     with pytest.raises(ValueError, match="unknown regime 'relu'"):
-        cost.run_flops("mnist-fc-adam", "relu")
+        flops.run_flops("mnist-fc-adam", "relu")

@@ -25,7 +25,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision import datasets
 
-from npflib import data, downloads, stand_ins
+from npflib.data import datasets as data
+from npflib.data import downloads, stand_ins
 
 MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 CIFAR_BATCHES = [f"data_batch_{number}" for number in range(1, 6)]

@@ -6,21 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from npflib import experiments
+from npflib import experiments, profiles
 from npflib.architectures import FullyConnected, GConv, VConv
-from npflib.experiments import (
-    COMPANION,
-    PAPER,
-    PROFILES,
-    TABLE,
-    Budget,
-    Experiment,
-    Limit,
-    Probe,
-    Published,
-    budget,
-    runs_of,
-)
+from npflib.experiments import COMPANION, PAPER, TABLE, Budget, Experiment, Probe, Published, budget, runs_of
+from npflib.profiles import PROFILES, Limit
 
 # experiment | learning rate | epochs | FRNPF (II) | FRNPF (DI) | DLNPF | FLNPF | ReLU
 PUBLISHED_TABLE = """
@@ -111,7 +100,7 @@ def test_kernel_traces_are_the_papers():
 
 
 def test_every_probe_is_one_that_can_be_measured():
-    from npflib.probes import MEASURES
+    from npflib.training.monitors import MEASURES
 
     probes = {e.probe.name for e in (*PAPER.values(), *COMPANION.values()) if e.probe}
     assert probes == set(MEASURES)
@@ -235,7 +224,7 @@ def test_a_limit_of_the_experiments_own_goes_before_its_data_sets_and_that_befor
 
 def test_a_limit_never_lengthens_a_run(monkeypatch):
     generous = replace(PROFILES["quick"], epochs={"mnist": 1000})
-    monkeypatch.setattr(experiments, "PROFILES", {"quick": generous})
+    monkeypatch.setattr(profiles, "PROFILES", {"quick": generous})
     assert budget("mnist-fc-adam", "quick").epochs == 100
     assert budget("mnist-fc-adam", "quick", epochs=7).epochs == 7
 
@@ -275,7 +264,7 @@ def test_the_book_trains_what_it_can_and_the_relu_before_its_gates_are_copied(pr
     [
         (lambda: experiments.find("mnist"), r"'mnist'.*mnist-fc-sgd.*mnist-fc-adam-nobias"),
         (lambda: experiments.find("mnist-fc-rmsprop"), r"'mnist-fc-rmsprop'; allowed: .*mnist-alignment-shuffled"),
-        (lambda: experiments.profile("full"), r"'full'.*smoke, quick, paper"),
+        (lambda: profiles.find("full"), r"'full'.*smoke, quick, paper"),
         (lambda: budget("mnist-fc-adam", "full"), r"'full'"),
         (lambda: budget("mnist-fc", "quick"), r"'mnist-fc'"),
         (lambda: runs_of("full"), r"'full'"),

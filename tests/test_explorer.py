@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import seeds, shuffled
 
-from npflib import explorer
-from npflib.figures.explorer import explorer as standing_still
+from companion import explorer
+from companion.figures.explorer import explorer as standing_still
 from npflib.networks import FullyConnected, GConv, ReLUNetwork
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from test_explorer import by_hand
 
-from npflib import explorer
+from companion import explorer
 
 PROJECT = Path(__file__).resolve().parents[1]
 SOURCES = PROJECT / "book" / "explorer"

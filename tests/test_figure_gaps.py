@@ -8,8 +8,9 @@ from matplotlib import pyplot as plt
 from test_comparison import make_record
 from test_figure_learning import draw, lines_of, runs
 
-from npflib import experiments, statements
-from npflib.figures import crossings, gaps, learning
+from companion import contrasts
+from companion.figures import crossings, gaps, learning
+from npflib import experiments
 
 CIFAR10 = [row for row in experiments.TABLE if row.dataset == "cifar10"]
 
@@ -21,7 +22,7 @@ def _close():
 
 
 def of_paper(row):
-    return {s: (statements.by_paper(s, row.name), None) for s in statements.statements(1.0)}
+    return {s: (contrasts.by_paper(s, row.name), None) for s in contrasts.statements(1.0)}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -41,7 +42,7 @@ def test_gaps_are_the_papers_with_their_intervals(count):
 def test_our_gaps_stand_beside_the_papers():
     row = CIFAR10[3]
     found = runs(rows=(row.name,), epochs=row.epochs)[row.name]
-    given = {s: (statements.by_paper(s, row.name), statements.by_records(s, found)) for s in statements.statements(1.0)}
+    given = {s: (contrasts.by_paper(s, row.name), contrasts.by_records(s, found)) for s in contrasts.statements(1.0)}
     [ax] = draw(gaps.gaps({row.title: given})).axes
     drawn = [np.atleast_1d(line.get_xdata()) for line in ax.lines]
     assert all(any(np.array_equal(x, ours.estimate.interval) for x in drawn) for _, ours in given.values())

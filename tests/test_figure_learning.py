@@ -5,9 +5,10 @@ import pytest
 from matplotlib import pyplot as plt
 from test_comparison import make_record, quick
 
-from npflib import comparison, experiments
-from npflib.figures import diagrams, learning
-from npflib.figures.style import COLOURS
+from companion import statistics
+from companion.figures import diagrams, learning
+from companion.figures.style import COLOURS
+from npflib import experiments
 
 ROWS = ("mnist-fc-sgd", "mnist-fc-adam")
 
@@ -88,11 +89,11 @@ def test_a_run_that_stopped_early_shortens_its_curve():
 
 def test_forest_shows_every_difference_and_its_interval():
     cells = [
-        comparison.table_cell("mnist-fc-adam", "ReLU", runs()["mnist-fc-adam"]["ReLU"]),
-        comparison.table_cell(
+        statistics.table_cell("mnist-fc-adam", "ReLU", runs()["mnist-fc-adam"]["ReLU"]),
+        statistics.table_cell(
             "mnist-fc-adam", "FLNPF", [quick(k, peak=0.9 + 0.01 * k, regime="FLNPF") for k in range(2)]
         ),
-        comparison.table_cell("mnist-fc-adam", "DLNPF", []),
+        statistics.table_cell("mnist-fc-adam", "DLNPF", []),
     ]
     figure = draw(learning.forest(cells))
     [ax] = figure.axes
@@ -104,14 +105,14 @@ def test_forest_shows_every_difference_and_its_interval():
 
 
 def test_forest_without_any_run_says_so():
-    cells = [comparison.table_cell("cifar10-vconv-sgd", regime, []) for regime in learning.ORDER]
+    cells = [statistics.table_cell("cifar10-vconv-sgd", regime, []) for regime in learning.ORDER]
     [ax] = draw(learning.forest(cells)).axes
     assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
 
 
 def test_selection_shows_each_seeds_peak_minus_final():
     given = runs()["mnist-fc-adam"]
-    cells = [comparison.table_cell("mnist-fc-adam", regime, given[regime]) for regime in ("ReLU", "FLNPF")]
+    cells = [statistics.table_cell("mnist-fc-adam", regime, given[regime]) for regime in ("ReLU", "FLNPF")]
     [ax] = draw(learning.selection(cells)).axes
     for place, cell in enumerate(cells):
         gaps = [100 * (record.peak - record.final) for record in cell.records]
@@ -121,7 +122,7 @@ def test_selection_shows_each_seeds_peak_minus_final():
 
 
 def test_selection_without_two_runs_says_so():
-    cells = [comparison.table_cell("cifar10-vconv-sgd", regime, []) for regime in learning.ORDER]
+    cells = [statistics.table_cell("cifar10-vconv-sgd", regime, []) for regime in learning.ORDER]
     [ax] = draw(learning.selection(cells)).axes
     assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
 
@@ -131,7 +132,7 @@ def test_the_gap_between_random_and_learnt_gates_is_stated():
     figure, ax = plt.subplots()
     learning.gate_gap(ax, given)
     texts = [text.get_text() for text in draw(figure).axes[0].texts]
-    means = {r: comparison.summarise(comparison.accuracies(records)).mean for r, records in given.items()}
+    means = {r: statistics.summarise(statistics.accuracies(records)).mean for r, records in given.items()}
     assert f"learnt gates: {means['FLNPF'] - means['FRNPF-II']:+.2f} points" in texts
     assert f"{means['ReLU'] - means['FLNPF']:+.2f}" in texts
     assert f"{means['ReLU']:.2f}" in texts

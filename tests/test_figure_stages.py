@@ -5,9 +5,9 @@ import pytest
 from matplotlib import pyplot as plt
 from test_statements import make_record
 
+from companion.figures import stages
+from companion.figures.style import COLOURS, PAPER
 from npflib import experiments
-from npflib.figures import stages
-from npflib.figures.style import COLOURS, PAPER
 
 PAPERS, NARROW = (experiments.find(name) for name in ("cifar10-continuous", "cifar10-narrow-continuous"))
 LAYERS = ("conv 1", "conv 2", "dense 1", "dense 2")

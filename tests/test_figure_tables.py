@@ -5,9 +5,10 @@ import torch
 from bs4 import BeautifulSoup
 from test_comparison import make_record, quick
 
-from npflib import claims, comparison, experiments
-from npflib.figures import tables
-from npflib.figures.style import LABELS
+from companion import ledger, statistics
+from companion.figures import tables
+from companion.figures.style import LABELS
+from npflib import experiments
 
 
 def parse(html: str) -> BeautifulSoup:
@@ -42,7 +43,7 @@ def test_a_table_from_stand_in_data_says_so():
     assert "Not a test of the paper" in tables.regimes(runs, "mnist-fc-adam", "")
 
 
-@pytest.mark.parametrize("word", [*claims.VERDICTS, *comparison.VERDICTS])
+@pytest.mark.parametrize("word", [*ledger.VERDICTS, *statistics.VERDICTS])
 def test_every_verdict_has_a_symbol_a_word_and_a_colour(word):
     span = parse(tables.verdict(word)).find("span")
     assert span.text.endswith(word)
@@ -85,12 +86,12 @@ def test_regimes_beside_the_published_numbers():
 
 
 def test_scoreboard_shows_ours_budget_difference_and_verdict():
-    full = comparison.table_cell(
+    full = statistics.table_cell(
         "mnist-fc-adam", "ReLU", [make_record(k, peak) for k, peak in enumerate((0.981, 0.982, 0.981))]
     )
-    short = comparison.table_cell("mnist-fc-adam", "FLNPF", [quick(k, regime="FLNPF") for k in range(2)])
-    single = comparison.table_cell("mnist-fc-adam", "DLNPF", [make_record(0, regime="DLNPF")])
-    absent = comparison.table_cell("mnist-fc-adam", "FRNPF-II", [])
+    short = statistics.table_cell("mnist-fc-adam", "FLNPF", [quick(k, regime="FLNPF") for k in range(2)])
+    single = statistics.table_cell("mnist-fc-adam", "DLNPF", [make_record(0, regime="DLNPF")])
+    absent = statistics.table_cell("mnist-fc-adam", "FRNPF-II", [])
     rows = entries(tables.scoreboard([full, short, single, absent]))
     assert rows[0][1] == "98.14 ± 0.07"
     assert rows[0][2] == "98.13 ± 0.06 n = 3; 100 of 100 epochs, 60,000 images; MNIST"
@@ -103,7 +104,7 @@ def test_scoreboard_shows_ours_budget_difference_and_verdict():
 
 def test_two_experiments_side_by_side():
     cells = [
-        comparison.table_cell(name, regime, [make_record(0, 0.9, regime=regime, experiment=name)] if first else [])
+        statistics.table_cell(name, regime, [make_record(0, 0.9, regime=regime, experiment=name)] if first else [])
         for first, name in ((True, "mnist-fc-sgd"), (False, "mnist-fc-adam"))
         for regime in experiments.find(name).published
     ]
@@ -112,7 +113,7 @@ def test_two_experiments_side_by_side():
 
 
 def test_ledger_links_each_claim_to_its_chapter(tmp_path):
-    claim = claims.record(
+    claim = ledger.record(
         "claim-x",
         "a < b",
         "the paper",
@@ -152,7 +153,7 @@ def test_ledger_links_each_claim_to_its_chapter(tmp_path):
     ],
 )  # fmt: skip
 def test_verdicts_show_as_many_digits_as_the_interval_supports(tmp_path, given, measured, accepted):
-    claim = claims.record(
+    claim = ledger.record(
         "claim-y", "a < b & c", "the paper", quantity="a difference", expected=0.0, tolerance_reason="half a point",
         chapter="05_gates_hold_the_information", profile="quick", seeds=3, build=tmp_path,
         data={"stand_in": False, "title": "MNIST"}, **given,

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from npflib.figures.matrices import heat_map_grid
-from npflib.figures.overlap import contrasts, costs
-from npflib.figures.paths import active_shares, activity, rounding_errors, subnetwork
-from npflib.figures.style import INACTIVE
+from companion.figures.matrices import heat_map_grid
+from companion.figures.overlap import contrasts, costs
+from companion.figures.paths import active_shares, activity, rounding_errors, subnetwork
+from companion.figures.style import INACTIVE
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from npflib import folders
+from npflib.records import locations
 
 
 @pytest.fixture
@@ -15,36 +15,36 @@ def project(tmp_path, monkeypatch):
 
 
 def test_each_profile_has_a_build_folder_of_its_own(project):
-    assert folders.build("quick") == project / "build"
-    assert folders.build("smoke") == project / "build" / "smoke"
-    assert folders.build("paper") == project / "build" / "paper"
-    assert folders.published() == project / "results"
+    assert locations.build("quick") == project / "build"
+    assert locations.build("smoke") == project / "build" / "smoke"
+    assert locations.build("paper") == project / "build" / "paper"
+    assert locations.published() == project / "results"
 
 
 def test_the_project_is_found_from_below(project, monkeypatch):
     monkeypatch.chdir(project / "notebooks" / "deep")
-    assert folders.project() == project
-    assert folders.build("quick") == project / "build"
+    assert locations.project() == project
+    assert locations.build("quick") == project / "build"
 
 
 def test_outside_a_checkout_it_is_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert folders.project() == tmp_path
+    assert locations.project() == tmp_path
 
 
 def test_a_given_folder_comes_before_the_variable_and_that_before_the_profile(project, monkeypatch):
     monkeypatch.setenv("NPF_BUILD", "by-variable")
-    assert folders.build("smoke") == project / "by-variable"
-    assert folders.build("smoke", "given") == project / "given"
-    assert folders.build("smoke", project / "as-path") == project / "as-path"
+    assert locations.build("smoke") == project / "by-variable"
+    assert locations.build("smoke", "given") == project / "given"
+    assert locations.build("smoke", project / "as-path") == project / "as-path"
 
 
 def test_a_tilde_is_the_home_folder(project, monkeypatch):
     monkeypatch.setenv("HOME", str(project))
-    assert folders.build("quick", "~/mine") == project / "mine"
+    assert locations.build("quick", "~/mine") == project / "mine"
 
 
 def test_an_unknown_profile_is_refused_even_with_a_folder(project):
     with pytest.raises(ValueError, match=r"'huge'.*smoke, quick, paper"):
-        folders.build("huge", "given")
+        locations.build("huge", "given")

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from npflib import gate_reader
-from npflib.gate_reader import GateReader, gates_of
-from npflib.kernel_regression import choose_ridge, class_targets, fit
 from npflib.kernels import neural_path_kernel
 from npflib.networks import FullyConnected, ReLUNetwork
 from npflib.paths import neural_path_feature
+from npflib.theory import gate_reader
+from npflib.theory.gate_reader import GateReader, gates_of
+from npflib.theory.kernel_ridge import choose_ridge, class_targets, fit
 
 RIDGES = (0.01, 0.1, 1.0)
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from npflib import data, gate_readings
-from npflib.gate_readings import BUDGETS, SOURCES, Budget, Readings, measure, path_of, published, read, write
+from companion.studies import gate_readings
+from companion.studies.gate_readings import BUDGETS, SOURCES, Budget, Readings, measure, path_of, published, read, write
+from npflib.data import datasets as data
 from npflib.networks import FullyConnected
 
 ARCH = FullyConnected(depth=3, width=24, bias=False)

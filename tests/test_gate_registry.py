@@ -3,20 +3,19 @@
 import pytest
 import torch
 
-from npflib import gate_registry
-from npflib.gate_registry import GATES, register
-from npflib.gates import hard_gate, soft_gate
+from npflib import gates
+from npflib.gates import GATES, hard_gate, register, soft_gate
 from npflib.networks import DeepGatedNetwork, FullyConnected
 
 
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch):
     for name in ("_GATES", "GATES"):
-        monkeypatch.setattr(gate_registry, name, getattr(gate_registry, name))
-    before = dict(gate_registry._GATES)
+        monkeypatch.setattr(gates, name, getattr(gates, name))
+    before = dict(gates._GATES)
     yield
-    gate_registry._GATES.clear()
-    gate_registry._GATES.update(before)
+    gates._GATES.clear()
+    gates._GATES.update(before)
 
 
 def open_gate(q):

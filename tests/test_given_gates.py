@@ -8,10 +8,10 @@ from strategies import coins, fully_connected, normal, seeds
 
 from npflib import regimes
 from npflib.architectures import FullyConnected
-from npflib.given_gates import GivenGatesLearner, gate_table, train
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
-from npflib.snapshots import train_and_keep
-from npflib.stacked import StackedLearner
+from npflib.training.batched import StackedLearner
+from npflib.training.given_gates import GivenGatesLearner, gate_table, train
+from npflib.training.snapshots import train_and_keep
 
 # float32 sums of a few dozen terms of size about 1: a hundred roundings of 6e-8.
 ROUNDING = 1e-5

@@ -16,10 +16,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(npflib.__path__, "npflib.")
-    if not info.name.startswith("npflib.figures")
+    if not info.name.startswith("companion.figures")
 )
 # These compare accuracies and draw on scipy's distributions; their docstring says so.
-NEED_SCIPY = {"npflib.comparison", "npflib.statements", "npflib.findings"}
+NEED_SCIPY = {"companion.statistics", "companion.contrasts", "companion.overview"}
 BLOCKED = """
 import importlib, sys
 
@@ -31,7 +31,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 for name in {modules!r}:
     importlib.import_module(name)
-    assert "npflib.figures" not in sys.modules, f"{{name}} imports the figures"
+    assert "companion.figures" not in sys.modules, f"{{name}} imports the figures"
 """
 IMPORT_NAMES = {
     "jupyter-book": "jupyter_book", "myst-nb": "myst_nb", "sphinx-mathjax-offline": "sphinx_mathjax_offline",
@@ -66,7 +66,7 @@ def test_scipy_is_all_that_comparisons_need_beside():
 
 
 def test_the_block_blocks():
-    found = import_without({"scipy"}, ["npflib.comparison"])
+    found = import_without({"scipy"}, ["companion.statistics"])
     assert found.returncode == 1
     assert "scipy is not installed in this test" in found.stderr
 

@@ -12,11 +12,12 @@ from mpmath import mp
 from scipy import integrate, stats
 from strategies import normal, seeds
 
-from npflib import infinite_width, kernels, monte_carlo
+from npflib import kernels
 from npflib.architectures import FullyConnected
-from npflib.infinite_width import KINDS
 from npflib.initialisation import initialise_
 from npflib.networks import ReLUNetwork
+from npflib.theory import infinite_width, monte_carlo
+from npflib.theory.infinite_width import KINDS
 
 depths = st.integers(1, 7)
 

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from npflib import experiments, results, training
+from npflib import experiments, profiles
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.experiments import Probe
-from npflib.module_learner import ModuleLearner
-from npflib.stacked import StackedLearner
-from npflib.training import ensure
+from npflib.records import run_records
+from npflib.training import runs as training
+from npflib.training.autograd import ModuleLearner
+from npflib.training.batched import StackedLearner
+from npflib.training.runs import ensure
 
 PROFILE = "smoke"
 STEPS = 63  # 2,000 digits in batches of 32; two epochs
@@ -26,10 +28,10 @@ SEEDS = (0, 1)
 
 INTERRUPTED = """
 import os, signal, sys
-from npflib import training
-from npflib.commands import main
-from npflib.module_learner import ModuleLearner
-from npflib.stacked import StackedLearner
+from npflib.training import runs as training
+from npflib.cli import main
+from npflib.training.autograd import ModuleLearner
+from npflib.training.batched import StackedLearner
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 kind, regime, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -82,7 +84,7 @@ def interrupted(kind, at, build, experiment, regime, where="step"):
 
 def products(build, experiment, regime):
     """Histories, series and weights of a finished run: what must agree to the bit."""
-    records = results.read_all(Path(build) / "runs", experiment, regime)
+    records = run_records.read_all(Path(build) / "runs", experiment, regime)
     assert [record.seed for record in records] == list(SEEDS)
     histories = [
         (r.history, r.series, r.peak, r.peak_epoch, r.final, r.configuration, r.data, r.library) for r in records
@@ -146,7 +148,7 @@ def test_killed_with_a_probe_and_the_squared_loss_it_goes_on_to_the_same_bits(tm
     train(name, "ReLU", tmp_path)
     assert len(counted) == steps, "the second epoch only"
     assert_same_bits(tmp_path, uninterrupted(name, "ReLU"), name, "ReLU")
-    for record in results.read_all(tmp_path / "runs", name, "ReLU"):
+    for record in run_records.read_all(tmp_path / "runs", name, "ReLU"):
         assert record.series["epoch"] == [0, 1, 2]
 
 
@@ -230,7 +232,7 @@ def test_wherever_it_stops_it_ends_with_the_same_bits(tmp_path, monkeypatch, uni
         with pytest.raises(StopHereError):
             train("mnist-fc-adam", "FRNPF-DI", tmp_path)
     for path in tmp_path.rglob("*.json"):
-        results.read(path)
+        run_records.read(path)
     train("mnist-fc-adam", "FRNPF-DI", tmp_path)
     assert_same_bits(tmp_path, expected, "mnist-fc-adam", "FRNPF-DI")
 
@@ -243,8 +245,8 @@ def test_convolutional_runs_go_on_too(tmp_path, monkeypatch, regime, name, preci
     arch = (VConv if "vconv" in name else GConv)(3, 32, 10, True, (2, 2), (4,))
     tiny = experiments.Experiment(name, "tiny", "cifar10", arch, full.optimiser, 1e-2, 2)
     monkeypatch.setattr(experiments, "PAPER", {name: tiny})
-    small = experiments.Profile("smoke", "", SEEDS, 100, 50, {}, (8,), 1)
-    monkeypatch.setattr(experiments, "PROFILES", {"smoke": small})
+    small = profiles.Profile("smoke", "", SEEDS, 100, 50, {}, (8,), 1)
+    monkeypatch.setattr(profiles, "PROFILES", {"smoke": small})
     train(name, regime, tmp_path / "whole", precision=precision)
     if regime == "FLNPF":
         train(name, "ReLU", tmp_path / "cut", precision=precision)
@@ -287,8 +289,8 @@ def test_a_run_with_a_probe_goes_on_wherever_it_stops(tmp_path, monkeypatch, kin
     tiny = experiments.Experiment(name, "tiny", "mnist", arch, rule, 1e-3, regimes=(regime,), **common, **own)
     monkeypatch.setattr(experiments, "PAPER", {name: tiny})
     monkeypatch.setattr(experiments, "COMPANION", {})
-    small = experiments.Profile("smoke", "", SEEDS, examples, 100, {}, (8,), 1)
-    monkeypatch.setattr(experiments, "PROFILES", {"smoke": small})
+    small = profiles.Profile("smoke", "", SEEDS, examples, 100, {}, (8,), 1)
+    monkeypatch.setattr(profiles, "PROFILES", {"smoke": small})
     train(name, regime, tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_at(patch, *PROBED[place])
@@ -296,7 +298,7 @@ def test_a_run_with_a_probe_goes_on_wherever_it_stops(tmp_path, monkeypatch, kin
             train(name, regime, tmp_path / "cut")
     train(name, regime, tmp_path / "cut")
     assert_same_bits(tmp_path / "cut", tmp_path / "whole", name, regime)
-    for record in results.read_all(tmp_path / "cut" / "runs", name, regime):
+    for record in run_records.read_all(tmp_path / "cut" / "runs", name, regime):
         assert record.series["epoch"] == [0, 2, 4]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from npflib.kept_entries import KeptEntries
+from companion.studies.kept_entries import KeptEntries
 
 
 def test_what_is_kept_comes_back_under_its_own_key_alone(tmp_path):

@@ -8,16 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from npflib import kernel_regression
-from npflib.kernel_regression import (
-    METHODS,
-    RidgeChoice,
-    choose_ridge,
-    class_targets,
-    fit,
-    memory_needed,
-    ridge_path,
-)
+from npflib.theory import kernel_ridge
+from npflib.theory.kernel_ridge import METHODS, RidgeChoice, choose_ridge, class_targets, fit, memory_needed, ridge_path
 
 # Products and solves of at most 40 examples with ridges ≥ 1e-3 of the mean diagonal: condition number below 4e4, hence
 # a relative error of some 1e-11.
@@ -74,7 +66,7 @@ def test_both_methods_give_the_same_path_in_the_order_of_the_ridges(n, tried, se
     x, y = drawn(seed, n, n + 2), drawn(seed + 1, n, 2)
     one, other, chosen = (ridge_path(x @ x.T, y, tried, method=name) for name in ("cholesky", "eigen", ""))
     torch.testing.assert_close(one, other, **TIGHT)
-    assert torch.equal(chosen, one if len(tried) <= kernel_regression.CHOLESKY_UP_TO else other)
+    assert torch.equal(chosen, one if len(tried) <= kernel_ridge.CHOLESKY_UP_TO else other)
     assert one.shape == (len(tried), n, 2)
 
 
@@ -148,7 +140,7 @@ def test_the_choice_is_what_fitting_the_rest_by_hand_says(method):
     x, labels = drawn(3, 60, 6), digits(3, 60, 3)
     kernel, tried = x @ x.T, (0.01, 0.1, 1.0, 10.0)
     choice = choose_ridge(kernel, labels, tried[::-1], share=0.25, seed=7, method=method)
-    order = torch.randperm(60, generator=kernel_regression.generator(7, "examples"))
+    order = torch.randperm(60, generator=kernel_ridge.generator(7, "examples"))
     out, rest = order[:15], order[15:]
     by_hand = {}
     for ridge in tried:
@@ -211,7 +203,7 @@ def test_what_is_not_a_kernel_is_refused():
 
 
 def test_asymmetry_is_found_wherever_it_stands(monkeypatch):
-    monkeypatch.setattr(kernel_regression, "CHUNK", 3)
+    monkeypatch.setattr(kernel_ridge, "CHUNK", 3)
     for i, j in ((0, 7), (4, 5), (7, 0), (6, 2)):
         kernel = torch.eye(8)
         kernel[i, j] = 0.5

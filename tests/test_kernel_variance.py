@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npflib import kernel_variance, monte_carlo
 from npflib.architectures import FullyConnected
+from npflib.theory import kernel_variance, monte_carlo
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -7,9 +7,8 @@ from itertools import pairwise, product
 import pytest
 import torch
 
-from npflib import data, layer_gates, plain_records, regimes
-from npflib.given_gates import gate_table
-from npflib.layer_gates import (
+from companion.studies import layer_gates, plain_records
+from companion.studies.layer_gates import (  # fmt: skip
     BUDGETS,
     CONTROLS,
     DERIVED,
@@ -22,9 +21,12 @@ from npflib.layer_gates import (
     only,
     path_of,
     published,
-)  # fmt: skip
+)
+from npflib import regimes
+from npflib.data import datasets as data
 from npflib.networks import FullyConnected
-from npflib.snapshots import train_and_keep
+from npflib.training.given_gates import gate_table
+from npflib.training.snapshots import train_and_keep
 
 ARCH = FullyConnected(depth=4, width=16)
 PATTERNS = ("LLL", "RRR", "OOO", "LRO")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import normal, seeds
 from torch.nn import functional
 
-from npflib.losses import LOSSES, cross_entropy, squared
+from npflib.training.losses import LOSSES, cross_entropy, squared
 
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5))  # S networks, B examples, C outputs
 

@@ -22,9 +22,11 @@ import json, os, resource, sys
 from dataclasses import replace
 import torch
 torch.set_num_threads(1)
-from npflib import data, experiments, training
-from npflib.gate_table import GateTable
-from npflib.module_learner import EVALUATION_CHUNK, ModuleLearner
+from npflib.data import datasets as data
+from npflib import experiments
+from npflib.training import runs as training
+from npflib.training.gate_table import GateTable
+from npflib.training.autograd import EVALUATION_CHUNK, ModuleLearner
 
 regime, build, chunk = sys.argv[1], sys.argv[2], EVALUATION_CHUNK
 generator = torch.Generator().manual_seed(0)

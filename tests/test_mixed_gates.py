@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from strategies import convolutional, examples, fully_connected, seeds
 
 from npflib import regimes
-from npflib.mixed_gates import MixedGates, MixedGatesLearner, OpenGates, layer_tables
 from npflib.networks import DeepGatedNetwork, GConv, ReLUNetwork
 from npflib.randomness import generator
+from npflib.training.mixed_gates import MixedGates, MixedGatesLearner, OpenGates, layer_tables
 
 archs = st.one_of(convolutional(), fully_connected(min_depth=2, max_size=3))
 

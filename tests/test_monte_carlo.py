@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npflib import kernels, monte_carlo
+from npflib import kernels
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.theory import monte_carlo
 
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(1, 5))  # d, w, d_in, n
 

@@ -11,15 +11,7 @@ from strategies import coins, convolutional, examples, fully_connected, normal, 
 from torch import Tensor, nn
 
 from npflib.gates import hard_gate, soft_gate
-from npflib.networks import (
-    DeepGatedNetwork,
-    DeepLinearNetwork,
-    FullyConnected,
-    GConv,
-    ReLUNetwork,
-    ValueNetwork,
-    VConv,
-)
+from npflib.networks import DeepGatedNetwork, DeepLinearNetwork, FullyConnected, GConv, ReLUNetwork, ValueNetwork, VConv
 from npflib.randomness import generator
 
 architectures = fully_connected() | convolutional()

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npflib.optimisers import KerasAdam, keras_optimiser
+from npflib.training.optimisers import KerasAdam, keras_optimiser
 
 STEPS = 50
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npflib.parameters import ParameterError, check, choice, number, numbers, only
+from companion.parameters import ParameterError, check, choice, number, numbers, only
 
 INFINITE = [math.inf, -math.inf, math.nan]
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from strategies import fully_connected, normal, seeds, shuffled
 from torch.func import functional_call, jacrev
 
-from npflib import probes
 from npflib.kernels import alignment
 from npflib.networks import DeepGatedNetwork, FullyConnected, ReLUNetwork
 from npflib.paths import neural_path_feature
-from npflib.probes import (
+from npflib.training import monitors
+from npflib.training.monitors import (
     MEASURES,
     Batch,
     first_of_each_class,
@@ -288,7 +288,7 @@ def test_the_gradient_is_of_every_parameter_in_order_shown_on_a_sum_that_is_not_
     network, x = setup
     expected = jacobians(network, x[:1], lambda logits: logits.sum(1, keepdim=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probes.torch, "softmax", lambda logits, _dim: logits)
+        patch.setattr(monitors.torch, "softmax", lambda logits, _dim: logits)
         value, gate = summed_softmax_gradient(network, x[0])
     torch.testing.assert_close(value, expected["value"][0, 0], rtol=1e-9, atol=1e-10)
     torch.testing.assert_close(gate, expected["gate"][0, 0], rtol=1e-9, atol=1e-10)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from npflib import commands, experiments
+from npflib import cli, experiments
 
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text()
@@ -70,7 +70,7 @@ def test_the_message_on_a_wrong_value_is_the_one_shown(tmp_path):
 def test_training_is_shown_with_names_and_options_that_exist():
     shown = [shlex.split(command) for command, _ in commands_shown() if "npf train" in command]
     assert shown
-    options = CliRunner().invoke(commands.main, ["train", "--help"]).output
+    options = CliRunner().invoke(cli.main, ["train", "--help"]).output
     for words in shown:
         assert all(word in options for word in words if word.startswith("--"))
         row = experiments.find(words[words.index("--experiment") + 1])

@@ -5,12 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from npflib import data, experiments, gate_registry, regimes, results, training
+from npflib import experiments, gates, regimes
 from npflib.architectures import FullyConnected
+from npflib.data import datasets as data
 from npflib.experiments import Experiment
-from npflib.module_learner import ModuleLearner
+from npflib.records import run_records
 from npflib.regimes import Regime
-from npflib.stacked import StackedLearner
+from npflib.training import runs as training
+from npflib.training.autograd import ModuleLearner
+from npflib.training.batched import StackedLearner
 
 ARCH = FullyConnected(3, 8, 16, 4)
 OPEN = Regime("Ajar", "Ajar: every gate open", gate="ajar", feature="random", trains_feature=False)
@@ -18,7 +21,7 @@ OPEN = Regime("Ajar", "Ajar: every gate open", gate="ajar", feature="random", tr
 
 @pytest.fixture(autouse=True)
 def _as_before():
-    tables = (gate_registry._GATES, regimes._REGIMES, experiments._REGISTERED, data._KINDS)
+    tables = (gates._GATES, regimes._REGIMES, experiments._REGISTERED, data._KINDS)
     before = [dict(table) for table in tables]
     yield
     for table, entries in zip(tables, before, strict=True):
@@ -54,7 +57,7 @@ def register_squares(**changes):
 def register_all(regime=OPEN, gate=open_gate, optimiser="adam"):
     """The five regimes and one more, on data of our own."""
     register_squares()
-    gate_registry.register("ajar", gate)
+    gates.register("ajar", gate)
     regimes.register(regime)
     names = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II", regime.name)
     return experiments.register(
@@ -106,7 +109,7 @@ def test_what_is_trained_behind_open_gates_is_a_linear_network(tmp_path):
 def test_a_changed_gate_or_regime_reuses_no_record(tmp_path):
     register_all()
     first = ensure("Ajar", tmp_path, seeds=[0])
-    path = results.path_of(tmp_path / "runs", "squares-fc", "Ajar", 0)
+    path = run_records.path_of(tmp_path / "runs", "squares-fc", "Ajar", 0)
     written = path.stat().st_mtime_ns
     assert ensure("Ajar", tmp_path, seeds=[0]) == first
     assert path.stat().st_mtime_ns == written, "read, not trained"
@@ -114,7 +117,7 @@ def test_a_changed_gate_or_regime_reuses_no_record(tmp_path):
     def half_gate(q):
         return torch.full_like(q, 0.5)
 
-    gate_registry._GATES["ajar"] = half_gate
+    gates._GATES["ajar"] = half_gate
     [second] = ensure("Ajar", tmp_path, seeds=[0])
     assert second.configuration["regime"]["gate_code"] != first[0].configuration["regime"]["gate_code"]
     assert second.history != first[0].history
@@ -140,7 +143,7 @@ def test_the_definition_stands_in_every_configuration_as_plain_values():
 
 def test_a_gate_that_learns_is_trained_by_automatic_differentiation(tmp_path):
     """Frozen gates of any kind go through the stacked learner, which equals autograd; learning ones do not."""
-    gate_registry.register("slope", slope_gate)
+    gates.register("slope", slope_gate)
     learning = regimes.register(Regime("Slope", "Slope: gates learnt", "slope", "random", True))
     frozen = regimes.register(Regime("Slope-frozen", "Slope, frozen: not learnt", "slope", "random", False))
     register_squares()

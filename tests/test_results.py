@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from npflib import results
-from npflib.results import Record, RecordError
+from npflib.records import run_records
+from npflib.records.run_records import Record, RecordError
 
 fractions = st.floats(0, 1)
 numbers = st.floats(-1e6, 1e6)
@@ -74,9 +74,9 @@ def example(**changes) -> Record:
 @given(records())
 def test_a_record_comes_back_as_it_was_written(tmp_path_factory, record):
     folder = tmp_path_factory.getbasetemp() / "roundtrip"
-    path = results.write(record, folder)
+    path = run_records.write(record, folder)
     assert path == folder / record.experiment / record.regime / f"seed-{record.seed}.json"
-    assert results.read(path) == record
+    assert run_records.read(path) == record
     assert record.epochs == len(record.history["test_accuracy"])
 
 
@@ -98,17 +98,17 @@ def test_a_record_that_does_not_say_its_budget_is_not_full():
 
 
 def test_a_record_from_before_there_were_series_is_read(tmp_path):
-    path = results.write(example(), tmp_path)
+    path = run_records.write(example(), tmp_path)
     found = json.loads(path.read_text())
     del found["series"]
     path.write_text(json.dumps(found))
-    assert results.read(path) == example()
-    assert results.read(path).series == {}
+    assert run_records.read(path) == example()
+    assert run_records.read(path).series == {}
 
 
 def fails(path, *words):
     with pytest.raises(RecordError) as caught:
-        results.read(path)
+        run_records.read(path)
     assert str(path) in str(caught.value)
     for word in words:
         assert word in str(caught.value)
@@ -131,7 +131,7 @@ def test_what_is_not_json_is_named_with_the_mend(tmp_path, content):
 
 
 def test_a_record_cut_off_anywhere_is_never_read(tmp_path):
-    path = results.write(example(), tmp_path)
+    path = run_records.write(example(), tmp_path)
     whole = path.read_bytes()
     for length in range(0, len(whole) - 2, 7):
         path.write_bytes(whole[:length])
@@ -145,7 +145,7 @@ def test_a_folder_in_a_records_place_is_named(tmp_path):
 
 @pytest.mark.parametrize("schema", [0, 2, "1", None])
 def test_another_schema_is_named_with_the_one_that_is_read(tmp_path, schema):
-    path = results.write(example(), tmp_path)
+    path = run_records.write(example(), tmp_path)
     path.write_text(json.dumps(asdict(example()) | {"schema": schema}))
     fails(path, f"schema {schema!r}", "reads schema 1")
 
@@ -158,7 +158,7 @@ def test_json_that_is_no_object_is_named(tmp_path, content):
 
 
 def test_missing_and_unknown_fields_are_named(tmp_path):
-    path = results.write(example(), tmp_path)
+    path = run_records.write(example(), tmp_path)
     found = asdict(example())
     del found["peak"]
     path.write_text(json.dumps(found | {"summit": 1}))
@@ -189,45 +189,45 @@ CONTRADICTIONS = [
 @pytest.mark.parametrize(("changes", "fault"), CONTRADICTIONS)
 def test_a_record_that_contradicts_itself_is_neither_written_nor_read(tmp_path, changes, fault):
     with pytest.raises(RecordError, match=rf"not written: .*{fault}"):
-        results.write(example(**changes), tmp_path)
+        run_records.write(example(**changes), tmp_path)
     assert not list(tmp_path.rglob("*.json"))
-    path = results.write(example(), tmp_path)
+    path = run_records.write(example(), tmp_path)
     path.write_text(json.dumps(asdict(example(**changes))))
     fails(path, "contradicts itself", fault, "Delete it")
 
 
 def test_a_record_in_another_runs_place_would_count_twice_and_is_refused(tmp_path):
-    path = results.write(example(), tmp_path)
+    path = run_records.write(example(), tmp_path)
     copy = path.with_name("seed-2.json")
     copy.write_bytes(path.read_bytes())
     fails(copy, "count twice", "seed-1.json")
     with pytest.raises(RecordError, match=r"seed-2\.json"):
-        results.read_all(tmp_path)
+        run_records.read_all(tmp_path)
 
 
 def test_all_records_come_sorted_by_number_and_filtered(tmp_path):
     kept = [example(seed=seed) for seed in (0, 2, 10)] + [example(regime="DLNPF")]
     for record in [*kept, example(experiment="mnist-fc-sgd")]:
-        results.write(record, tmp_path)
+        run_records.write(record, tmp_path)
     (tmp_path / "mnist-fc-adam" / "ReLU" / ".seed-3.json.x.part").write_text("{")  # what a killed writer leaves
-    found = results.read_all(tmp_path, "mnist-fc-adam")
+    found = run_records.read_all(tmp_path, "mnist-fc-adam")
     assert [(r.regime, r.seed) for r in found] == [("DLNPF", 1), ("ReLU", 0), ("ReLU", 2), ("ReLU", 10)]
-    assert [r.seed for r in results.read_all(tmp_path, "mnist-fc-adam", "ReLU")] == [0, 2, 10]
-    assert len(results.read_all(tmp_path)) == 5
-    assert results.read_all(tmp_path / "absent") == []
+    assert [r.seed for r in run_records.read_all(tmp_path, "mnist-fc-adam", "ReLU")] == [0, 2, 10]
+    assert len(run_records.read_all(tmp_path)) == 5
+    assert run_records.read_all(tmp_path / "absent") == []
 
 
 def test_one_broken_record_stops_the_reading_of_all(tmp_path):
-    results.write(example(), tmp_path)
-    results.write(example(seed=2), tmp_path).write_text("{")
+    run_records.write(example(), tmp_path)
+    run_records.write(example(seed=2), tmp_path).write_text("{")
     with pytest.raises(RecordError, match=r"seed-2\.json"):
-        results.read_all(tmp_path)
+        run_records.read_all(tmp_path)
 
 
 def test_the_table_has_a_row_a_run_and_accuracies_in_per_cent(tmp_path):
-    table = results.tabulate([example(), example(seed=2, data={"title": "stand-in: x", "stand_in": True})])
+    table = run_records.tabulate([example(), example(seed=2, data={"title": "stand-in: x", "stand_in": True})])
     first = table.iloc[0].to_dict()
     assert (first["peak"], first["final"], first["peak epoch"], first["epochs"]) == (50.0, 25.0, 1, 2)
     assert list(table["seed"]) == [1, 2]
     assert list(table["stand-in"]) == [False, True]
-    assert results.tabulate([]).empty
+    assert run_records.tabulate([]).empty

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from npflib import data, gate_gap, plain_records, regimes, soft_gates
-from npflib.module_learner import ModuleLearner
+from companion.studies import gate_gap, plain_records, soft_gates
+from npflib import regimes
+from npflib.data import datasets as data
 from npflib.networks import FullyConnected
 from npflib.randomness import generator
-from npflib.source_hash import training_source_hash
+from npflib.records.fingerprint import training_source_hash
+from npflib.training.autograd import ModuleLearner
 
 ARCH = FullyConnected(depth=3, width=16)
 SOFT = soft_gates.Budget(150, 2, (0, 3), ((0.25, 0.1), (4.0, 0.1)), (4.0,))

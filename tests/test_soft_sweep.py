@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from npflib import regimes
 from npflib.architectures import FullyConnected
 from npflib.gates import soft_gate
-from npflib.given_gates import train
-from npflib.module_learner import ModuleLearner
 from npflib.networks import DeepGatedNetwork
 from npflib.randomness import generator
-from npflib.soft_sweep import SoftSweepLearner
+from npflib.training.autograd import ModuleLearner
+from npflib.training.given_gates import train
+from npflib.training.soft_sweep import SoftSweepLearner
 
 
 class _StraightThrough(torch.autograd.Function):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from npflib import source_hash
-from npflib.source_hash import ROOT, TRAINING, Place
+from npflib.records import fingerprint
+from npflib.records.fingerprint import ROOT, TRAINING, Place
 
 MAIN = """
 from elsewhere import twice
@@ -53,11 +53,11 @@ def twice(a):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Three modules of which ``main:run`` is the root, and the fingerprint after some of their text was replaced."""
-    monkeypatch.setattr(source_hash, "ROOT", tmp_path)
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
     texts = {"main": MAIN, "helpers": HELPERS, "elsewhere": ELSEWHERE}
 
-    def fingerprint(changes=(), **more: str) -> str:
-        for cached in (source_hash.fingerprint, source_hash._read, source_hash._path, source_hash.digest):
+    def changed(changes=(), **more: str) -> str:
+        for cached in (fingerprint.fingerprint, fingerprint._read, fingerprint._path, fingerprint.digest):
             cached.cache_clear()
         for path in tmp_path.glob("*.py"):
             path.unlink()
@@ -67,11 +67,11 @@ def project(tmp_path, monkeypatch):
                     assert text.count(old) >= 1, old
                     text = text.replace(old, new)
             (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
-        return source_hash.fingerprint("main:run")
+        return fingerprint.fingerprint("main:run")
 
-    yield fingerprint
+    yield changed
     monkeypatch.undo()
-    for cached in (source_hash.fingerprint, source_hash._read, source_hash._path, source_hash.digest):
+    for cached in (fingerprint.fingerprint, fingerprint._read, fingerprint._path, fingerprint.digest):
         cached.cache_clear()
 
 
@@ -137,25 +137,25 @@ def test_two_functions_that_change_places_count(project):
 def test_a_root_that_is_not_there_is_refused(project):
     project()
     with pytest.raises(ValueError, match="there is no 'missing' in main"):
-        source_hash.fingerprint("main:missing")
+        fingerprint.fingerprint("main:missing")
 
 
 def test_training_reaches_what_decides_a_run_and_none_of_what_its_record_says():
-    reached = source_hash.reached(TRAINING)
+    reached = fingerprint.reached(TRAINING)
     modules = {place.module for place in reached}
-    assert {"npflib.stacked", "npflib.module_learner", "npflib.optimisers", "npflib.losses", "npflib.probes"} <= modules
+    parts = ("batched", "autograd", "optimisers", "losses", "monitors")
+    assert {f"npflib.training.{part}" for part in parts} <= modules
     assert Place("npflib.networks", "DeepGatedNetwork") in reached
     assert Place("npflib.regimes", "start") in reached
     assert not any(place.recorded for place in reached)
     assert Place("npflib.regimes", "_REGIMES").recorded, "each run's configuration holds its regime's entry"
-    assert not {"npflib.data", "npflib.experiments"} & modules
+    assert not {"npflib.data.datasets", "npflib.experiments"} & modules
 
 
 def test_it_is_the_same_under_every_supported_python():
     """Where other Pythons are there, they agree: the file imports nothing but the standard library."""
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from npflib.source_hash import *; print(training_source_hash())"
-    )
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from npflib.records import fingerprint as f; "
+    code += "print(f.training_source_hash())"
     homes = sorted(Path.home().glob(".pyenv/versions/3.1[1-9]*/bin/python"))
     pythons = {str(path) for path in homes} | {found for v in range(11, 15) if (found := shutil.which(f"python3.{v}"))}
     digests = {}
@@ -163,7 +163,7 @@ def test_it_is_the_same_under_every_supported_python():
         run = subprocess.run([python, "-I", "-c", code, str(ROOT)], capture_output=True, text=True)
         if "not found" not in run.stderr:  # a shim without its Python
             digests[python] = run.stdout.strip() or run.stderr
-    assert set(digests.values()) <= {source_hash.training_source_hash()}, json.dumps(digests, indent=1)
+    assert set(digests.values()) <= {fingerprint.training_source_hash()}, json.dumps(digests, indent=1)
 
 
 def test_a_functions_digest_follows_its_code_alone():
@@ -177,7 +177,7 @@ def test_a_functions_digest_follows_its_code_alone():
     def other(q, beta=5.0):
         return q * beta
 
-    digests = [source_hash.code_digest(function) for function in (one, two, other)]
+    digests = [fingerprint.code_digest(function) for function in (one, two, other)]
     assert digests[0] == digests[1] != digests[2]
     assert len(digests[0]) == 16
 
@@ -185,4 +185,4 @@ def test_a_functions_digest_follows_its_code_alone():
 @pytest.mark.parametrize("thing", [abs, int, None, "x", eval("lambda q: q")], ids=repr)
 def test_what_has_no_source_has_no_digest(thing):
     with pytest.raises(ValueError, match=r"a Python function \(def\) is needed; got|the source of .* cannot be read"):
-        source_hash.code_digest(thing)
+        fingerprint.code_digest(thing)

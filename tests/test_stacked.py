@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from npflib import regimes, stacked
-from npflib.module_learner import ModuleLearner
+from npflib import regimes
 from npflib.networks import FullyConnected, GConv, ReLUNetwork
-from npflib.optimisers import keras_optimiser
-from npflib.stacked import StackedLearner
+from npflib.training import batched
+from npflib.training.autograd import ModuleLearner
+from npflib.training.batched import StackedLearner
+from npflib.training.optimisers import keras_optimiser
 
 CPU = torch.device("cpu")
 CLOSE = 1e-11
@@ -230,7 +231,7 @@ def test_chunks_of_the_gate_table_and_of_the_test_change_nothing(regime, monkeyp
     data = examples(arch, 11, 2)
     whole = StackedLearner(networks(regime, arch, range(3)), *data, CPU)
     expected = whole.test()
-    monkeypatch.setattr(stacked, "EVALUATION_CHUNK", 2)  # eleven and five examples: the last chunk is smaller
+    monkeypatch.setattr(batched, "EVALUATION_CHUNK", 2)  # eleven and five examples: the last chunk is smaller
     chunked = StackedLearner(networks(regime, arch, range(3)), *data, CPU)
     assert (whole.table is None and chunked.table is None) or torch.equal(whole.table, chunked.table)
     found = chunked.test()

@@ -9,10 +9,12 @@ import pytest
 from scipy import stats
 from test_comparison import make_record as any_record
 
-from npflib import claims, experiments, results, statements
+from companion import contrasts, ledger
+from npflib import experiments
+from npflib.records import run_records
 
 ROW = "cifar10-gconv-adam"
-BY_LABEL = {statement.label: statement for statement in statements.statements(1.0)}
+BY_LABEL = {statement.label: statement for statement in contrasts.statements(1.0)}
 PEAKS = {"ReLU": 0.803, "FLNPF": 0.797, "DLNPF": 0.771, "FRNPF-DI": 0.671, "FRNPF-II": 0.669}
 
 
@@ -41,7 +43,7 @@ def row_of(experiment=ROW, seeds=3, spread=0.001, **changes):
 def save(found, folder):
     for records in found.values():
         for record in records:
-            results.write(record, folder)
+            run_records.write(record, folder)
 
 
 @pytest.mark.parametrize("experiment", [row.name for row in experiments.TABLE])
@@ -49,7 +51,7 @@ def save(found, folder):
 def test_the_papers_own_interval_is_welchs(experiment, label):
     statement = BY_LABEL[label]
     published = experiments.find(experiment).published
-    found = statements.by_paper(statement, experiment)
+    found = contrasts.by_paper(statement, experiment)
     first, second = published[statement.first], published[found.against]
     assert second.mean == max(published[regime].mean for regime in statement.others)
     # scipy's own interval from the same summary numbers
@@ -60,19 +62,19 @@ def test_the_papers_own_interval_is_welchs(experiment, label):
         sides[side] = test.pvalue
     assert sides[-1] == pytest.approx(0.10, abs=1e-9)
     assert sides[1] == pytest.approx(0.10, abs=1e-9)
-    assert found.verdict == claims.judge(found.estimate.interval, 0.0, statement.relation, statement.tolerance)
+    assert found.verdict == ledger.judge(found.estimate.interval, 0.0, statement.relation, statement.tolerance)
 
 
 def test_records_are_compared_by_seed_with_the_better_of_the_random_gates():
     found = row_of()
-    lead = statements.by_records(BY_LABEL["flnpf-above-frnpf"], found)
+    lead = contrasts.by_records(BY_LABEL["flnpf-above-frnpf"], found)
     assert lead.against == "FRNPF-DI"
     assert lead.verdict == "holds"
     differences = [100 * (a.peak - b.peak) for a, b in zip(found["FLNPF"], found["FRNPF-DI"], strict=True)]
     assert lead.estimate.value == pytest.approx(np.mean(differences)) == pytest.approx(12.6)
-    final = statements.by_records(BY_LABEL["flnpf-above-frnpf"], found, "final")
+    final = contrasts.by_records(BY_LABEL["flnpf-above-frnpf"], found, "final")
     assert final.estimate.value == pytest.approx(0.9 * 12.6)
-    near = statements.by_records(BY_LABEL["flnpf-near-relu"], found)
+    near = contrasts.by_records(BY_LABEL["flnpf-near-relu"], found)
     differences = [100 * (a.peak - b.peak) for a, b in zip(found["ReLU"], found["FLNPF"], strict=True)]
     half = stats.t.ppf(0.95, 2) * np.std(differences, ddof=1) / sqrt(3)
     assert near.estimate.interval == pytest.approx((np.mean(differences) - half, np.mean(differences) + half))
@@ -82,11 +84,11 @@ def test_records_are_compared_by_seed_with_the_better_of_the_random_gates():
 @pytest.mark.parametrize("label", BY_LABEL)
 def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_path):
     published, build, statement = tmp_path / "results", tmp_path / "build", BY_LABEL[label]
-    assert statements.evidence(statement, ROW, build, published) == {}
+    assert contrasts.evidence(statement, ROW, build, published) == {}
     save(row_of(), published)
-    found = statements.evidence(statement, ROW, build, published)
+    found = contrasts.evidence(statement, ROW, build, published)
     assert set(found) == set(statement.regimes)
-    claim, lead = statements.record(statement, ROW, found, build, id=f"claim-6-x-{label}", chapter="06_cifar10")
+    claim, lead = contrasts.record(statement, ROW, found, build, id=f"claim-6-x-{label}", chapter="06_cifar10")
     assert claim.verdict == lead.verdict == "holds"
     assert claim.origin == "paper"
     assert claim.standing == "holds"
@@ -97,13 +99,13 @@ def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_p
 
 def test_one_seed_is_no_evidence(tmp_path):
     save(row_of(seeds=1), tmp_path / "results")
-    assert statements.evidence(BY_LABEL["flnpf-near-relu"], ROW, tmp_path, tmp_path / "results") == {}
+    assert contrasts.evidence(BY_LABEL["flnpf-near-relu"], ROW, tmp_path, tmp_path / "results") == {}
 
 
 @pytest.mark.parametrize("changes", [{"profile": "quick"}, {"full_epochs": 900}, {"stand_in": True}])
 def test_reduced_records_never_become_the_papers_claim(changes, tmp_path):
     with pytest.raises(ValueError, match="needs full-budget records"):
-        statements.record(
+        contrasts.record(
             BY_LABEL["flnpf-near-relu"], ROW, row_of(**changes), tmp_path, id="claim-6-x", chapter="06_cifar10"
         )
     assert not (tmp_path / "claims").exists()
@@ -112,11 +114,11 @@ def test_reduced_records_never_become_the_papers_claim(changes, tmp_path):
 def test_a_claim_stands_where_the_papers_own_table_puts_it(tmp_path):
     """VCONV with SGD: the published FLNPF is about four points below ReLU, against the paper's own sentence."""
     name, statement = "cifar10-vconv-sgd", BY_LABEL["flnpf-near-relu"]
-    assert statements.by_paper(statement, name).verdict == "refuted"
-    claim, _ = statements.record(statement, name, row_of(name), tmp_path, id="claim-6-y", chapter="06_cifar10")
+    assert contrasts.by_paper(statement, name).verdict == "refuted"
+    claim, _ = contrasts.record(statement, name, row_of(name), tmp_path, id="claim-6-y", chapter="06_cifar10")
     assert claim.standing == "refuted"
     assert claim.verdict == "holds"
-    assert claims.contradictions([claim]) == [claim]
+    assert ledger.contradictions([claim]) == [claim]
 
 
 @pytest.mark.parametrize(
@@ -124,23 +126,23 @@ def test_a_claim_stands_where_the_papers_own_table_puts_it(tmp_path):
 )
 def test_the_narrow_network_is_a_finding_of_ours_that_a_reduced_budget_leaves_open(changes, tmp_path):
     name, statement = "cifar10-narrow-adam", BY_LABEL["flnpf-above-frnpf"]
-    claim, lead = statements.record(statement, name, row_of(name), tmp_path, id="companion-x", chapter="06_cifar10")
+    claim, lead = contrasts.record(statement, name, row_of(name), tmp_path, id="companion-x", chapter="06_cifar10")
     assert (claim.origin, claim.standing, claim.verdict) == ("companion", "holds", "holds")
-    claim, again = statements.record(
+    claim, again = contrasts.record(
         statement, name, row_of(name, **changes), tmp_path, id="companion-x", chapter="06_cifar10"
     )
     assert again == lead
     assert claim.verdict == "undecided"
     assert claim.reason
-    assert claims.read(tmp_path / "claims" / "companion-x.json") == claim
+    assert ledger.read(tmp_path / "claims" / "companion-x.json") == claim
 
 
 def test_another_standing_can_be_given(tmp_path):
     name, statement = "cifar10-narrow-adam", BY_LABEL["flnpf-near-relu"]
-    claim, _ = statements.record(
+    claim, _ = contrasts.record(
         statement, name, row_of(name), tmp_path, id="companion-x", chapter="06_cifar10", standing="refuted"
     )
-    assert claims.contradictions([claim]) == [claim]
+    assert ledger.contradictions([claim]) == [claim]
 
 
 def staged(experiment, peak, regime, seeds=3, **changes):
@@ -149,16 +151,16 @@ def staged(experiment, peak, regime, seeds=3, **changes):
 
 
 def test_gates_that_are_learnt_in_stages_become_claims(tmp_path):
-    name, statement = "cifar10-continuous", statements.rises("cifar10-continuous")
+    name, statement = "cifar10-continuous", contrasts.rises("cifar10-continuous")
     assert statement.regimes == ("FLNPF-stage-6", "FRNPF-II")
     found = {"FLNPF-stage-6": staged(name, 0.794, "FLNPF-stage-6"), "FRNPF-II": staged(name, 0.67, "FRNPF-II")}
     save(found, tmp_path / "results")
-    found = statements.evidence(statement, name, tmp_path, tmp_path / "results")
-    claim, _ = statements.record(statement, name, found, tmp_path, id="claim-6-rises", chapter="07")
+    found = contrasts.evidence(statement, name, tmp_path, tmp_path / "results")
+    claim, _ = contrasts.record(statement, name, found, tmp_path, id="claim-6-rises", chapter="07")
     assert (claim.origin, claim.verdict, claim.standing) == ("paper", "holds", "holds")
     assert claim.measured == pytest.approx(12.4)
     last = found["FLNPF-stage-6"]
-    claim, lead = statements.record_above_line(
+    claim, lead = contrasts.record_above_line(
         name, "FLNPF-stage-6", "CNTK", last, tmp_path, id="claim-6-cntk", chapter="07"
     )
     values = [100 * record.peak for record in last]
@@ -168,7 +170,7 @@ def test_gates_that_are_learnt_in_stages_become_claims(tmp_path):
     )
     assert claim.verdict == lead.verdict == "holds"
     below = staged(name, 0.70, "FLNPF-stage-1")
-    claim, _ = statements.record_above_line(name, "FLNPF-stage-1", "CNTK", below, tmp_path, id="x", chapter="07")
+    claim, _ = contrasts.record_above_line(name, "FLNPF-stage-1", "CNTK", below, tmp_path, id="x", chapter="07")
     assert claim.verdict == "refuted"
 
 
@@ -176,29 +178,29 @@ def test_lines_refuse_what_is_no_test_of_them(tmp_path):
     name, regime = "cifar10-continuous", "FLNPF-stage-6"
     given = {"build": tmp_path, "id": "x", "chapter": "07"}
     with pytest.raises(ValueError, match="no line 'GP'; it has: ReLU, CNTK"):
-        statements.record_above_line(name, regime, "GP", staged(name, 0.7, regime), **given)
+        contrasts.record_above_line(name, regime, "GP", staged(name, 0.7, regime), **given)
     with pytest.raises(ValueError, match="needs full-budget records"):
-        statements.record_above_line(name, regime, "CNTK", staged(name, 0.7, regime, epochs=3), **given)
+        contrasts.record_above_line(name, regime, "CNTK", staged(name, 0.7, regime, epochs=3), **given)
     with pytest.raises(ValueError, match="two or more pairs"):
-        statements.record_above_line(name, regime, "CNTK", staged(name, 0.7, regime, seeds=1), **given)
+        contrasts.record_above_line(name, regime, "CNTK", staged(name, 0.7, regime, seeds=1), **given)
     with pytest.raises(ValueError, match="no stages"):
-        statements.rises("cifar10-gconv-adam")
+        contrasts.rises("cifar10-gconv-adam")
 
 
 def test_what_cannot_be_judged_is_refused():
     with pytest.raises(ValueError, match="margin"):
-        statements.statements(0.0)
+        contrasts.statements(0.0)
     with pytest.raises(ValueError, match="no published mean ± std for ReLU, FLNPF"):
-        statements.by_paper(BY_LABEL["flnpf-near-relu"], "cifar10-continuous")
+        contrasts.by_paper(BY_LABEL["flnpf-near-relu"], "cifar10-continuous")
     with pytest.raises(ValueError, match="no records of FLNPF"):
-        statements.by_records(BY_LABEL["flnpf-near-relu"], {"ReLU": row_of()["ReLU"]})
+        contrasts.by_records(BY_LABEL["flnpf-near-relu"], {"ReLU": row_of()["ReLU"]})
     with pytest.raises(ValueError, match="two or more seeds"):
-        statements.by_records(BY_LABEL["flnpf-near-relu"], row_of(seeds=1))
+        contrasts.by_records(BY_LABEL["flnpf-near-relu"], row_of(seeds=1))
 
 
 def test_near_may_be_another_margin_with_its_own_reason():
     for same, own in zip(
-        statements.statements(0.5), statements.statements(0.5, near=1.0, near_reason="half"), strict=True
+        contrasts.statements(0.5), contrasts.statements(0.5, near=1.0, near_reason="half"), strict=True
     ):
         if own.label == "flnpf-near-relu":
             assert (own.tolerance, own.tolerance_reason) == (1.0, "half")
@@ -206,4 +208,4 @@ def test_near_may_be_another_margin_with_its_own_reason():
         else:
             assert own == same
     with pytest.raises(ValueError, match=r"positive number of points; got -1"):
-        statements.statements(0.5, near=-1.0, near_reason="half")
+        contrasts.statements(0.5, near=-1.0, near_reason="half")

@@ -11,8 +11,9 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
 from test_comparison import make_record
 
-from npflib import figures, regimes
-from npflib.figures import style
+from companion import figures
+from companion.figures import style
+from npflib import regimes
 
 PROJECT = Path(__file__).resolve().parents[1]
 MEANINGFUL = {

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import examples, fully_connected, normal, seeds, shuffled
 
 from npflib.networks import DeepGatedNetwork, FullyConnected, ReLUNetwork
-from npflib.tangent_signals import tangent_signals
+from npflib.signals import tangent_signals
 
 few = settings(max_examples=40)
 KINDS = {

@@ -15,16 +15,19 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from npflib import data, experiments, regimes, results, training
+from npflib import experiments, profiles, regimes
 from npflib.architectures import FullyConnected, GConv, VConv
+from npflib.data import datasets as data
 from npflib.experiments import Experiment, Probe
-from npflib.module_learner import ModuleLearner
 from npflib.networks import DeepGatedNetwork
 from npflib.paths import neural_path_feature
-from npflib.probes import MEASURES, Batch
 from npflib.randomness import generator
-from npflib.stacked import StackedLearner
-from npflib.training import MissingGatesError, ensure, trained_network
+from npflib.records import run_records
+from npflib.training import runs as training
+from npflib.training.autograd import ModuleLearner
+from npflib.training.batched import StackedLearner
+from npflib.training.monitors import MEASURES, Batch
+from npflib.training.runs import MissingGatesError, ensure, trained_network
 
 TINY = (
     Experiment("mnist-fc-sgd", "tiny", "mnist", FullyConnected(3, 8, 16, 4), "sgd", 0.1, 300, batch=8),
@@ -102,8 +105,8 @@ def tiny(monkeypatch, tmp_path, real_or_stand_in):
     monkeypatch.setattr(data, "load", lambda name, dtype=torch.float32: in_dtype(setup.datasets[name], dtype))
     monkeypatch.setattr(experiments, "PAPER", {experiment.name: experiment for experiment in (*TINY, *OTHERS)})
     monkeypatch.setattr(experiments, "COMPANION", {})
-    smoke = replace(experiments.PROFILES["smoke"], epochs={"mnist": 3, "cifar10": 2})
-    monkeypatch.setattr(experiments, "PROFILES", dict(experiments.PROFILES) | {"smoke": smoke})
+    smoke = replace(profiles.PROFILES["smoke"], epochs={"mnist": 3, "cifar10": 2})
+    monkeypatch.setattr(profiles, "PROFILES", dict(profiles.PROFILES) | {"smoke": smoke})
     return setup
 
 
@@ -253,10 +256,8 @@ def test_frozen_features_end_as_they_began(tiny, regime, experiment):
 @pytest.mark.parametrize("experiment", ["mnist-fc-sgd", "mnist-fc-adam"])
 @pytest.mark.parametrize("regime", experiments.find("mnist-fc-adam").regimes)
 def test_an_epoch_of_every_mnist_cell_on_a_few_digits(monkeypatch, tmp_path, real_or_stand_in, regime, experiment):
-    small = replace(
-        experiments.PROFILES["smoke"], seeds=(0, 1), train_examples=100, test_examples=50, epochs={"mnist": 1}
-    )
-    monkeypatch.setattr(experiments, "PROFILES", {"smoke": small})
+    small = replace(profiles.PROFILES["smoke"], seeds=(0, 1), train_examples=100, test_examples=50, epochs={"mnist": 1})
+    monkeypatch.setattr(profiles, "PROFILES", {"smoke": small})
     monkeypatch.setattr(data, "load", lambda _name, dtype: real_or_stand_in)
     records = ensure(experiment, regime, "smoke", build=tmp_path, device="cpu", progress=False)
     assert [record.seed for record in records] == [0, 1]
@@ -279,9 +280,9 @@ def test_an_epoch_of_every_mnist_cell_on_a_few_digits(monkeypatch, tmp_path, rea
 def test_records_are_complete_and_consistent_and_lie_on_the_disk(tiny, regime):
     for record in run(tiny, regime):
         path = tiny.build / "runs" / "mnist-fc-adam" / regime / f"seed-{record.seed}.json"
-        assert results.read(path) == record
+        assert run_records.read(path) == record
         found = json.loads(path.read_text())
-        assert found["schema"] == results.SCHEMA
+        assert found["schema"] == run_records.SCHEMA
         accuracy = record.history["test_accuracy"]
         assert (record.peak, record.final) == (max(accuracy), accuracy[-1])
         assert accuracy[record.peak_epoch - 1] == record.peak
@@ -398,7 +399,7 @@ def test_a_stage_keeps_the_best_network_up_to_its_end(tiny, monkeypatch):
 def test_gates_of_a_stage_train_their_relu_networks_first(tiny):
     run(tiny, "FLNPF-stage-2", "cifar10-continuous", seeds=(4, 2))
     for regime in ("ReLU", "FLNPF-stage-2"):
-        found = results.read_all(tiny.build / "runs", "cifar10-continuous", regime)
+        found = run_records.read_all(tiny.build / "runs", "cifar10-continuous", regime)
         assert [record.seed for record in found] == [2, 4]
 
 
@@ -504,8 +505,8 @@ def test_shuffling_permutes_labels_and_nothing_else(labels):
 
 
 def test_a_cap_shortens_a_run_and_the_record_says_so(tiny, monkeypatch):
-    paper = replace(experiments.PROFILES["smoke"], train_examples=None, test_examples=None, epochs={}, limits={})
-    monkeypatch.setattr(experiments, "PROFILES", {"paper": replace(paper, name="paper")})
+    paper = replace(profiles.PROFILES["smoke"], train_examples=None, test_examples=None, epochs={}, limits={})
+    monkeypatch.setattr(profiles, "PROFILES", {"paper": replace(paper, name="paper")})
     real = replace(tiny.datasets["cifar10"].source, stand_in=False)
     tiny.datasets["cifar10"] = replace(tiny.datasets["cifar10"], source=real)
     options = {"seeds": (0,), "build": tiny.build, "device": "cpu", "progress": False}
@@ -516,7 +517,7 @@ def test_a_cap_shortens_a_run_and_the_record_says_so(tiny, monkeypatch):
         )  # fmt: skip
         assert record.is_full == (expected == 2)
     ensure("cifar10-gconv-sgd", "FLNPF", "paper", epochs=1, **options)
-    (learnt,) = results.read_all(tiny.build / "runs", "cifar10-gconv-sgd", "ReLU")
+    (learnt,) = run_records.read_all(tiny.build / "runs", "cifar10-gconv-sgd", "ReLU")
     assert learnt.epochs == 1, "the gates' network is capped alike"
 
 
@@ -605,8 +606,8 @@ def change_settings(tiny, monkeypatch):
 
 
 def change_budget(tiny, monkeypatch):
-    smoke = replace(experiments.PROFILES["smoke"], epochs={"mnist": 2})
-    monkeypatch.setattr(experiments, "PROFILES", dict(experiments.PROFILES) | {"smoke": smoke})
+    smoke = replace(profiles.PROFILES["smoke"], epochs={"mnist": 2})
+    monkeypatch.setattr(profiles, "PROFILES", dict(profiles.PROFILES) | {"smoke": smoke})
 
 
 def change_one_pixel(tiny, _monkeypatch):
@@ -661,7 +662,7 @@ def test_records_of_other_settings_data_or_code_are_replaced(tiny, monkeypatch, 
         assert (after[0].configuration, after[0].data, after[0].library) != (
             before[0].configuration, before[0].data, before[0].library,
         )  # fmt: skip
-    assert results.read_all(tiny.build / "runs", "mnist-fc-adam", "ReLU") == after
+    assert run_records.read_all(tiny.build / "runs", "mnist-fc-adam", "ReLU") == after
     run(tiny)
     assert len(noted) == 1, "and then they are valid"
 
@@ -670,7 +671,7 @@ def test_a_broken_record_is_named_and_not_overwritten(tiny):
     run(tiny)
     path = tiny.build / "runs" / "mnist-fc-adam" / "ReLU" / "seed-1.json"
     path.write_text("{")
-    with pytest.raises(results.RecordError, match=r"seed-1\.json.*Delete it"):
+    with pytest.raises(run_records.RecordError, match=r"seed-1\.json.*Delete it"):
         run(tiny)
     assert path.read_text() == "{"
 

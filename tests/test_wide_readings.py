@@ -6,8 +6,10 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from npflib import data, infinite_width, wide_readings
-from npflib.wide_readings import BUDGETS, Budget
+from companion.studies import wide_readings
+from companion.studies.wide_readings import BUDGETS, Budget
+from npflib.data import datasets as data
+from npflib.theory import infinite_width
 
 TINY = Budget((40, 60), 60, (2, 3), (4, 16), (0, 1))
 

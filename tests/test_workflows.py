@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from npflib import claims, experiments
+from companion import ledger
+from npflib import experiments
 
 PROJECT = Path(__file__).resolve().parents[1]
 FOLDER = PROJECT / ".github"
@@ -104,9 +105,9 @@ def contradicted_ledger(folder: Path) -> str:
         "source": "s", "quantity": "q", "expected": 0.0, "tolerance": 0.1, "tolerance_reason": "r", "chapter": "c",
         "profile": "quick", "seeds": 1, "data": None, "build": folder / "build",
     }  # fmt: skip
-    claims.record("claim-a", "Zero is zero.", measured=0.0, **common)
-    claims.record("claim-b", "One is zero.", measured=1.0, **common)
-    code = "from npflib.commands import main; main()"
+    ledger.record("claim-a", "Zero is zero.", measured=0.0, **common)
+    ledger.record("claim-b", "One is zero.", measured=1.0, **common)
+    code = "from npflib.cli import main; main()"
     arguments = ["ledger", "--profile", "quick", "--build", str(folder / "build"), "--check"]
     found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=PROJECT)
     assert found.returncode == 1

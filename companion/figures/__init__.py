@@ -1,0 +1,9 @@
+"""Figures of the book: one style, one colour a regime, and a provenance line under every figure.
+
+Needs the ``book`` extra (matplotlib, seaborn). ``style`` holds what all figures share; the other files hold the
+figures of one subject each.
+"""
+
+from companion.figures.style import COLOURS, LABELS, MARKERS, NORMAL, SMALL, WIDTH, band, finish, key, shades, use_style
+
+__all__ = ["COLOURS", "LABELS", "MARKERS", "NORMAL", "SMALL", "WIDTH", "band", "finish", "key", "shades", "use_style"]

@@ -1,0 +1,327 @@
+"""What all figures share: size, type, one colour a regime, bands for spread, provenance and the stand-in banner.
+
+**Size.** A figure is ``WIDTH`` inches wide and is shown as wide as its column, so on a phone (``PHONE`` px) everything
+in it shrinks by the same factor. Normal type is then 9 px tall or more and no text less than ``LEAST`` px; ``finish``
+refuses a figure that breaks the rule, and warns of one whose texts leave its frame.
+
+**Colour.** Every colour that carries meaning stands out from the figure's white ground by 3 : 1 or more, coloured text
+by 4.5 : 1; in dark mode the page dims the whole figure, ground included, which changes neither. The regimes' colours
+differ in lightness too, so that they stay apart for colour-blind readers (tests/test_style.py measures it); markers and
+dashes are the second cue.
+"""
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from textwrap import fill
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+import torch
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+
+from npflib import regimes
+from npflib.records.run_records import Record
+
+Runs = Record | Iterable["Runs"] | Mapping[str, "Runs"]
+
+
+class _Looks(dict):
+    """What each regime looks like; one without an entry gets the next spare look, and keeps it."""
+
+    def __init__(self, looks: Mapping[str, str], spare: Sequence[str]):
+        super().__init__(looks)
+        self._own, self._spare = len(looks), spare
+
+    def __missing__(self, regime: str) -> str:
+        self[regime] = self._spare[(len(self) - self._own) % len(self._spare)]
+        return self[regime]
+
+
+class _Labels(dict):
+    """What each regime is called in figures: without an entry, what its definition says."""
+
+    def __missing__(self, regime: str) -> str:
+        return regimes.find(regime).label
+
+
+COLOURS = _Looks(
+    {"ReLU": "#0a45a8", "FLNPF": "#1a9c82", "DLNPF": "#cf34d0", "FRNPF-DI": "#6b1500", "FRNPF-II": "#9a6000"}
+    | {"DLGN": "#180060"},
+    spare=("#4d4d4d", "#0b7285", "#7a3ff2"),
+)
+MARKERS = _Looks({"ReLU": "o", "FLNPF": "s", "DLNPF": "^", "FRNPF-DI": "D", "FRNPF-II": "v", "DLGN": "p"}, spare="PX*")
+LABELS = _Labels(
+    {"FRNPF-DI": "FRNPF (DI)", "FRNPF-II": "FRNPF (II)"} | {name: name for name in ("ReLU", "DLNPF", "FLNPF", "DLGN")}
+)
+
+# Colours with a meaning of their own, not of a regime. All but INACTIVE may colour text.
+INK = "#222222"
+PAPER = "#444444"
+MUTED = "#666666"
+ACTIVE = "#0072B2"
+INACTIVE = "#8c8c8c"
+VALUE = "#0072B2"
+GATE = "#b84a00"
+GRID = "#eeeeee"  # decoration: nothing is lost without it
+
+WIDTH = 5.6  # inches
+NORMAL, SMALL, TINY = 10.5, 9.0, 8.25  # points: labels and titles; ticks, keys and notes; the provenance line
+PHONE = 350  # px: what is left of a phone's width for a figure
+LEAST = 7.0  # px: the smallest text there
+_BANNER = "#B00020"
+_clock = time.perf_counter()
+
+
+def use_style() -> None:
+    """Sets the book's look for every later figure, and starts the clock that ``finish`` reads; in a notebook figures
+    become SVG.
+
+    Example:
+        >>> import matplotlib
+        >>> from companion.figures import style
+        >>> style.use_style()
+        >>> matplotlib.rcParams["font.size"] == style.NORMAL
+        True
+    """
+    global _clock
+    _clock = time.perf_counter()
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        rc={
+            "figure.figsize": (WIDTH, 3.4),
+            "figure.constrained_layout.use": True,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": NORMAL,
+            "axes.labelsize": NORMAL,
+            "axes.linewidth": 0.9,
+            "font.size": NORMAL,
+            "xtick.labelsize": SMALL,
+            "ytick.labelsize": SMALL,
+            "xtick.major.size": 4,
+            "ytick.major.size": 4,
+            "xtick.major.width": 0.9,
+            "ytick.major.width": 0.9,
+            "legend.fontsize": SMALL,
+            "legend.title_fontsize": SMALL,
+            "legend.frameon": False,
+            "legend.handlelength": 1.8,
+            "legend.columnspacing": 1.2,
+            "svg.fonttype": "path",
+            "svg.hashsalt": "npflib",
+            "image.cmap": "viridis",
+            "image.interpolation": "nearest",
+        },
+    )
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if mpl.get_backend().lower().endswith("inline"):
+        # The whole figure and no more: cut to its contents, each figure would be shown at another scale.
+        set_matplotlib_formats("svg", metadata={"Date": None}, bbox_inches=None)
+
+
+def shades(count: int) -> list[tuple[float, ...]]:
+    """Colours of an ordered quantity (layers, widths, step sizes), from dark to light; none is a regime's.
+
+    Example:
+        >>> from companion.figures.style import shades
+        >>> len(shades(4))
+        4
+    """
+    return [mpl.colormaps["plasma"](place) for place in np.linspace(0.0, 0.6, count)]
+
+
+def band(ax: Axes, x: Sequence[float] | np.ndarray, runs: np.ndarray, regime: str, **line: Any) -> None:
+    """Draws the mean over runs as a line, and the range from least to greatest as a band.
+
+    Args:
+        ax: where to draw.
+        x: [points].
+        runs: [runs, points]: one row a seed.
+        regime: which regime's colour, marker and label to use.
+        line: further properties of the line.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> from companion.figures import band
+        >>> ax = Figure().subplots()
+        >>> band(ax, x=[1, 2, 3], runs=[[90, 95, 97], [91, 94, 97]], regime="FLNPF")  # two seeds, three epochs
+        >>> ax.get_lines()[0].get_ydata().tolist()
+        [90.5, 94.5, 97.0]
+    """
+    runs = np.atleast_2d(np.asarray(runs, dtype=float))
+    if runs.shape[1] != len(x):
+        raise ValueError(f"runs must be [runs, {len(x)}] to match x; got {runs.shape}.")
+    properties = {"color": COLOURS[regime], "label": LABELS[regime], "linewidth": 1.8} | line
+    ax.plot(x, runs.mean(0), **properties)
+    ax.fill_between(x, runs.min(0), runs.max(0), color=COLOURS[regime], alpha=0.2, linewidth=0)
+
+
+def key(figure: Figure, handles: Sequence[Artist], labels: Sequence[str] | None = None) -> Legend:
+    """The figure's legend above its panels, in as many columns as its width has room for.
+
+    Args:
+        figure: where.
+        handles: what the entries look like.
+        labels: what they say; None takes the handles' own labels.
+
+    Example:
+        >>> from matplotlib import pyplot as plt
+        >>> from matplotlib.lines import Line2D
+        >>> from companion.figures.style import key
+        >>> figure = plt.figure()
+        >>> legend = key(figure, [Line2D([], [], label="ReLU"), Line2D([], [], label="FLNPF")])
+        >>> [text.get_text() for text in legend.get_texts()]
+        ['ReLU', 'FLNPF']
+        >>> plt.close(figure)
+    """
+    names = list(labels) if labels is not None else [handle.get_label() for handle in handles]
+    renderer = figure.canvas.get_renderer()
+    for columns in range(len(names), 0, -1):
+        # As many columns as fit, but no fewer rows than those columns fill: five in rows of three, not of four.
+        rows = -(-len(names) // columns)
+        legend = figure.legend(handles, names, loc="outside upper center", ncols=-(-len(names) // rows))
+        if columns == 1 or legend.get_window_extent(renderer).width <= 0.97 * figure.bbox.width:
+            break
+        legend.remove()
+    return legend
+
+
+def finish(
+    figure: Figure,
+    *,
+    profile: str = "",
+    seeds: int | Sequence[int] | None = None,
+    data: Mapping[str, Any] | None = None,
+    code: str = "",
+    note: str = "",
+    runs: Runs = (),
+) -> Figure:
+    """Writes the provenance line under a figure; if its data are a stand-in, as a red banner that says so.
+
+    The line ends with where and how long it took: of a figure of trained runs, their machine and the sum of their
+    training times; of any other, this machine and the time since ``use_style``, with which a notebook begins.
+
+    Args:
+        figure: the figure, otherwise complete.
+        profile: scale of what is shown, e.g. "quick"; empty for a drawing, which shows nothing computed.
+        seeds: the seeds, or how many independent repetitions; None where nothing is random.
+        data: ``Source.as_dict()`` of the data shown; None where no data set enters.
+        code: name of the notebook that made it.
+        note: anything else the reader must know, e.g. the budget.
+        runs: the records of the trained runs shown, in lists or mappings of any depth; empty where none is shown.
+
+    Returns:
+        The same figure.
+
+    Raises:
+        ValueError: the figure is wider than ``WIDTH``, or has text that would be too small on a phone.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> from companion.figures import finish
+        >>> figure = finish(Figure(figsize=(5.6, 3)), profile="smoke", seeds=(0, 1), code="example")
+        >>> figure.get_supxlabel().split(" · ")[:2]
+        ['profile: smoke', 'n = 2']
+    """
+    parts = [f"profile: {profile}" if profile else "a drawing"]
+    if seeds is not None:
+        count = seeds if isinstance(seeds, int) else len(seeds)
+        parts.append(f"n = {count:,}")
+    if data or profile:
+        parts.append(f"data: {data['title']}" if data else "no data set")
+    parts += [part for part in (note, code) if part]
+    if profile:
+        parts.append(_effort(list(_records(runs))))
+    line = fill(" · ".join(parts), max(40, int(figure.get_figwidth() * 16)))
+    if data and data["stand_in"]:
+        # Below, with the provenance: above it would meet the figures' own titles and legends.
+        line = f"STAND-IN DATA. Not a test of the paper.\n{line}"
+        look = {"color": "white", "backgroundcolor": _BANNER, "fontweight": "bold"}
+    else:
+        look = {"color": PAPER}
+    figure.supxlabel(line, x=0.01, ha="left", fontsize=TINY, **look)
+    _check(figure)
+    return figure
+
+
+def pixels_on_a_phone(figure: Figure, points: float) -> float:
+    """How tall type of so many points is when the figure is as wide as a phone's screen allows, in CSS pixels.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> from companion.figures.style import pixels_on_a_phone
+        >>> round(pixels_on_a_phone(Figure(figsize=(5.6, 3)), 10.5), 1)
+        9.1
+    """
+    return float(points * PHONE / (72 * figure.get_figwidth()))
+
+
+def _records(runs: Runs) -> Iterator[Record]:
+    """The records in nested lists and mappings."""
+    if isinstance(runs, Record):
+        yield runs
+    else:
+        for part in runs.values() if isinstance(runs, Mapping) else runs:
+            yield from _records(part)
+
+
+def _effort(runs: Sequence[Record]) -> str:
+    """Kind of machine and time: of the runs, else of the notebook so far."""
+    if runs:
+        kinds = sorted({_kind(str(run.environment.get("device", ""))) for run in runs})
+        return f"trained on {' and '.join(kinds)} in {_duration(sum(run.seconds for run in runs))}"
+    where = f"{torch.cuda.get_device_name()} (GPU)" if torch.cuda.is_available() else f"CPU, {_threads()}"
+    return f"{where}, {_duration(time.perf_counter() - _clock)} into the notebook"
+
+
+def _kind(device: str) -> str:
+    """A device's name with its class, e.g. "AMD EPYC (CPU)"."""
+    if not device:
+        return "an unnamed device"
+    return f"{device} ({'GPU' if any(maker in device for maker in ('NVIDIA', 'Tesla', 'GeForce')) else 'CPU'})"
+
+
+def _threads() -> str:
+    count = torch.get_num_threads()
+    return f"{count} thread{'s' if count > 1 else ''}"
+
+
+def _duration(seconds: float) -> str:
+    """Two or three digits with the unit that suits, e.g. "41 s", "12 min", "3.5 h"."""
+    if seconds < 99.5:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
+def _check(figure: Figure) -> None:
+    """Holds the rule of size that this module states."""
+    if figure.get_figwidth() > WIDTH + 1e-9:
+        raise ValueError(
+            f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}, so that "
+            "all figures are shown at one scale. Stack its panels, or give them less width."
+        )
+    figure.draw_without_rendering()
+    for text in figure.findobj(Text):
+        size = pixels_on_a_phone(figure, text.get_fontsize())
+        if text.get_visible() and text.get_text().strip() and size < LEAST:
+            raise ValueError(
+                f"the text {text.get_text()!r} has {text.get_fontsize():g} points, which is {size:.1f} px on a phone; "
+                f"allowed are {LEAST:g} px or more: use figures.style.SMALL or NORMAL."
+            )
+    frame, inked = figure.bbox, figure.get_tightbbox().transformed(figure.dpi_scale_trans)
+    beyond = max(frame.x0 - inked.x0, frame.y0 - inked.y0, inked.x1 - frame.x1, inked.y1 - frame.y1)
+    if beyond > 3:
+        warnings.warn(f"something in the figure is drawn {beyond:.0f} px beyond its frame and is cut off", stacklevel=3)

@@ -1,0 +1,270 @@
+"""Tables of the book as plain HTML: no script, no style sheet needed, wide ones scroll inside the page.
+
+A verdict is a symbol, a word and a colour, so that none of the three carries the meaning alone. Tables made from
+stand-in data carry the banner that figures do.
+"""
+
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from math import floor, log10
+from pathlib import Path
+from typing import Any
+
+from companion import statistics
+from companion.figures.style import LABELS
+from companion.ledger import Claim
+from companion.statistics import Cell
+from npflib import experiments
+from npflib.records.run_records import Record
+
+# Word → symbol and ground; white text on each has a contrast of at least 4.5 : 1.
+_VERDICTS = {
+    "holds": ("✓", "#0a6b3d"),
+    "equivalent": ("✓", "#0a6b3d"),
+    "refuted": ("✗", "#a3261b"),
+    "different": ("✗", "#a3261b"),
+    "undecided": ("?", "#6b5900"),
+    "not run": ("–", "#5a6068"),
+}
+_SPREAD = re.compile(r"[\d.]+ ± [\d.]+")
+_RELATIONS = {"equal": "=", "at most": "≤", "at least": "≥"}
+PACKAGES = (
+    "npflib", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "papermill", "jupyter-book",
+    "snakemake",
+)  # fmt: skip
+
+
+class Html(str):
+    """Text that is HTML already and is not escaped again."""
+
+    __slots__ = ()
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", data: Mapping[str, Any] | None = None
+) -> str:
+    """A table in a box that scrolls sideways.
+
+    Args:
+        header: one text a column.
+        rows: rows of as many entries; text is escaped, ``Html`` is not.
+        caption: what the table shows and from what: profile, runs, budget.
+        data: ``Source.as_dict()`` of the data behind it; a stand-in gets a banner. None where there is none.
+
+    Raises:
+        ValueError: a row of another length.
+    """
+    body = []
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"a row has {len(row)} entries, the header {len(header)}: {row!r}.")
+        body.append("<tr>" + "".join(f"<td>{_text(entry)}</td>" for entry in row) + "</tr>")
+    head = "".join(f'<th scope="col">{_text(entry)}</th>' for entry in header)
+    title = f'<caption style="caption-side:top;text-align:left">{_text(caption)}</caption>' if caption else ""
+    return Html(
+        f'{stand_in_banner(data)}<div class="table-scroll" style="overflow-x:auto">'
+        f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def stand_in_banner(data: Mapping[str, Any] | None) -> str:
+    """A banner for what was made from stand-in data; nothing for the real data."""
+    if not (data and data["stand_in"]):
+        return Html("")
+    return Html(f'<p class="npf-stand-in"><strong>{escape(data["title"])}. Not a test of the paper.</strong></p>')
+
+
+def verdict(word: str) -> str:
+    """A verdict as symbol, word and colour.
+
+    Raises:
+        ValueError: an unknown word.
+    """
+    if word not in _VERDICTS:
+        raise ValueError(f"unknown verdict {word!r}; allowed: {', '.join(_VERDICTS)}.")
+    symbol, ground = _VERDICTS[word]
+    style = f"background:{ground};color:#fff;padding:0.1em 0.5em;border-radius:0.4em;white-space:nowrap"
+    return Html(f'<span style="{style}">{symbol} {word}</span>')
+
+
+def published(paper: experiments.Published) -> str:
+    """A published number as the paper prints it."""
+    return f"{paper.mean:.2f}" if paper.std is None else f"{paper.mean:.2f} ± {paper.std:.2f}"
+
+
+def regimes(runs: Mapping[str, Sequence[Record]], experiment: str, caption: str) -> str:
+    """Peak and final accuracy of each regime beside the published peak: one row a regime."""
+    rows = []
+    for regime, paper in experiments.find(experiment).published.items():
+        records = runs.get(regime, [])
+        ours = [str(statistics.summarise(statistics.accuracies(records, m))) for m in statistics.MEASURES if records]
+        gap = f"{statistics.optimism(records).value:.2f}" if len(records) > 1 else "–"
+        rows.append([_whole(LABELS[regime]), published(paper), *(ours or ["not run", "–"]), gap])
+    header = ("regime", "paper's peak", "our peak", "our final", "peak − final")
+    return table(header, rows, caption=caption, data=_worst_source(r for found in runs.values() for r in found))
+
+
+def rows_side_by_side(cells: Sequence[Cell], caption: str) -> str:
+    """Paper and ours for several experiments at once: one row a regime, two columns an experiment."""
+    names = list(dict.fromkeys(cell.experiment for cell in cells))
+    found = {(cell.experiment, cell.regime): cell for cell in cells}
+    header = ["regime"]
+    for name in names:
+        short = experiments.find(name).title.rsplit(", ", 1)[-1]
+        header += [f"{short}: paper", f"{short}: ours"]
+    rows = []
+    for regime in experiments.find(names[0]).published:
+        row = [_whole(LABELS[regime])]
+        for name in names:
+            cell = found[name, regime]
+            row += [published(cell.paper), str(cell.ours) if cell.ours else "not run yet"]
+        rows.append(row)
+    return table(header, rows, caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
+
+
+def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
+    """The cells of one experiment: paper, ours with spread, difference with its interval, verdict and reason."""
+    rows = []
+    for cell in cells:
+        ours = "not run yet"
+        if cell.ours is not None:
+            basis = f"n = {cell.ours.runs}; {statistics.budget_text(cell.records)}; {cell.records[0].data['title']}"
+            ours = Html(f'<div style="min-width:9em">{_text(cell.ours)}{small(basis)}</div>')
+        judged = Html(verdict(cell.verdict) + small(cell.reason))
+        rows.append([_whole(LABELS[cell.regime]), _whole(published(cell.paper)), ours, _difference(cell), judged])
+    header = ("regime", "paper", "ours", "difference [95 %]", "verdict")
+    return table(header, rows, caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
+
+
+def ledger(found: Sequence[Claim], caption: str = "") -> str:
+    """Claims with verdict, evidence and standing: one row a claim."""
+    rows = []
+    for claim in found:
+        page = Path(claim.chapter).stem
+        judged = Html(verdict(claim.verdict) + small(f"stands as: {claim.standing}") + small(claim.reason))
+        link = Html(
+            f'<a href="{escape(page)}.html">{escape(page.replace("_", " "))}</a>, <code>{escape(claim.id)}</code>'
+        )
+        sentence = Html(f'<div style="min-width:12em">{escape(claim.sentence)}{small(claim.source)}{small(link)}</div>')
+        found_here = Html(
+            f'<div style="min-width:10em">{measured(claim)}{small(claim.quantity)}'
+            f"{small(f'profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}')}</div>"
+        )
+        tolerance = f"tolerance {number(claim.tolerance)}: " if claim.tolerance else ""
+        why = Html(tolerance + escape(claim.tolerance_reason))
+        expected = Html(
+            f'<div style="min-width:7.5em">{_RELATIONS[claim.relation]} {number(claim.expected)}{small(why)}</div>'
+        )
+        rows.append([judged, sentence, found_here, expected])
+    return table(("verdict", "claim", "measured [interval]", "expected"), rows, caption=caption)
+
+
+def verdicts(found: Sequence[Claim], caption: str = "") -> str:
+    """A chapter's own claims with what was measured and what is accepted: one row a claim."""
+    rows = []
+    for claim in found:
+        basis = f"profile {claim.profile}, n = {claim.seeds:,}; {claim.data}"
+        rows.append(
+            [
+                Html(verdict(claim.verdict) + small(claim.reason)),
+                Html(f'<div style="min-width:13em">{escape(claim.sentence)}{small(basis)}</div>'),
+                Html(f'<div style="min-width:9em">{measured(claim)}{small(claim.quantity)}</div>'),
+                Html(f'<span style="white-space:nowrap">{accepted(claim)}</span>'),
+            ]
+        )
+    return table(("verdict", "claim", "measured [interval]", "accepted"), rows, caption=caption)
+
+
+def measured(claim: Claim) -> str:
+    """What a claim measured, with its interval if it has one, to three significant digits of the interval's length."""
+    low, high = claim.interval
+    if low == high:
+        return number(claim.measured)
+    decimals = max(0, 2 - floor(log10(high - low)))
+    if decimals > 5:  # powers of ten are easier to read
+        return Html(f"{number(claim.measured)} [{number(low)}, {number(high)}]")
+    return Html(f"{claim.measured:,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]".replace("-", "−"))
+
+
+def accepted(claim: Claim) -> str:
+    """What a claim accepts: an expected value with its tolerance, or a bound with the tolerance in it."""
+    if claim.relation == "equal":
+        return Html(number(claim.expected) + (f" ± {number(claim.tolerance)}" if claim.tolerance else ""))
+    added = claim.tolerance if claim.relation == "at most" else -claim.tolerance
+    return Html(f"{'≤' if claim.relation == 'at most' else '≥'} {number(claim.expected + added)}")
+
+
+def versions() -> str:
+    """This environment: Python, platform and the versions of the packages that made the book."""
+    rows = [("python", platform.python_version()), ("system", f"{platform.system()} {platform.machine()}")]
+    for name in PACKAGES:
+        try:
+            rows.append((name, version(name)))
+        except PackageNotFoundError:
+            rows.append((name, "not installed"))
+    return table(("made with", "version"), rows, caption="The environment in which this page was made.")
+
+
+def machines(records: Sequence[Record]) -> str:
+    """Where the records come from: one row for each different machine, set of versions and code."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        given = record.environment
+        key = (
+            *(str(given.get(name, "unknown")) for name in ("device", "threads", "torch", "python")),
+            f"{record.library.get('version', 'unknown')}, {record.library.get('source', 'unknown')}",
+            record.profile,
+        )
+        groups.setdefault(key, []).append(record)
+    rows = [
+        [
+            Html(f'<div style="min-width:9em">{escape(device)}, {escape(threads)} threads</div>'),
+            f"{torch}, {python}",
+            library,
+            profile,
+            str(len(found)),
+            f"{sum(record.seconds for record in found) / 60:.0f} min",
+        ]
+        for (device, threads, torch, python, library, profile), found in sorted(groups.items())
+    ]
+    header = ("machine", "torch, python", "npflib, source hash", "profile", "runs", "run time")
+    return table(header, rows, caption="The machines and versions behind the run records used on this page.")
+
+
+def number(value: float) -> str:
+    """Four significant digits, as a power of ten where plain digits would hide the size."""
+    if value == 0:
+        return "0"
+    if not 1e-3 <= abs(value) < 9999.5:  # from there on four digits no longer suffice
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return Html(f"{mantissa}·10<sup>{int(exponent)}</sup>".replace("-", "−"))
+    return f"{value:.4g}".replace("-", "−")
+
+
+def small(text: str) -> str:
+    """A line of lesser text below an entry; nothing for an empty text."""
+    return Html(f'<div class="npf-small">{_text(text)}</div>' if text else "")
+
+
+def _whole(text: str) -> str:
+    return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
+
+
+def _difference(cell: Cell) -> str:
+    if cell.difference is not None:
+        value, interval = str(cell.difference).split(" ", 1)
+        return Html(f"{value}{small(_whole(interval))}")
+    return f"{cell.ours.mean - cell.paper.mean:+.2f} (no interval)".replace("-", "−") if cell.ours else "–"
+
+
+def _worst_source(records: Iterable[Record]) -> Mapping[str, Any] | None:
+    """The stand-in data among the records' sources if there are any: one row of them is enough for a banner."""
+    return max((record.data for record in records), key=lambda data: data["stand_in"], default=None)
+
+
+def _text(entry: Any) -> str:
+    """The entry as HTML; a number stays on one line with its spread."""
+    return entry if isinstance(entry, Html) else _SPREAD.sub(lambda m: _whole(m[0]), escape(str(entry)))

@@ -1,0 +1,205 @@
+"""Figures of the chapter on infinite width: convergence, kernels by angle, accuracy of kernel regression."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator, ScalarFormatter
+from numpy.typing import ArrayLike
+
+from companion.figures.style import COLOURS, GATE, INACTIVE, INK, MUTED, PAPER, SMALL, WIDTH, key, shades
+from companion.studies.wide_readings import WIDTH as FINITE
+from companion.studies.wide_readings import Readings
+
+# kind → what it is called, colour, marker, dashes
+LOOKS = {
+    "output": ("ReLU, last layer alone", "#7a3ff2", "P", (0, (1, 1))),
+    "relu": ("ReLU's tangent kernel", COLOURS["ReLU"], "o", "-"),
+    "gates": ("random gates", COLOURS["FRNPF-II"], "v", "-"),
+    "overlap": ("random gates, no inputs", GATE, "X", (0, (4, 2))),
+    "finite": (f"random gates, width {FINITE}", "#0b7285", "s", (0, (4, 1, 1, 1))),
+    "linear": ("linear: no gates", MUTED, "D", (0, (1, 2))),
+}
+
+
+def convergence(
+    widths: Sequence[int],
+    spreads: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
+    biases: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    lines: Mapping[str, tuple[float, float]],
+    exact: ArrayLike,
+) -> Figure:
+    """How far finite networks are from the limit, against the width.
+
+    Args:
+        widths: [points].
+        spreads: "gates", "relu", "diagonal" → root mean square deviation [points], low, high: its 95 % interval.
+        biases: "gates", "relu" → relative bias of the mean [points] and its standard error.
+        lines: "gates", "relu" → (a, b) of the fitted bias a + b / w.
+        exact: exact deviation of the gates' diagonal, [points].
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.8))
+    grid = np.asarray(widths, dtype=float)
+    looks = {name: LOOKS[name][:3] for name in ("gates", "relu")}
+    looks["diagonal"] = ("random gates, diagonal", INK, "d")
+    for name, (middle, low, high) in spreads.items():
+        _, colour, marker = looks[name]
+        middle = np.asarray(middle)
+        reach = [middle - low, np.asarray(high) - middle]
+        left.errorbar(grid, middle, reach, color=colour, marker=marker, markersize=5, linestyle="none", capsize=2)
+    left.plot(grid, exact, color=INK, linewidth=1)
+    start = np.asarray(spreads["relu"][0])[-1]
+    left.plot(grid, start * np.sqrt(grid[-1] / grid), color=PAPER, linestyle=":", linewidth=1.2)
+    left.set(yscale="log", ylabel="one network: relative deviation")
+    left.yaxis.set_major_locator(FixedLocator([0.02, 0.05, 0.1, 0.2, 0.5, 1]))
+    left.yaxis.set_minor_locator(NullLocator())
+    left.yaxis.set_major_formatter(ScalarFormatter())
+    right.axhline(0, color=PAPER, linewidth=0.9)
+    fine = np.geomspace(grid[0] / 1.1, grid[-1] * 1.1, 100)
+    for shift, (name, (bias, error)) in zip((0.96, 1.04), biases.items(), strict=True):
+        _, colour, marker = looks[name]
+        half = 100 * 1.96 * np.asarray(error)
+        right.errorbar(
+            grid * shift, 100 * np.asarray(bias), half, color=colour, marker=marker, markersize=5, linestyle="none",
+            capsize=2,
+        )  # fmt: skip
+        a, b = lines[name]
+        right.plot(fine, 100 * (a + b / fine), color=colour, linewidth=1)
+    right.set_ylabel("mean of networks: bias, %")
+    for ax in (left, right):
+        _logarithmic(ax, widths, "width w")
+    handles = [Line2D([], [], color=c, marker=m, markersize=5, linestyle="none", label=t) for t, c, m in looks.values()]
+    handles.append(Line2D([], [], color=INK, linewidth=1, label="diagonal, exact"))
+    handles.append(Line2D([], [], color=PAPER, linestyle=":", label=r"$\propto w^{-1/2}$"))
+    key(figure, handles)
+    return figure
+
+
+def by_angle(
+    theta: ArrayLike,
+    curves: Mapping[str, Mapping[int, ArrayLike]],
+    pairs: Mapping[str, ArrayLike],
+) -> Figure:
+    """Kernels of inputs of norm 1 against their angle, one panel a kernel, one line a depth; below, where pairs of
+    images lie.
+
+    Args:
+        theta: angles in radians, [points].
+        curves: title → depth → kernel over its diagonal, [points].
+        pairs: "same class" and "different classes" → angles in radians of such pairs.
+    """
+    figure, grid = plt.subplots(
+        2, len(curves), figsize=(WIDTH, 4.6), sharex=True, sharey="row", height_ratios=[3.2, 1], squeeze=False
+    )
+    depths = list(next(iter(curves.values())))
+    colours = shades(len(depths))
+    degrees = np.rad2deg(np.asarray(theta))
+    looks = {"same class": COLOURS["ReLU"], "different classes": INACTIVE}
+    for (title, by_depth), ax, below in zip(curves.items(), *grid, strict=True):
+        ax.axhline(0, color=PAPER, linewidth=0.8)
+        for colour, (depth, values) in zip(colours, by_depth.items(), strict=True):
+            ax.plot(degrees, values, color=colour, label=f"d = {depth}")
+        ax.set_title(title)
+        for name, colour in looks.items():
+            below.hist(
+                np.rad2deg(np.asarray(pairs[name])), bins=np.arange(0, 181, 3), density=True, histtype="step",
+                color=colour, linewidth=1.4,
+            )  # fmt: skip
+        below.set(xlabel="angle of two inputs, °", xlim=(0, 180), yticks=[])
+        below.xaxis.set_major_locator(MultipleLocator(45))
+        below.spines["left"].set_visible(False)
+    grid[0, 0].set_ylabel("kernel / its diagonal")
+    grid[1, 0].set_ylabel("image pairs", fontsize=SMALL)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    more = [Line2D([], [], color=colour, label=name) for name, colour in looks.items()]
+    key(figure, [*handles, *more], [*labels, *looks])
+    return figure
+
+
+def accuracy_by_examples(found: Sequence[Readings], examples: Sequence[int]) -> Figure:
+    """Test accuracy against the number of training examples; and the difference from ReLU's tangent kernel, by seed.
+
+    Args:
+        found: readings, one a seed; a line is their mean, a band their range.
+        examples: numbers of training examples.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.2))
+    for kind in LOOKS:
+        values = np.array([[100 * one.accuracy(kind, n) for n in examples] for one in found])
+        _runs(left, examples, 100 - values, kind)
+        if kind in ("output", "gates", "overlap"):
+            relu = np.array([[100 * one.accuracy("relu", n) for n in examples] for one in found])
+            _runs(right, examples, values - relu, kind)
+    left.set_yscale("log")
+    left.invert_yaxis()
+    ticks = [60, 70, 80, 85, 90, 93, 95, 96, 97, 98]
+    left.yaxis.set_major_locator(FixedLocator([100 - tick for tick in ticks]))
+    left.yaxis.set_minor_locator(NullLocator())
+    left.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{100 - error:g}"))
+    left.set_ylabel("test accuracy, %")
+    right.axhline(0, color=COLOURS["ReLU"], linewidth=1.4)
+    right.set_ylabel("minus ReLU's tangent kernel, points")
+    for ax in (left, right):
+        _logarithmic(ax, examples, "training examples n")
+    key(figure, _handles(LOOKS))
+    return figure
+
+
+def accuracy_by_size(
+    found: Sequence[Readings], examples: int, depths: Sequence[int], widths: Sequence[int], depth: int
+) -> Figure:
+    """Test accuracy against the depth of infinitely wide networks, and against the width of finite ones.
+
+    Args:
+        found: readings, one a seed.
+        examples: training examples n.
+        depths: depths of the left panel.
+        widths: widths of the right panel.
+        depth: depth of the right panel's networks.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.0), sharey=True)
+    for kind in ("output", "relu", "gates", "overlap"):
+        values = np.array([[100 * one.accuracy(kind, examples, depth=d) for d in depths] for one in found])
+        _runs(left, depths, values, kind)
+    finite = np.array([[100 * one.accuracy("finite", examples, depth, w) for w in widths] for one in found])
+    _runs(right, widths, finite, "finite")
+    shown = {"linear": (left, right), "gates": (right,), "relu": (right,)}
+    for kind, panels in shown.items():
+        level = 100 * np.mean([one.accuracy(kind, examples, depth) for one in found])
+        for ax in panels:
+            ax.axhline(level, color=LOOKS[kind][1], linestyle=LOOKS[kind][3], linewidth=1.4)
+    left.set_ylabel(f"test accuracy, %; n = {examples:,}")
+    _logarithmic(left, depths, "depth d, infinitely wide")
+    _logarithmic(right, widths, f"width w of finite gates, d = {depth}")
+    named = {
+        kind: (label if kind != "finite" else "random gates, width w", *rest) for kind, (label, *rest) in LOOKS.items()
+    }
+    key(figure, _handles(named))
+    return figure
+
+
+def _runs(ax: Axes, x: Sequence[int], values: np.ndarray, kind: str) -> None:
+    label, colour, marker, dashes = LOOKS[kind]
+    ax.plot(
+        x, values.mean(0), color=colour, marker=marker, markersize=4.5, linestyle=dashes, linewidth=1.5, label=label
+    )
+    ax.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
+
+
+def _handles(looks: Mapping[str, Sequence]) -> list[Line2D]:
+    return [
+        Line2D([], [], color=colour, marker=marker, markersize=4.5, linestyle=dashes, label=label)
+        for label, colour, marker, dashes in looks.values()
+    ]
+
+
+def _logarithmic(ax: Axes, ticks: Sequence[int], label: str) -> None:
+    """A logarithmic axis with its ticks where the points are: every other one if there are many."""
+    shown = list(ticks) if len(ticks) < 6 else list(ticks)[::-1][::2][::-1]
+    ax.set(xscale="log", xlabel=label)
+    ax.xaxis.set_major_locator(FixedLocator(shown))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))

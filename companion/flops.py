@@ -1,0 +1,59 @@
+"""What a run costs, counted in floating-point operations before anything is run.
+
+Only matrix products and convolutions are counted, two operations a multiply-add; gates, losses and optimisers are small
+beside them. This file does not import torch.
+"""
+
+from npflib.architectures import ConvLayer, FullyConnected, GConv, VConv
+from npflib.experiments import find
+from npflib.regimes import find as find_regime
+
+TRAIN_EXAMPLES = {"mnist": 60_000, "cifar10": 50_000}
+TEST_EXAMPLES = 10_000
+
+
+def forward_flops(arch: FullyConnected | VConv | GConv) -> int:
+    """Operations of one example's way through a network: 2 in · out a dense layer, 2 · 9 · in · out a pixel a 3×3
+    convolution.
+
+    Example:
+        >>> from npflib.architectures import FullyConnected
+        >>> from companion.flops import forward_flops
+        >>> forward_flops(FullyConnected(depth=2, width=3, in_features=4, out_features=1))  # 2 · (4·3 + 3·1)
+        30
+    """
+    total = 0
+    for layer in arch.layers():
+        if isinstance(layer, ConvLayer):
+            pixels = arch.image_size**2  # type: ignore[union-attr]  # only VConv and GConv have such layers
+            total += 2 * 9 * layer.in_channels * layer.out_channels * pixels
+        else:
+            total += 2 * layer.in_features * layer.out_features
+    return total
+
+
+def run_flops(experiment: str, regime: str) -> int:
+    """Operations of one run at its full budget, the test after every epoch included.
+
+    A training step is counted as three forward passes: forward, gradients of the signals, gradients of the weights
+    (the first layer needs no gradient of its input; that is not subtracted). DLNPF trains two networks, and frozen
+    gates cost one forward pass of the feature network an example, once.
+
+    Raises:
+        ValueError: an unknown name, or a data set whose size is not in ``TRAIN_EXAMPLES``.
+
+    Example:
+        >>> from companion.flops import run_flops
+        >>> run_flops("mnist-fc-adam", "DLNPF") == 2 * run_flops("mnist-fc-adam", "ReLU")
+        True
+    """
+    chosen, source = find(experiment), find_regime(regime)
+    if chosen.dataset not in TRAIN_EXAMPLES:
+        known = ", ".join(TRAIN_EXAMPLES)
+        raise ValueError(f"{experiment}: the size of {chosen.dataset!r} is not in cost.TRAIN_EXAMPLES; it has {known}.")
+    images, epochs = TRAIN_EXAMPLES[chosen.dataset], chosen.full_epochs(regime)
+    networks = 2 if source.trains_feature and source.gate != "own" else 1
+    passes = epochs * networks * (3 * images + TEST_EXAMPLES)
+    if not source.trains_feature:
+        passes += images + TEST_EXAMPLES
+    return passes * forward_flops(chosen.arch)

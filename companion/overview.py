@@ -1,0 +1,146 @@
+"""What the companion found, one short paragraph a finding, computed from run records and the ledger.
+
+For the book's first page: each function reads numbers and writes them into a sentence of Markdown, so that the page
+cannot say what no run has said.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from companion import ledger, statistics
+from companion.ledger import Claim
+from companion.statistics import Cell
+from npflib import experiments
+from npflib.records.run_records import Record
+
+# The claims of the paper that are identities or theorems: nothing has to be trained for them.
+THEORY = ("claim-1-", "claim-2-", "claim-3-", "claim-4-")
+
+# Claims of the chapters beyond the paper that the first page states: id, unit, and the sentence around the number.
+BEYOND = (
+    (
+        "companion-reading-narrow-values",
+        " points",
+        "The step from random to learnt gates is larger by {} for a value network of width 128 than for a "
+        "[kernel machine](10_reading_the_gates.ipynb) with the same gates: most of what random gates seem to lack is "
+        "what a narrow network cannot read out of them.",
+    ),
+    (
+        "companion-wide-share",
+        " %",
+        "At [infinite width](11_infinite_width.ipynb) random gates give {} of what ReLU's own tangent kernel has "
+        "above a linear one.",
+    ),
+    (
+        "companion-layers-last-layer",
+        " points",
+        "A network that is linear but for [learnt gates in its last hidden layer](12_which_gates_matter.ipynb) differs "
+        "by {} from one with learnt gates in all five.",
+    ),
+)
+
+
+def theory(found: Sequence[Claim]) -> str:
+    """How the checks of the paper's identities and theorem (claims 1 to 4) came out; "" without any in the ledger.
+
+    Checks of what is not the paper's own statement are counted apart.
+    """
+    checks = [claim for claim in found if claim.id.startswith(THEORY)]
+    own = [claim for claim in checks if claim.origin == "paper"]
+    if not own:
+        return ""
+    right = "not all right" if any(claim.verdict == "refuted" for claim in own) else "right"
+    text = f"**The algebra is {right}.** Of the paper's identities and its theorem {_outcome(own)}"
+    others = [claim for claim in checks if claim.origin != "paper"]
+    return f"{text}; of our own additions {_outcome(others)}." if others else f"{text}."
+
+
+def _outcome(found: Sequence[Claim]) -> str:
+    """E.g. "12 of 13 checks hold, 1 is refuted"."""
+    count = Counter(claim.verdict for claim in found)
+    text = f"{count['holds']} of {len(found)} checks hold"
+    if count["undecided"]:
+        text += f", {count['undecided']} {'is' if count['undecided'] == 1 else 'are'} undecided at this budget"
+    if count["refuted"]:
+        text += f", {count['refuted']} {'is' if count['refuted'] == 1 else 'are'} refuted"
+    return text
+
+
+def gates(experiment: str, regimes: Mapping[str, Sequence[Record]]) -> str:
+    """What learnt gates are worth: FLNPF between random gates (FRNPF-II) and ReLU, in mean peak accuracy.
+
+    Args:
+        experiment: its name.
+        regimes: records of FRNPF-II, FLNPF and ReLU, of one budget.
+
+    Raises:
+        ValueError: one of the three is missing.
+    """
+    needed = ("FRNPF-II", "FLNPF", "ReLU")
+    missing = [name for name in needed if not regimes.get(name)]
+    if missing:
+        raise ValueError(f"records of {', '.join(needed)} are needed; there are none of {', '.join(missing)}.")
+    random, learnt, own = (statistics.summarise(statistics.accuracies(regimes[name])).mean for name in needed)
+    text = (
+        f"**The gates hold what was learnt.** {experiments.find(experiment).title}: new weights behind a trained "
+        f"network's gates reach {learnt:.2f} %, behind random gates {random:.2f} %, the network itself {own:.2f} %"
+    )
+    # Otherwise there is no loss of which a share could come back, as at very small budgets.
+    if random < learnt and random < own:
+        text += f": learnt gates bring back {100 * (learnt - random) / (own - random):.0f} % of what random gates lose"
+    return text + f" ({statistics.budget_text(regimes['ReLU'])}, n = {len(regimes['ReLU'])})."
+
+
+def alignment(records: Sequence[Record]) -> str:
+    """By what factor ν changed in training: the geometric mean over runs of its last value over its first."""
+    nu = np.array([[record.series["nu"][0], record.series["nu"][-1]] for record in records])
+    factor = float(np.exp(np.log(nu[:, 1] / nu[:, 0]).mean()))
+    direction = "turns towards" if factor < 1 else "does not turn towards"
+    return (
+        f"**The kernel {direction} the labels.** ν of the neural path kernel, small where the labels agree with the "
+        f"kernel, goes to {factor:.2f} of its start ({statistics.budget_text(records)}, n = {len(records)})."
+    )
+
+
+def beyond(found: Sequence[Claim]) -> str:
+    """What the paper does not say: one sentence a claim of chapters 10 to 12 that this build has measured.
+
+    Each gives the claim's quantity and interval as the ledger has them; "" without any of the claims.
+    """
+    claim = {one.id: one for one in found}
+    sentences = [text.format(_with_interval(claim[id], unit)) for id, unit, text in BEYOND if id in claim]
+    return "**Beyond the paper.** " + " ".join(sentences) if sentences else ""
+
+
+def _with_interval(claim: Claim, unit: str) -> str:
+    """E.g. "+0.26 [−0.25, +0.77] points": measured, and the claim's interval."""
+    scale, form = (100, "{:.1f}") if unit == " %" else (1, "{:+.2f}")
+    middle, low, high = (form.format(scale * value) for value in (claim.measured, *claim.interval))
+    return f"{middle} [{low}, {high}]{unit}".replace("-", "−")
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """How many cells of the paper's table agree, differ, are undecided, or were not run."""
+    count = Counter(cell.verdict for cell in cells)
+    agreeing = f"{count['equivalent']} {'is' if count['equivalent'] == 1 else 'are'} equivalent to the paper's number"
+    parts = [agreeing, *(f"{count[word]} {word}" for word in ("different", "undecided") if count[word])]
+    missing = [experiments.find(cell.experiment).dataset for cell in cells if cell.verdict == "not run"]
+    if missing:
+        where = " and ".join({"mnist": "MNIST", "cifar10": "CIFAR-10"}.get(name, name) for name in sorted(set(missing)))
+        parts.append(f"{len(missing)}, all of {where}, not run")
+    return f"**The table so far.** Of {len(cells)} cells {', '.join(parts)}."
+
+
+def claims(found: Sequence[Claim], profile: str) -> str:
+    """The state of the ledger in one sentence, standing verdicts included."""
+    if not found:
+        return "No claims have been collected in this build yet; `make book` does it."
+    count = {word: sum(claim.verdict == word for claim in found) for word in ("holds", "refuted", "undecided")}
+    broken = len(ledger.contradictions(found))
+    return (
+        f"**The ledger.** Of {len(found)} claims measured in this build (profile `{profile}`) {count['holds']} hold, "
+        f"{count['refuted']} {'is' if count['refuted'] == 1 else 'are'} refuted and {count['undecided']} undecided at "
+        f"this budget; {broken or 'none'} contradict{'s' if broken < 2 else ''} what the best evidence supports."
+    )

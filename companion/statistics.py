@@ -1,0 +1,449 @@
+"""Our accuracies against the paper's, and regime against regime: differences, intervals and verdicts.
+
+All accuracies are test accuracies in per cent, so every difference is in points. The paper gives mean ± std of 5 runs
+and no run of its own, so ours is compared by Welch's interval, which needs no more and assumes no equal variances:
+
+    (ȳ - m) ± t_{(1+level)/2, f} · s,   s² = s_y²/n_y + s_m²/n_m,   f = s⁴ / (s_y⁴/(n_y²(n_y-1)) + s_m⁴/(n_m²(n_m-1))).
+
+The verdict on a cell of the table is an equivalence test, two one-sided tests at 5 %, with a margin δ:
+
+* ``equivalent``: the 90 % interval lies inside [-δ, δ];
+* ``different``: the 90 % interval lies outside it, so the difference exceeds the margin, not merely zero;
+* ``undecided``: it straddles an end, or the records cannot decide (stand-in data, reduced budget, one seed).
+
+A difference that is statistically clear and yet within the margin is ``equivalent``: the 95 % interval printed beside
+the verdict shows it. The published std is taken to be the sample's (divisor n - 1); the paper does not say.
+
+Regimes of one seed share their value network's start and their order of examples, so two regimes' runs are compared
+by seed: the t interval of the mean of the paired differences, which holds whatever the correlation of a pair.
+
+Needs scipy (the ``book`` extra).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from companion import ledger
+from npflib import experiments
+from npflib.experiments import Published
+from npflib.records import locations, run_records
+from npflib.records.run_records import Record
+from npflib.regimes import find as find_regime
+
+MARGINS = {"mnist": 0.5, "cifar10": 1.0}  # points within which a cell counts as the paper's
+MEASURES = ("peak", "final")
+VERDICTS = ("equivalent", "different", "undecided", "not run")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and sample standard deviation (None for a single run) of ``runs`` accuracies, in per cent.
+
+    Example:
+        >>> from companion.statistics import Summary
+        >>> print(Summary(mean=97.854, std=0.093, runs=5))
+        97.85 ± 0.09
+    """
+
+    mean: float
+    std: float | None
+    runs: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if self.std is None else f"{self.mean:.2f} ± {self.std:.2f}"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference in points with its confidence interval [low, high] at ``level``, from ``runs`` runs of ours.
+
+    Example:
+        >>> from companion.statistics import Estimate
+        >>> print(Estimate(value=0.5, low=-0.25, high=1.25, level=0.95, runs=5))
+        +0.50 [−0.25, +1.25]
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    runs: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """(low, high)."""
+        return self.low, self.high
+
+    def __str__(self) -> str:
+        value, low, high = (f"{v:+.2f}".replace("-", "−") for v in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the paper's table beside ours.
+
+    Attributes:
+        experiment: name of the row.
+        regime: name of the column.
+        paper: the published accuracy.
+        records: our runs, all of one budget; empty where there are none.
+        ours: mean and spread of their peaks, the paper's figure; None without records.
+        final: the same of the last epoch's accuracy, which nothing selects.
+        difference: ours minus the paper's with a 95 % interval; None with fewer than two runs.
+        verdict: "equivalent", "different", "undecided" or "not run".
+        reason: why it is undecided; "" otherwise.
+
+    Example:
+        >>> from companion.statistics import table_cell
+        >>> cell = table_cell("mnist-fc-sgd", "FLNPF", records=[])
+        >>> cell.paper.mean, cell.verdict
+        (97.1, 'not run')
+    """
+
+    experiment: str
+    regime: str
+    paper: Published
+    records: tuple[Record, ...]
+    ours: Summary | None
+    final: Summary | None
+    difference: Estimate | None
+    verdict: str
+    reason: str
+
+
+def accuracies(records: Iterable[Record], measure: str = "peak") -> list[float]:
+    """Test accuracies in per cent: the best epoch's ("peak") or the last's ("final").
+
+    Raises:
+        ValueError: another measure.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from companion.statistics import accuracies
+        >>> accuracies([Run(peak=0.75, final=0.5)]), accuracies([Run(peak=0.75, final=0.5)], "final")
+        ([75.0], [50.0])
+    """
+    if measure not in MEASURES:
+        raise ValueError(f"unknown measure {measure!r}; allowed: {', '.join(MEASURES)}.")
+    return [100 * getattr(record, measure) for record in records]
+
+
+def summarise(values: Sequence[float] | np.ndarray) -> Summary:
+    """Mean and sample standard deviation (divisor n - 1) of one or more numbers.
+
+    Raises:
+        ValueError: no numbers, or one that is not finite.
+
+    Example:
+        >>> from companion.statistics import summarise
+        >>> print(summarise([97.0, 98.0, 99.0]))
+        98.00 ± 1.00
+    """
+    array = np.asarray(values, dtype=float)
+    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"one or more finite numbers are needed; got {values!r}.")
+    return Summary(float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else None, array.size)
+
+
+def welch(ours: Summary, theirs: Summary | Published, level: float = 0.95) -> Estimate:
+    """Welch's interval for ours - theirs, from means, standard deviations and numbers of runs.
+
+    Raises:
+        ValueError: either has fewer than two runs or no std, or the level is not between 0 and 1.
+
+    Example:
+        >>> from companion.statistics import Summary, welch
+        >>> print(welch(Summary(98.0, 0.1, 5), Summary(97.5, 0.1, 5)))  # ± 2.306 · 0.1 · √(2/5), 8 degrees of freedom
+        +0.50 [+0.35, +0.65]
+    """
+    _check_level(level)
+    spreads = []
+    for name, given in (("ours", ours), ("theirs", theirs)):
+        if given.runs < 2 or given.std is None:
+            raise ValueError(f"Welch's interval needs two or more runs and their std; {name} is {given!r}.")
+        spreads.append((given.std, given.runs))
+    a, b = (std**2 / runs for std, runs in spreads)
+    value, error = ours.mean - theirs.mean, sqrt(a + b)
+    if error == 0:
+        return Estimate(value, value, value, level, ours.runs)
+    # Shares of the variance, so that tiny variances do not underflow when squared.
+    p, q = a / (a + b), b / (a + b)
+    freedom = 1 / (p**2 / (ours.runs - 1) + q**2 / (theirs.runs - 1))
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    return Estimate(value, value - half, value + half, level, ours.runs)
+
+
+def paired(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Estimate:
+    """The t interval for the mean of first - second, whose entries belong together in pairs.
+
+    Raises:
+        ValueError: fewer than two pairs, unequal numbers, or a level not between 0 and 1.
+
+    Example:
+        >>> from companion.statistics import paired
+        >>> print(paired([98.0, 99.0], [97.0, 97.0]))  # differences 1 and 2: 1.5 ± 12.706 · ½, one degree of freedom
+        +1.50 [−4.85, +7.85]
+    """
+    _check_level(level)
+    if len(first) != len(second) or len(first) < 2:
+        raise ValueError(f"two or more pairs are needed; got {len(first)} and {len(second)} numbers.")
+    found = summarise(np.subtract(first, second))
+    assert found.std is not None  # of two numbers or more
+    half = float(stats.t.ppf((1 + level) / 2, found.runs - 1)) * found.std / sqrt(found.runs)
+    return Estimate(found.mean, found.mean - half, found.mean + half, level, found.runs)
+
+
+def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.95, measure: str = "peak") -> Estimate:
+    """Accuracy of one regime minus another's, by the seeds that both have.
+
+    Raises:
+        ValueError: fewer than two seeds in common, a seed twice, or another experiment.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from companion.statistics import between
+        >>> first = [Run(experiment="one", seed=0, peak=0.75), Run(experiment="one", seed=1, peak=0.5)]
+        >>> second = [Run(experiment="one", seed=1, peak=0.25), Run(experiment="one", seed=0, peak=0.5)]
+        >>> print(between(first, second))  # 25 points in each of the two seeds
+        +25.00 [+25.00, +25.00]
+    """
+    rows = [{record.seed: record for record in records} for records in (first, second)]
+    if any(len(row) != len(records) for row, records in zip(rows, (first, second), strict=True)):
+        raise ValueError("a seed occurs twice among the records of one regime; keep one record a seed.")
+    if len({record.experiment for record in (*first, *second)}) > 1:
+        raise ValueError("the records belong to different experiments and cannot be paired by seed.")
+    common = sorted(rows[0].keys() & rows[1].keys())
+    if len(common) < 2:
+        raise ValueError(f"two or more seeds in common are needed; there are {common}. Train the same seeds of both.")
+    ours, theirs = (accuracies([row[seed] for seed in common], measure) for row in rows)
+    return paired(ours, theirs, level)
+
+
+def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
+    """Peak minus final accuracy: what choosing the epoch on the test set adds, in points, never negative.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from companion.statistics import optimism
+        >>> print(optimism([Run(peak=0.75, final=0.5), Run(peak=0.5, final=0.25)]))
+        +25.00 [+25.00, +25.00]
+    """
+    return paired(accuracies(records, "peak"), accuracies(records, "final"), level)
+
+
+def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
+    """Pairs of regimes whose order by mean accuracy is one by peak and the other by final.
+
+    Args:
+        regimes: regime → records of one experiment and one budget.
+
+    Returns:
+        (better by peak, better by final) for every such pair; ties are no order.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from companion.statistics import reversals
+        >>> reversals({"ReLU": [Run(peak=0.75, final=0.25)], "DLNPF": [Run(peak=0.5, final=0.5)]})
+        [('ReLU', 'DLNPF')]
+    """
+    means = {
+        measure: {name: summarise(accuracies(records, measure)).mean for name, records in regimes.items()}
+        for measure in MEASURES
+    }
+    return [
+        (a, b)
+        for a, b in permutations(regimes, 2)
+        if means["peak"][a] > means["peak"][b] and means["final"][a] < means["final"][b]
+    ]
+
+
+def equivalence(ours: Summary, paper: Summary | Published, margin: float) -> str:
+    """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule).
+
+    Raises:
+        ValueError: fewer than two runs on either side, or a margin that is not positive.
+
+    Example:
+        >>> from companion.statistics import Summary, equivalence
+        >>> paper = Summary(97.5, 0.1, 5)
+        >>> [equivalence(Summary(mean, 0.1, 5), paper, margin=0.5) for mean in (97.6, 98.0, 98.5)]
+        ['equivalent', 'undecided', 'different']
+    """
+    if not margin > 0:
+        raise ValueError(f"the margin must be a positive number of points; got {margin!r}.")
+    verdict = ledger.judge(welch(ours, paper, 0.90).interval, 0.0, "equal", margin)
+    return {"holds": "equivalent", "refuted": "different", "undecided": "undecided"}[verdict]
+
+
+def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
+    """One cell of the paper's table: ours (the peak) against the published number.
+
+    Args:
+        experiment: a row of ``experiments.TABLE``.
+        regime: a regime with a published number in that row.
+        records: our runs of it; they must share one budget.
+
+    Raises:
+        ValueError: an unknown cell, or records of another experiment, regime or of several budgets.
+
+    Example:
+        >>> from companion.statistics import table_cell
+        >>> table_cell("mnist-fc-sgd", "ReLU", records=[]).verdict
+        'not run'
+    """
+    row = experiments.find(experiment)
+    if regime not in row.published:
+        known = ", ".join(row.published) or "none"
+        raise ValueError(f"{experiment} has no published number for {regime!r}; published regimes: {known}.")
+    paper, records = row.published[regime], tuple(records)
+    if {(r.experiment, r.regime) for r in records} - {(experiment, regime)}:
+        raise ValueError(f"the records are not all of {experiment}, {regime}.")
+    if len({_budget(r) for r in records}) > 1:
+        raise ValueError(f"the records of {experiment}, {regime} have different budgets; use `best_records`.")
+    if not records:
+        return Cell(experiment, regime, paper, (), None, None, None, "not run", "")
+    ours, final = summarise(accuracies(records)), summarise(accuracies(records, "final"))
+    comparable = ours.runs > 1 and paper.std is not None
+    difference = welch(ours, paper) if comparable else None
+    reason = undecidable(records)
+    if reason:
+        verdict = "undecided"
+    else:
+        verdict = equivalence(ours, paper, MARGINS[row.dataset])
+        reason = "the interval straddles the margin: more seeds are needed" if verdict == "undecided" else ""
+    return Cell(experiment, regime, paper, records, ours, final, difference, verdict, reason)
+
+
+def undecidable(records: Sequence[Record]) -> str:
+    """Why records cannot be a test of the paper's number; "" if they can.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from companion.statistics import undecidable
+        >>> undecidable([Run(data={"stand_in": True})])
+        'stand-in data'
+    """
+    if any(record.data["stand_in"] for record in records):
+        return "stand-in data"
+    if not all(record.is_full for record in records):
+        return "reduced budget"
+    return "" if len(records) > 1 else "one seed has no spread"
+
+
+def budget_text(records: Sequence[Record]) -> str:
+    """The budget of records in words, e.g. "8 of 100 epochs, 60,000 images".
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from companion.statistics import budget_text
+        >>> run = Run(epochs=8, configuration={"epochs": 8, "full_epochs": 100, "train_examples": 60_000})
+        >>> budget_text([run])
+        '8 of 100 epochs, 60,000 images'
+    """
+    spent = sorted({record.epochs for record in records})
+    full = records[0].configuration["full_epochs"]
+    early = any(record.epochs < record.configuration["epochs"] for record in records)
+    epochs = f"{spent[0]}" if len(spent) == 1 else f"{spent[0]}–{spent[-1]}"
+    images = f"{records[0].configuration['train_examples']:,} images"
+    return f"{epochs} of {full} epochs{' (stopped early)' if early else ''}, {images}"
+
+
+def evidence(
+    experiment: str,
+    regimes: Sequence[str],
+    build: Path,
+    published: Path | None = None,
+    least: int = 1,
+) -> dict[str, list[Record]]:
+    """The best records there are to compare some regimes by: one budget, and the same seeds for all.
+
+    Candidates are the published records and the build's own, each split by budget. Preferred are, in this order: real
+    data; the larger budget (images × epochs); more seeds; the build's own. So published full-budget records stand in
+    until the reader's own are as complete.
+
+    Args:
+        experiment: name of the experiment.
+        regimes: one or more names of regimes.
+        build: the build folder.
+        published: folder of published records; None is the project's ``results/``.
+        least: how many seeds there must be in common, at least.
+
+    Returns:
+        Regime → records by seed; empty if no candidate has every regime.
+
+    Raises:
+        ValueError: an unknown name.
+        RecordError: a record that cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from companion.statistics import evidence
+        >>> evidence("mnist-fc-adam", ("ReLU", "FLNPF"), build=Path("no-build"), published=Path("no-records"))
+        {}
+    """
+    experiments.find(experiment)
+    if not regimes or isinstance(regimes, str):
+        raise ValueError(f"regimes must be a sequence of one or more names; got {regimes!r}.")
+    for regime in regimes:
+        find_regime(regime)
+    candidates = []
+    for own, folder in (
+        (True, Path(build) / "runs"),
+        (False, locations.published() if published is None else published),
+    ):
+        found = {regime: run_records.read_all(folder, experiment, regime) for regime in regimes}
+        for budget in set.intersection(*({_budget(r) for r in records} for records in found.values())):
+            rows = {name: {r.seed: r for r in records if _budget(r) == budget} for name, records in found.items()}
+            seeds = sorted(set.intersection(*map(set, rows.values())))
+            if len(seeds) >= least:
+                chosen = {name: [row[seed] for seed in seeds] for name, row in rows.items()}
+                candidates.append(((budget, len(seeds), own), chosen))
+    return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else {}
+
+
+def best_records(experiment: str, regime: str, build: Path, published: Path | None = None) -> list[Record]:
+    """The best records of one cell (see ``evidence``); empty if it was not run.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from companion.statistics import best_records
+        >>> best_records("mnist-fc-adam", "ReLU", build=Path("no-build"), published=Path("no-records"))
+        []
+    """
+    return evidence(experiment, (regime,), build, published).get(regime, [])
+
+
+def table(build: Path, published: Path | None = None) -> list[Cell]:
+    """Every cell of the paper's table, row by row in the table's order, from the best records there are.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from companion.statistics import table
+        >>> cells = table(build=Path("no-build"), published=Path("no-records"))  # six rows, five regimes
+        >>> len(cells), {cell.verdict for cell in cells}
+        (30, {'not run'})
+    """
+    return [
+        table_cell(row.name, regime, best_records(row.name, regime, build, published))
+        for row in experiments.TABLE
+        for regime in row.published
+    ]
+
+
+def _budget(record: Record) -> tuple[bool, bool, int, int]:
+    """What makes records comparable with one another; a larger one is better evidence."""
+    given = record.configuration
+    work = given["epochs"] * given["train_examples"]
+    return not record.data["stand_in"], record.is_full, work, given["test_examples"]
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, e.g. 0.95; got {level!r}.")

@@ -1,0 +1,1 @@
+"""Measurements of the companion's own, beyond the paper's experiments."""

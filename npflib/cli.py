@@ -1,0 +1,96 @@
+"""The command line: ``npf train`` and ``npf ledger``."""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from npflib import experiments, profiles
+from npflib.records import locations
+from npflib.regimes import REGIMES
+
+
+def _seeds(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 0,1,2.") from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Neural path features and the neural path kernel: runs and ledger of the companion."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+
+
+@main.command()
+@click.option("--experiment", required=True, type=click.Choice([*experiments.PAPER, *experiments.COMPANION]))
+@click.option("--regime", required=True, help=f"One of the experiment's: {', '.join(REGIMES)}, FLNPF-stage-1, ….")
+@click.option("--profile", default="quick", show_default=True, type=click.Choice(list(profiles.PROFILES)))
+@click.option("--seeds", callback=_seeds, help="Comma-separated, e.g. 0,1,2. Default: the profile's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="At most so many epochs; the record says so.")
+@click.option("--build", default="", help="Build folder. Default: the profile's own.")
+@click.option("--device", default=None, help="cpu, cuda, … Default: CUDA where there is one.")
+@click.option(
+    "--precision", default="float32", show_default=True, help="bfloat16 for a convolutional network's products."
+)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def train(
+    experiment: str,
+    regime: str,
+    profile: str,
+    seeds: list[int] | None,
+    epochs: int | None,
+    build: str,
+    device: str | None,
+    precision: str,
+    quiet: bool,
+) -> None:
+    """Train one regime of one experiment, all seeds at once. Repeat an interrupted command to go on."""
+    from npflib import training
+
+    try:
+        records = training.ensure(
+            experiment, regime, profile, seeds=seeds, epochs=epochs, build=build, device=device,
+            precision=precision, progress=not quiet,
+        )  # fmt: skip
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted. The same command goes on from the last finished epoch.", err=True)
+        sys.exit(130)
+    for record in records:
+        click.echo(
+            f"{record.experiment} {record.regime} seed {record.seed}: peak {100 * record.peak:.2f} % "
+            f"(epoch {record.peak_epoch}), final {100 * record.final:.2f} %, {record.epochs} epochs, "
+            f"{record.seconds:.0f} s, {record.data['title']}"
+        )
+
+
+@main.command()
+@click.option("--profile", default="quick", show_default=True, type=click.Choice(list(profiles.PROFILES)))
+@click.option("--build", default="", help="Build folder. Default: the profile's own.")
+@click.option("--check", is_flag=True, help="Fail when a verdict contradicts its claim's standing.")
+def ledger(profile: str, build: str, check: bool) -> None:
+    """Collect the claims of a build into its ledger, ledger.json."""
+    from companion import ledger
+
+    folder: Path = locations.build(profile, build)
+    if not folder.is_dir():
+        raise click.ClickException(f"there is no build folder {folder}. Build the book first, or name another folder.")
+    try:
+        found = ledger.collect(folder)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    for claim in found:
+        click.echo(f"{claim.verdict:10} {claim.id}: {claim.sentence}")
+    if check and not found:
+        raise click.ClickException(f"{folder} holds no claim, so nothing was checked. Run the chapters first.")
+    broken = ledger.contradictions(found)
+    for claim in broken:
+        click.echo(f"CONTRADICTS ITS STANDING ({claim.standing}): {claim.id} is {claim.verdict}", err=True)
+    if check and broken:
+        sys.exit(1)

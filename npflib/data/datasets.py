@@ -1,0 +1,515 @@
+"""MNIST and CIFAR-10 as whole tensors in memory, and where they came from.
+
+torchvision reads and fetches them; what is loaded has passed its checksums. Without the files and without a network
+a stand-in takes their place (:mod:`npflib.data.stand_ins`) and says so: in the log, in :class:`Source`, and thereby in
+every record, figure and table made from it.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import md5
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from npflib.data import downloads, stand_ins
+from npflib.records import locations
+
+log = logging.getLogger("npflib")
+
+
+class CorruptDataError(ValueError):
+    """A file of a data set is missing while others are there, or it is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where data came from.
+
+    Attributes:
+        name: "mnist" or "cifar10".
+        title: what to call the data in a caption, e.g. "MNIST"; a stand-in's begins with "stand-in:".
+        stand_in: whether something else took the place of the data set asked for.
+        reason: why it did; "" for the data set itself.
+        checksums: file → MD5, of everything that was read (or generated).
+        train_examples: how many there are to train on.
+        test_examples: how many there are to test on.
+
+    Example:
+        >>> from npflib.data import Source
+        >>> source = Source("mnist", "stand-in: a sample", True, "there is no network", {}, 4000, 1000)
+        >>> source.banner()
+        'STAND-IN DATA: a sample, because there is no network. Not a test of the paper.'
+    """
+
+    name: str
+    title: str
+    stand_in: bool
+    reason: str
+    checksums: Mapping[str, str]
+    train_examples: int
+    test_examples: int
+
+    def as_dict(self) -> dict:
+        """The same as plain JSON values; equal to what reading the JSON gives back."""
+        return asdict(self)
+
+    def banner(self) -> str:
+        """One line to show above what was made from a stand-in; "" for the data set itself."""
+        if not self.stand_in:
+            return ""
+        what = self.title.removeprefix("stand-in: ")
+        return f"STAND-IN DATA: {what}, because {self.reason}. Not a test of the paper."
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set in memory: N training and M test examples of C channels, H by W pixels.
+
+    Attributes:
+        name: "mnist" or "cifar10".
+        train_images: [N, C, H, W], or [N, C·H·W] when loaded flat; pixels / 255, or raw ones in uint8.
+        train_labels: [N] int64; -1.0 and +1.0 after :func:`binary`.
+        test_images: [M, …] likewise.
+        test_labels: [M] likewise.
+        source: where it came from.
+        classes: the classes' names, in the order of the labels.
+
+    Example:
+        >>> from npflib.data import load
+        >>> digits = load("mnist", offline=True)
+        >>> digits.classes[:3], digits.train_images.shape[1:]
+        (('0', '1', '2'), torch.Size([1, 28, 28]))
+    """
+
+    name: str
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    source: Source
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What distinguishes the data sets: files with checksums, how to read and fetch them, what stands in."""
+
+    title: str
+    files: Mapping[str, str]
+    read: Callable[[Path], tuple[Sequence[Tensor], tuple[str, ...]]]
+    fetch: Callable[[Path, Mapping[str, str]], None] | None
+    stand_in: Callable[[], stand_ins.StandIn] | None
+    parts: Mapping[str, str] = field(default_factory=dict)  # for data without files: part → MD5 of its bytes
+
+
+def load(
+    name: str,
+    root: str | os.PathLike | None = None,
+    *,
+    offline: bool | None = None,
+    flatten: bool = False,
+    dtype: torch.dtype = torch.float32,
+) -> Dataset:
+    """Loads "mnist" or "cifar10" from torchvision's layout, fetching it first where it is absent; or a registered set.
+
+    Every file's checksum is verified. If none of the files is there, torchvision downloads them (with progress); if
+    that is not allowed or not possible, a stand-in is returned, and a warning in the log of ``npflib`` says so.
+    No server's answer within seconds means no network. Files that *are* there are never replaced, nor passed over.
+
+    Args:
+        name: "mnist", "cifar10" or a name given to :func:`register`.
+        root: the folder that holds (or will hold) ``MNIST/raw/`` and ``cifar-10-batches-py/``; if not given, the
+            variable ``NPF_DATA`` names it, else it is ``data/`` in the project.
+        offline: never touch the network; if not given, the variable ``NPF_OFFLINE`` says so (1 or 0).
+        flatten: return images as [N, C·H·W] instead of [N, C, H, W].
+        dtype: a floating dtype for pixels / 255, or torch.uint8 for the pixels as they are.
+
+    Returns:
+        The whole data set; labels are int64.
+
+    Raises:
+        ValueError: an unknown name, a dtype that is neither floating nor uint8, a root that is not a folder, or an
+            ``NPF_OFFLINE`` that is not understood.
+        CorruptDataError: a file is truncated, altered, unreadable, or missing beside others; or registered data are
+            not what their checksums say.
+        FileNotFoundError: a registered data set's files cannot be had and nothing stands in.
+
+    Example:
+        >>> from npflib.data import load
+        >>> digits = load("mnist", offline=True, flatten=True)  # a labelled stand-in where the files are absent
+        >>> digits.test_images.shape[1], digits.test_labels.dtype
+        (784, torch.int64)
+    """
+    if not isinstance(name, str) or name not in _KINDS:
+        raise ValueError(f"unknown data set {name!r}; allowed: {', '.join(map(repr, _KINDS))}.")
+    if not isinstance(dtype, torch.dtype) or not (dtype.is_floating_point or dtype is torch.uint8):
+        raise ValueError(f"dtype = {dtype!r} is not allowed; use a floating one (pixels / 255) or torch.uint8.")
+    kind = _KINDS[name]
+    folder, place = _root(root)
+    offline = _offline_by_environment() if offline is None else bool(offline)
+
+    reason = _fetch_if_absent(kind, folder, offline)
+    parts: Sequence[Tensor]
+    if reason:
+        if kind.stand_in is None:
+            raise FileNotFoundError(f"{reason}. Looked in {folder}; nothing stands in for them.")
+        other = kind.stand_in()
+        parts = [
+            torch.from_numpy(array)
+            for array in (other.train_images, other.train_labels, other.test_images, other.test_labels)
+        ]
+        title, checksums, classes = other.title, dict(other.checksums), other.classes
+    else:
+        parts, classes = kind.read(folder)
+        _check_parts(kind, parts)
+        title, checksums = kind.title, dict(kind.files) | dict(kind.parts)
+
+    images = [_pixels(part, flatten, dtype) for part in parts[::2]]
+    labels = [part.to(torch.int64, copy=True) for part in parts[1::2]]
+    source = Source(name, title, bool(reason), reason, checksums, len(labels[0]), len(labels[1]))
+    if reason:
+        log.warning("%s (Looked in %s.)", source.banner(), place)
+    return Dataset(name, images[0], labels[0], images[1], labels[1], source, classes)
+
+
+PARTS = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+def names() -> tuple[str, ...]:
+    """The data sets that :func:`load` knows.
+
+    Example:
+        >>> from npflib.data import names
+        >>> names()[:2]
+        ('mnist', 'cifar10')
+    """
+    return tuple(_KINDS)
+
+
+def digests(parts: Sequence[Tensor]) -> dict[str, str]:
+    """MD5 of the bytes of training images, training labels, test images and test labels, by the names in ``PARTS``.
+
+    Example:
+        >>> import torch
+        >>> from npflib.data import digests
+        >>> nothing = torch.empty(0)
+        >>> digests([nothing] * 4)["test_labels"]  # MD5 of no bytes at all
+        'd41d8cd98f00b204e9800998ecf8427e'
+    """
+    return {
+        name: md5(part.contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest()
+        for name, part in zip(PARTS, parts, strict=True)
+    }
+
+
+def register(
+    name: str,
+    title: str,
+    read: Callable[[Path], tuple[Sequence[Tensor], tuple[str, ...]]],
+    *,
+    files: Mapping[str, str] | None = None,
+    parts: Mapping[str, str] | None = None,
+    fetch: Callable[[Path, Mapping[str, str]], None] | None = None,
+    stand_in: Callable[[], stand_ins.StandIn] | None = None,
+) -> None:
+    """Makes a data set known to :func:`load` for as long as the process lasts; entered in ``_KINDS`` it is so for ever.
+
+    Registering the same data again changes nothing, so that a notebook's cell can be run twice.
+
+    Args:
+        name: lower-case letters and digits; experiments on the data begin with it.
+        title: what to call the data in a caption.
+        read: data folder → (training images, training labels, test images, test labels), classes' names. Images are
+            uint8 [N, C, H, W], labels whole numbers [N].
+        files: file, relative to the data folder → MD5; for data that lie there.
+        parts: name in ``PARTS`` → MD5 of its bytes (see :func:`digests`); for data that come from elsewhere, such as
+            an installed package. Exactly one of ``files`` and ``parts`` is given.
+        fetch: (data folder, files) → None: fetches the files, or raises ``downloads.DownloadError``.
+        stand_in: what is loaded where the files cannot be had; without it that is an error.
+
+    Raises:
+        ValueError: a name that is not allowed or taken by other data, checksums that are not MD5 in hexadecimal
+            digits or not of these parts, neither or both kinds of checksums, or ``fetch`` without files.
+
+    Example:
+        >>> from npflib.data import register
+        >>> register("my-data", "Mine", read=lambda folder: ([], ()))
+        Traceback (most recent call last):
+        ...
+        ValueError: a data set's name is made of lower-case letters and digits; got 'my-data'.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9]*", name):
+        raise ValueError(f"a data set's name is made of lower-case letters and digits; got {name!r}.")
+    files, parts = dict(files or {}), dict(parts or {})
+    if bool(files) == bool(parts):
+        raise ValueError(f"data set {name}: give the checksums of its files or of its parts, one of the two.")
+    if parts and set(parts) != set(PARTS):
+        raise ValueError(f"data set {name}: parts must be {', '.join(PARTS)}; got {', '.join(map(str, parts))}.")
+    if (fetch or stand_in) and not files:
+        raise ValueError(f"data set {name}: fetch and stand_in are for data with files.")
+    for part, checksum in (files | parts).items():
+        if not re.fullmatch(r"[0-9a-f]{32}", str(checksum)):
+            raise ValueError(f"data set {name}: the checksum of {part} must be an MD5, 32 digits; got {checksum!r}.")
+    kind = _Kind(title, files, read, fetch, stand_in, parts)
+    there = _KINDS.get(name, kind)
+    if (there.title, there.files, there.parts) != (title, files, parts):
+        raise ValueError(f"the name {name!r} is taken by other data; taken are: {', '.join(_KINDS)}.")
+    _KINDS[name] = kind
+
+
+def subset(
+    dataset: Dataset, train_examples: int | None = None, test_examples: int | None = None, seed: int = 0
+) -> Dataset:
+    """Draws a part of a data set in which every class keeps its share.
+
+    A class with n_c of the N examples gets n·n_c/N of the n asked for, rounded down; what that leaves goes one each to
+    the classes that lost most by rounding. Within a class the choice is random, by ``seed``, and the same for training
+    and test whatever is asked of the other. The examples keep their order. One seed's larger draw holds, class by
+    class, its smaller one.
+
+    Args:
+        dataset: what to draw from.
+        train_examples: how many training examples; None, or more than there are, takes all.
+        test_examples: how many test examples, likewise.
+        seed: a whole number of at least 0.
+
+    Returns:
+        A data set with the same name; its source says the new numbers.
+
+    Raises:
+        ValueError: a number of examples that is not a positive whole number, or a negative seed.
+
+    Example:
+        >>> from npflib.data import load, subset
+        >>> few = subset(load("mnist", offline=True), train_examples=100, test_examples=20)
+        >>> few.source.train_examples, few.source.test_examples
+        (100, 20)
+    """
+    for what, count in (("train_examples", train_examples), ("test_examples", test_examples)):
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise ValueError(f"{what} = {count!r} is not allowed; it must be a whole number of at least 1, or None.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed = {seed!r} is not allowed; it must be a whole number of at least 0.")
+    train = _stratified(dataset.train_labels, train_examples, (seed, 0))
+    test = _stratified(dataset.test_labels, test_examples, (seed, 1))
+    return _part(dataset, train, test)
+
+
+def binary(dataset: Dataset, negative: int = 4, positive: int = 7) -> Dataset:
+    """Keeps two classes, labelled -1.0 and +1.0.
+
+    The defaults are the digits of the paper's experiment on ν (claim 5): 4 is -1, 7 is +1.
+
+    Args:
+        dataset: with class numbers as labels.
+        negative: the class that becomes -1.
+        positive: the class that becomes +1.
+
+    Returns:
+        A data set whose labels have the images' dtype if that is floating, else float32.
+
+    Raises:
+        ValueError: the two are the same, or one of them does not occur in both parts of the data.
+
+    Example:
+        >>> from npflib.data import binary, load
+        >>> two = binary(load("mnist", offline=True), negative=4, positive=7)
+        >>> two.classes, two.train_labels.unique()
+        (('4', '7'), tensor([-1.,  1.]))
+    """
+    if negative == positive:
+        raise ValueError(f"negative and positive are both {negative!r}; they must be two different classes.")
+    parts = {"training": dataset.train_labels, "test": dataset.test_labels}
+    for wanted in (negative, positive):
+        for part, labels in parts.items():
+            if not bool((labels == wanted).any()):
+                there = ", ".join(f"{label:g}" for label in labels.unique().tolist())
+                raise ValueError(f"class {wanted!r} does not occur in the {part} data; there are: {there}.")
+    kept = [torch.nonzero((y == negative) | (y == positive))[:, 0] for y in parts.values()]
+    two = _part(dataset, *kept)
+    dtype = dataset.train_images.dtype if dataset.train_images.dtype.is_floating_point else torch.float32
+    train, test = (torch.where(y == positive, 1.0, -1.0).to(dtype) for y in (two.train_labels, two.test_labels))
+    names = tuple(dataset.classes[label] for label in (negative, positive)) if dataset.classes else ()
+    return replace(two, train_labels=train, test_labels=test, classes=names)
+
+
+def _root(given: str | os.PathLike | None) -> tuple[Path, str]:
+    """The data folder, and words for it without a path, since logs end in notebooks."""
+    if given:
+        folder, place = Path(given), "the given folder"
+    elif os.environ.get("NPF_DATA"):
+        folder, place = Path(os.environ["NPF_DATA"]), "the folder that NPF_DATA names"
+    else:
+        folder, place = locations.project() / "data", "the folder data/"
+    folder = folder.expanduser()
+    obstacle = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if obstacle.exists() and not obstacle.is_dir():
+        raise ValueError(
+            f"the data folder {folder} is not a folder: {obstacle} is a file. "
+            "Give a folder as root, or let NPF_DATA name one."
+        )
+    return folder, place
+
+
+def _offline_by_environment() -> bool:
+    word = os.environ.get("NPF_OFFLINE", "").strip().lower()
+    if word in ("", "0", "false", "no", "off"):
+        return False
+    if word in ("1", "true", "yes", "on"):
+        return True
+    raise ValueError(f"NPF_OFFLINE={word!r} is not understood; use 1 (never download) or 0.")
+
+
+def _fetch_if_absent(kind: _Kind, root: Path, offline: bool) -> str:
+    """Makes sure that the files are there and whole; otherwise returns why they cannot be had."""
+    if not kind.files or _check(kind, root):
+        return ""
+    if kind.fetch is None:
+        return f"there are no {kind.title} files and this library cannot fetch them"
+    if offline:
+        return f"there are no {kind.title} files and downloading is switched off (NPF_OFFLINE)"
+    try:
+        kind.fetch(root, kind.files)
+    except downloads.DownloadError as error:
+        return f"there are no {kind.title} files and downloading them failed: {error}"
+    return ""
+
+
+def _check(kind: _Kind, root: Path) -> bool:
+    """True if every file is there and right; False if none is there. Anything between is an error."""
+    if not any((root / name).exists() for name in kind.files):
+        return False
+    wrong = []
+    for name, expected in kind.files.items():
+        path = root / name
+        try:
+            found = f"MD5 {downloads.checksum(path)} ({path.stat().st_size:,} bytes)"
+        except FileNotFoundError:
+            found = "missing"
+        except OSError as error:
+            found = f"unreadable ({error.strerror})"
+        if not found.startswith(f"MD5 {expected} "):
+            wrong.append(f"  {path}\n    expected MD5 {expected}\n    found    {found}")
+    if wrong:
+        top = root / Path(next(iter(kind.files))).parts[0]
+        raise CorruptDataError(
+            f"{kind.title} is incomplete or damaged:\n" + "\n".join(wrong) + f"\nDelete {top} and load again with a "
+            "network, so that all of it is downloaded anew; or let NPF_DATA name a folder that holds whole files."
+        )
+    return True
+
+
+def _check_parts(kind: _Kind, parts: Sequence[Tensor]) -> None:
+    """Refuses what a data set's ``read`` gives if it has other shapes or, without files, other bytes than it says."""
+    x, y, u, v = parts
+    shaped = x.ndim == u.ndim == 4 and x.dtype == u.dtype == torch.uint8 and x.shape[1:] == u.shape[1:]
+    if not shaped or y.shape != x.shape[:1] or v.shape != u.shape[:1] or not len(y) or not len(v):
+        shapes = ", ".join(f"{tuple(part.shape)} {part.dtype}" for part in parts)
+        raise CorruptDataError(
+            f"{kind.title}: images must be uint8 [N, C, H, W] with a label each, training before test; got {shapes}."
+        )
+    if kind.parts and (found := digests(parts)) != dict(kind.parts):
+        wrong = [f"  {p}\n    expected MD5 {kind.parts[p]}\n    found    MD5 {found[p]}" for p in PARTS]
+        raise CorruptDataError(
+            f"{kind.title} is not what its checksums say:\n" + "\n".join(wrong) + "\nInstall the version of its "
+            "package that was registered, or register the new data with their own checksums."
+        )
+
+
+def _read_mnist(root: Path) -> tuple[Sequence[Tensor], tuple[str, ...]]:
+    from torchvision import datasets
+
+    class MNIST(datasets.MNIST):
+        # torchvision prefers a cache of its early versions where there is one; its checksum is nobody's knowledge.
+        def _check_legacy_exist(self) -> bool:
+            return False
+
+    train, test = MNIST(str(root), train=True), MNIST(str(root), train=False)
+    return (train.data[:, None], train.targets, test.data[:, None], test.targets), stand_ins.DIGITS
+
+
+def _read_cifar10(root: Path) -> tuple[Sequence[Tensor], tuple[str, ...]]:
+    from torchvision import datasets
+
+    class CIFAR10(datasets.CIFAR10):
+        # Just verified: not twice more.
+        def _check_integrity(self) -> bool:
+            return True
+
+    train, test = CIFAR10(str(root), train=True), CIFAR10(str(root), train=False)
+    parts = []
+    for half in (train, test):
+        parts += [torch.from_numpy(half.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(half.targets)]
+    return parts, tuple(train.classes)
+
+
+def _pixels(images: Tensor, flatten: bool, dtype: torch.dtype) -> Tensor:
+    images = images.flatten(1) if flatten else images
+    # A copy in either case: the stand-ins are kept for the next call, which must not see what a caller does to them.
+    images = images.to(dtype, copy=True)
+    return images.div_(255) if dtype.is_floating_point else images
+
+
+def _stratified(labels: Tensor, count: int | None, seed: tuple[int, int]) -> Tensor | None:
+    """Indices, ascending, of ``count`` examples with every class in proportion; None for all of them."""
+    total = len(labels)
+    if count is None or count >= total:
+        return None
+    classes, sizes = labels.unique(return_counts=True)
+    # In whole numbers: count·n_c/N can be whole where its floating quotient is not.
+    shares = [divmod(count * size, total) for size in sizes.tolist()]
+    quotas = [whole for whole, _ in shares]
+    by_loss = sorted(range(len(shares)), key=lambda c: -shares[c][1])
+    for c in by_loss[: count - sum(quotas)]:
+        quotas[c] += 1
+    chosen = []
+    for c, quota in enumerate(quotas):
+        members = torch.nonzero(labels == classes[c])[:, 0]
+        order = np.random.default_rng([*seed, c]).permutation(len(members))[:quota]
+        chosen.append(members[torch.from_numpy(order).to(members.device)])
+    return torch.cat(chosen).sort().values
+
+
+def _part(dataset: Dataset, train: Tensor | None, test: Tensor | None) -> Dataset:
+    x, y = (t if train is None else t[train] for t in (dataset.train_images, dataset.train_labels))
+    u, v = (t if test is None else t[test] for t in (dataset.test_images, dataset.test_labels))
+    source = replace(dataset.source, train_examples=len(y), test_examples=len(v))
+    return replace(dataset, train_images=x, train_labels=y, test_images=u, test_labels=v, source=source)
+
+
+# A new data set is entered here; see ``register`` for what each field means.
+_KINDS: dict[str, _Kind] = {
+    "mnist": _Kind(
+        title="MNIST",
+        files={
+            "MNIST/raw/train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+            "MNIST/raw/train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+            "MNIST/raw/t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+            "MNIST/raw/t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+        },
+        read=_read_mnist,
+        fetch=downloads.fetch_mnist,
+        stand_in=stand_ins.digits,
+    ),
+    "cifar10": _Kind(
+        title="CIFAR-10",
+        files={
+            "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+            "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "cifar-10-batches-py/data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "cifar-10-batches-py/data_batch_4": "634d18415352ddfa80567beed471001a",
+            "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+            "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
+        },
+        read=_read_cifar10,
+        fetch=downloads.fetch_cifar10,
+        stand_in=stand_ins.textures,
+    ),
+}

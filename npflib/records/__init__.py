@@ -1,0 +1,1 @@
+"""What a run leaves: whole files, the fingerprint of the code, run records, and where they lie."""

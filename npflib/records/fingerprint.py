@@ -1,0 +1,255 @@
+"""A fingerprint of the code that decides a number: of all that a function can reach, wherever it stands.
+
+From a root, say ``npflib.training.runs:ensure``, references are followed through the modules of this project, by
+reading them: nothing is imported. What is found is digested definition by definition, each without docstring,
+annotations, imports and comments, with its own name and its local names left out, and with a digest of each definition
+of this project in the place of that one's name. So moving, renaming, rewording and typing change nothing, code does,
+and no list of files has to be kept. Syntax trees are written out by rules of this file, not by Python's, which differ
+from version to version.
+
+What a run's own configuration says does not enter (``RECORDED``): its data, by a digest of the examples; its budget;
+its regime, by its entry in the table of regimes and a digest of the code of its gate. So a new data set, regime or gate
+makes no old run invalid.
+"""
+
+import ast
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+TRAINING = "npflib.training.runs:ensure"
+# Modules and definitions that are not entered: each run's record says what it had of them, or they decide no number.
+RECORDED = (
+    "npflib.data",
+    "npflib.experiments",
+    "npflib.profiles",
+    "npflib.records",
+    "npflib.gates:_GATES",
+    "npflib.regimes:_REGIMES",
+)
+_WORDLESS = ("annotation", "returns", "ctx", "kind", "type_comment", "type_params")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A definition: the module that holds it and its name there."""
+
+    module: str
+    name: str
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the search ends here."""
+        within = any(self.module == part or self.module.startswith(part + ".") for part in RECORDED)
+        return within or f"{self.module}:{self.name}" in RECORDED
+
+
+@cache
+def fingerprint(*roots: str) -> str:
+    """Sixteen hexadecimal digits over all that the ``roots`` reach, each a "module:name" of this project.
+
+    Raises:
+        ValueError: there is no such definition.
+
+    Example:
+        >>> from npflib.records.fingerprint import fingerprint
+        >>> len(fingerprint("npflib.kernels:path_overlap"))
+        16
+    """
+    digests = {digest(place) for place in reached(*roots)}
+    return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:16]
+
+
+def training_source_hash() -> str:
+    """The fingerprint of training: of ``TRAINING`` and all that it reaches."""
+    return fingerprint(TRAINING)
+
+
+def reached(*roots: str) -> set[Place]:
+    """The definitions that count: the roots and what their code names, over and over.
+
+    An annotation counts as a reference to a class, whose methods are called on what it annotates, but the alias of a
+    type is no code.
+    """
+    queue, counted, seen = [], set(), set()
+    for root in roots:
+        module, _, name = root.partition(":")
+        place = _follow(module, name)
+        if place is None:
+            raise ValueError(f"there is no {name!r} in {module}, a module of this project; roots are 'module:name'.")
+        queue.append((place, True))
+    while queue:
+        place, as_code = queue.pop()
+        if place.recorded or (place, as_code) in seen:
+            continue
+        seen.add((place, as_code))
+        node = _read(place.module).definitions[place.name]
+        if as_code or isinstance(node, ast.ClassDef):
+            counted.add(place)
+        queue += [(other, as_code and not typed) for other, typed in _references(place.module, node)]
+    return counted
+
+
+@cache
+def digest(place: Place, depth: int = 1) -> str:
+    """A definition without its words; what it names of this project enters as a digest that names nothing further."""
+    module = _read(place.module)
+
+    def named(node: ast.AST) -> str | None:
+        found = _target(place.module, node)
+        if found is None:
+            return module.imports.get(node.id) if isinstance(node, ast.Name) else None
+        return "recorded" if found.recorded else digest(found, 0) if depth else "project"
+
+    return _digest(module.definitions[place.name], named)
+
+
+def code_digest(function: Callable) -> str:
+    """Sixteen hexadecimal digits over a Python function's code, without docstrings, annotations and its names.
+
+    What the function calls, and variables from outside it, do not enter.
+
+    Raises:
+        ValueError: not a function, or one whose source cannot be found.
+
+    Example:
+        >>> from npflib.gates import hard_gate, soft_gate
+        >>> from npflib.records.fingerprint import code_digest
+        >>> code_digest(hard_gate) == code_digest(soft_gate)
+        False
+    """
+    if not inspect.isfunction(function):
+        raise ValueError(f"a Python function (def) is needed; got {function!r}.")
+    try:
+        node = ast.parse(dedent(inspect.getsource(function))).body[0]
+    except (OSError, SyntaxError) as error:
+        name = function.__qualname__
+        raise ValueError(f"the source of {name} cannot be read: define it by def, in a file or a notebook.") from error
+    return _digest(node, lambda _: None)
+
+
+@dataclass(frozen=True)
+class _Module:
+    definitions: Mapping[str, ast.stmt]
+    imports: Mapping[str, str]  # name here → "module" or "module:name"
+
+
+@cache
+def _read(module: str) -> _Module:
+    tree = ast.parse(_path(module).read_text(encoding="utf-8"))  # type: ignore[union-attr]  # asked for where it is
+    definitions: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            definitions[node.name] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = (name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name))
+            definitions |= dict.fromkeys(names, node)
+    imports: dict[str, str] = {}
+    for part in ast.walk(tree):
+        if isinstance(part, ast.Import):
+            imports |= {alias.asname or alias.name.partition(".")[0]: alias.name for alias in part.names}
+        elif isinstance(part, ast.ImportFrom) and part.module:
+            imports |= {alias.asname or alias.name: f"{part.module}:{alias.name}" for alias in part.names}
+    return _Module(definitions, imports)
+
+
+@cache
+def _path(module: str) -> Path | None:
+    """The file of a module of this project; None for others'."""
+    stem = ROOT / module.replace(".", "/")
+    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+
+
+def _follow(module: str, name: str) -> Place | None:
+    """Where a module's name is defined, through the modules that pass it on; None outside this project."""
+    if _path(module) is None:
+        return None
+    found = _read(module)
+    if name in found.definitions:
+        return Place(module, name)
+    origin, _, original = found.imports.get(name, "").partition(":")
+    return _follow(origin, original) if original else None
+
+
+def _target(module: str, node: ast.AST) -> Place | None:
+    """The definition of this project that a name, or an attribute of one of its modules, stands for."""
+    if isinstance(node, ast.Name):
+        return _follow(module, node.id)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        origin = _read(module).imports.get(node.value.id, "").replace(":", ".")
+        return _follow(origin, node.attr)
+    return None
+
+
+def _references(module: str, node: ast.AST, typed: bool = False) -> Iterator[tuple[Place, bool]]:
+    """The definitions that a piece of code names, and whether in an annotation."""
+    found = _target(module, node)
+    if found is not None:
+        yield found, typed
+    for field, value in ast.iter_fields(node):
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from _references(module, child, typed or field in ("annotation", "returns"))
+
+
+def _digest(node: ast.stmt, named: Callable[[ast.AST], str | None]) -> str:
+    local = {name: str(index) for index, name in enumerate(_locals(node))}
+    outer = getattr(node, "name", None)
+
+    def write(node: Any, own: bool = False) -> str:
+        if isinstance(node, list):
+            return "[" + ",".join(filter(None, map(write, node))) + "]"
+        if not isinstance(node, ast.AST):
+            return repr(node)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            return ""
+        if isinstance(node, ast.Name | ast.Attribute):
+            inside = isinstance(node, ast.Name) and node.id in local
+            target = None if inside else named(node)
+            if target is not None:
+                return f"<{target}>"
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            node = ast.Assign(targets=[node.target], value=node.value)
+        parts = [type(node).__name__]
+        for field, value in ast.iter_fields(node):
+            if field in _WORDLESS or value is None or value == []:
+                continue
+            if field == "body" and _documented(node):
+                value = value[1:]
+            if isinstance(value, str) and field in ("id", "arg", "name") and not isinstance(node, ast.keyword):
+                value = "" if own and value == outer else local.get(value, value)
+            parts.append(f"{field}={write(value)}")
+        return "(" + " ".join(parts) + ")"
+
+    # An assignment's own name is the one that it gives.
+    given = write(node.value) if isinstance(node, ast.Assign | ast.AnnAssign) else write(node, own=True)
+    return hashlib.sha256(given.encode()).hexdigest()[:16]
+
+
+def _documented(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None
+
+
+def _locals(node: ast.AST) -> list[str]:
+    """The names that the functions in a piece of code bind, in the order in which they are met."""
+    found: dict[str, None] = {}
+
+    def visit(node: ast.AST, inside: bool) -> None:
+        if isinstance(node, ast.arg) or (inside and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)):
+            found[node.arg if isinstance(node, ast.arg) else node.id] = None
+        if inside and isinstance(node, ast.FunctionDef):
+            found[node.name] = None
+        inside = inside or isinstance(node, ast.FunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            # A class within a function keeps its names; one around it has its methods' locals counted alone.
+            visit(child, inside and not isinstance(node, ast.ClassDef))
+
+    visit(node, False)
+    return list(found)

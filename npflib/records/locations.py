@@ -1,0 +1,52 @@
+"""Where things lie: the project, a build's products, the published records."""
+
+import os
+from pathlib import Path
+
+from npflib import profiles
+
+
+def project() -> Path:
+    """The project's root: the nearest folder, from here upwards, that holds ``npflib/`` and ``notebooks/``.
+
+    Outside a checkout (the library installed on its own) it is the current folder.
+
+    Example:
+        >>> from npflib.records import locations
+        >>> locations.project() / "results" == locations.published()
+        True
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks").is_dir() and (folder / "npflib").is_dir():
+            return folder
+    return here
+
+
+def build(profile: str, given: str | os.PathLike = "") -> Path:
+    """A profile's build folder: the one given, else NPF_BUILD, else ``build`` (quick) or ``build/<profile>``.
+
+    Raises:
+        ValueError: unknown profile.
+
+    Example:
+        >>> from npflib.records import locations
+        >>> locations.build("quick", given="mine").name
+        'mine'
+    """
+    profiles.find(profile)
+    chosen = str(given) or os.environ.get("NPF_BUILD", "")
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    return project() / "build" if profile == "quick" else project() / "build" / profile
+
+
+def published() -> Path:
+    """The published full-budget records; an absent folder holds none.
+
+    Example:
+        >>> from npflib.records import locations
+        >>> locations.published().name
+        'results'
+    """
+    return project() / "results"

@@ -1,0 +1,166 @@
+"""Forward and backward signals of each layer: all that a tangent kernel needs to know about a fully connected network.
+
+The gradient of an output with respect to a layer's weights is (signal coming back) ⊗ (signal going in). For a deep
+gated network, with q_v, z_v the value network's signals, q_f, z_f the feature network's, and G = gate(q_f)::
+
+    value part  δ_v(l) = G(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)
+    gate part   δ_f(l) = G'(q_f(l)) ∘ q_v(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)  +  1[q_f(l) > 0] ∘ Θ_f(l+1)ᵀ δ_f(l+1)
+
+The first term of δ_f is layer l's own gate, the second what later gates see through the feature network; where that
+network is linear, z_f = q_f and the factor 1[q_f(l) > 0] is absent.
+
+With J_x [C, parameters] the Jacobian of the C outputs at x, the matrix M_x = J_x J_xᵀ [C, C] gives the diagonal entry
+K(x, x) of the tangent kernel of *any* function of the outputs: for f(ŷ) with gradient g, it is gᵀ M_x g. So of one
+class, of a sum of classes, and, with S = diag p - p pᵀ the Jacobian of the softmax p, of probabilities.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from npflib.gates import hard_gate
+from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
+
+PARTS = ("all", "value", "gate")
+
+
+@dataclass(frozen=True)
+class LayerSignals:
+    """What enters one layer and what comes back to it.
+
+    Attributes:
+        forward: z(l-1), [n, w_{l-1}].
+        backward: δ_c(l) for every output c, [n, C·w_l].
+        bias: 1.0 if the layer has biases (their gradient is δ itself), else 0.0.
+
+    Example:
+        >>> import torch
+        >>> from npflib.signals import LayerSignals
+        >>> signals = LayerSignals(forward=torch.ones(5, 2), backward=torch.ones(5, 3), bias=1.0)
+        >>> signals.forward.shape, signals.backward.shape
+        (torch.Size([5, 2]), torch.Size([5, 3]))
+    """
+
+    forward: Tensor
+    backward: Tensor
+    bias: float
+
+
+def tangent_signals(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "all") -> list[LayerSignals]:
+    """Signals of every layer whose parameters belong to ``part`` ("all", "value" or "gate"), for inputs x [n, …].
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> from npflib.signals import tangent_signals
+        >>> network = ReLUNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=1))
+        >>> first, last = tangent_signals(network, torch.ones(5, 2))
+        >>> first.backward.shape, last.backward.detach().unique()  # δ(d) = 1
+        (torch.Size([5, 3]), tensor([1.]))
+    """
+    x = x.flatten(1)
+    if isinstance(network, ReLUNetwork):
+        return [] if part == "gate" else _value_signals(network, x, network.gates(x))[0]
+    gates = network.gates(x)
+    value, arriving, pre_activations = _value_signals(network.value, x, gates)
+    found = list(value) if part != "gate" else []
+    if part != "value" and network.gate == "soft":
+        found += _gate_signals(network, x, gates, arriving, pre_activations)
+    return found
+
+
+@torch.no_grad()
+def class_gram(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "all") -> Tensor:
+    """M_x = J_x J_xᵀ for every input; no Jacobian is formed.
+
+    A layer's gradient is (signal coming back) ⊗ (signal going in), so M_x = Σ_l (‖z_x(l-1)‖² + b_l) Δ_x(l) Δ_x(l)ᵀ,
+    with Δ_x(l) [C, w_l] the signals coming back from the C outputs and b_l = 1 where layer l has biases.
+
+    Args:
+        network: a fully connected ``ReLUNetwork`` or ``DeepGatedNetwork``.
+        x: inputs [n, …], of the network's floating type.
+        part: "all", "value" or "gate" parameters.
+
+    Returns:
+        [n, C, C], symmetric. Its trace over the classes is the diagonal of ``kernels.neural_tangent_kernel``.
+
+    Raises:
+        ValueError: unknown part.
+
+    Example:
+        >>> import torch
+        >>> from npflib.signals import class_gram
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> line = ReLUNetwork(FullyConnected(depth=1, width=1, in_features=2, out_features=2, bias=False))
+        >>> class_gram(line, torch.tensor([[1.0, 2.0]]))  # ŷ = Θ x: outputs share no weight, each has |x|² = 5
+        tensor([[[5., 0.],
+                 [0., 5.]]])
+    """
+    if part not in PARTS:
+        raise ValueError(f"unknown part {part!r} of the tangent kernel; allowed: {', '.join(PARTS)}.")
+    outputs = len(network.weights[-1])
+    found = x.new_zeros(len(x), outputs, outputs)
+    for layer in tangent_signals(network, x, part):
+        size = layer.forward.square().sum(1) + layer.bias
+        backward = layer.backward.unflatten(1, (outputs, -1))
+        found += size[:, None, None] * (backward @ backward.mT)
+    return found
+
+
+def softmax_jacobian(logits: Tensor) -> Tensor:
+    """S = diag p - p pᵀ [n, C, C] of p = softmax(logits [n, C]). Its rows sum to zero, as Σ_c p_c = 1.
+
+    Example:
+        >>> import torch
+        >>> from npflib.signals import softmax_jacobian
+        >>> softmax_jacobian(torch.zeros(1, 2))  # p = (½, ½)
+        tensor([[[ 0.2500, -0.2500],
+                 [-0.2500,  0.2500]]])
+    """
+    p = torch.softmax(logits, 1)
+    return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+
+
+def _value_signals(
+    network: ValueNetwork, x: Tensor, gates: list[Tensor]
+) -> tuple[list[LayerSignals], list[Tensor], list[Tensor]]:
+    """Signals of a value network; what arrives from above at each hidden output [n, C, w]; its pre-activations."""
+    forwards, pre_activations = [x], []
+    for index, gate in enumerate(gates):
+        q = network.pre_activation(index, forwards[-1])
+        pre_activations.append(q)
+        forwards.append(q * gate)
+    weights = network.weights
+    outputs = len(weights[-1])
+    delta = torch.eye(outputs, dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
+    signals, arriving = [_signals(network, len(gates), forwards[-1], delta)], []  # type: ignore[var-annotated]
+    for index in reversed(range(len(gates))):
+        above = delta @ weights[index + 1]
+        arriving.insert(0, above)
+        delta = above * gates[index][:, None]
+        signals.insert(0, _signals(network, index, forwards[index], delta))
+    return signals, arriving, pre_activations
+
+
+def _gate_signals(
+    network: DeepGatedNetwork, x: Tensor, gates: list[Tensor], arriving: list[Tensor], pre_activations: list[Tensor]
+) -> list[LayerSignals]:
+    """Signals of the feature network's hidden layers, through which the soft gates depend on its parameters."""
+    feature, weights = network.feature, network.feature.weights
+    q = feature.pre_activations(x)
+    forwards = [x, *(feature.activation(layer) for layer in q)]
+    signals, delta = [], None  # type: ignore[var-annotated]
+    for index in reversed(range(len(gates))):
+        slope = network.beta * gates[index] * (1 - gates[index] / (1 + network.eps))
+        own = arriving[index] * (pre_activations[index] * slope)[:, None]
+        if delta is not None:
+            through = delta @ weights[index + 1]
+            own = own + (through if network.linear else through * hard_gate(q[index])[:, None])
+        delta = own
+        signals.insert(0, _signals(feature, index, forwards[index], delta))
+    return signals
+
+
+def _signals(network: ValueNetwork, index: int, forward: Tensor, delta: Tensor) -> LayerSignals:
+    return LayerSignals(forward, delta.flatten(1), float(network.layers[index].bias is not None))

@@ -1,0 +1,1 @@
+"""What follows from the definitions: fixed gates, infinite width, convolution, skips, kernel ridge regression."""

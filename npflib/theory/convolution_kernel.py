@@ -1,0 +1,350 @@
+"""The neural path kernel of convolutional networks, without listing a path.
+
+Write ⟨a, b⟩ for inner products over channels and S_0(u, u') = ⟨x[:, u], x'[:, u']⟩. Offsets δ run over the entries of
+the kernel, the same for both inputs, because two paths that share a weight share its offset.
+
+Flattened outputs. A path is known by its weights and its output position (``npflib.theory.convolution_paths``), so both
+inputs must use the *same* positions, u = u':
+
+    S_l(u) = ⟨G_l(u), G'_l(u)⟩ · Σ_δ S_{l-1}(u + δ),        H = Λ_dense · Σ_u S_L(u).
+
+Global average pooling over s² positions. Paths that share all weights are summed before they are multiplied, so the
+two inputs may use different positions:
+
+    S_l(u, u') = ⟨G_l(u), G'_l(u')⟩ · Σ_δ S_{l-1}(u + δ, u' + δ),        H = Λ_dense · s⁻⁴ Σ_{u,u'} S_L(u, u').
+
+Λ_dense is the path overlap of the hidden dense layers. Outside the image S is 0 with zero padding; with circular
+padding positions wrap around. In both cases E[K_value] = d σ^{2(d-1)} H over weights as in the fixed-gate theorem,
+with weight sharing in the convolutions; without sharing the first form is the kernel whatever the read-out.
+
+Source: Lakshminarayanan & Singh (2020) for fully connected networks, (2021, arXiv 2110.03403) with pooling; Arora et
+al. (2019) for the same pair of recursions of the infinitely wide tangent kernel.
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor
+
+from npflib.kernels import path_overlap
+from npflib.theory.convolution_paths import PADDINGS
+
+CHUNK = 50
+POOLED_NUMBERS = 1_000_000  # pairs of positions held at once, unless ``chunk`` says otherwise
+
+
+def flattened_path_kernel(
+    x: Tensor,
+    gates: Sequence[Tensor],
+    x2: Tensor | None = None,
+    gates2: Sequence[Tensor] | None = None,
+    *,
+    kernel_size: int = 3,
+    padding: str = "zeros",
+    dtype: torch.dtype | None = None,
+    chunk: int = CHUNK,
+) -> Tensor:
+    """H of a convolutional network whose last feature maps are flattened (VConv), or whose weights are not shared.
+
+    It takes n·m·s²·Σ_l c_l multiplications and additions for s² positions and c_l channels, half of it for one set.
+    Memory beside H and a copy of the gates: 4 · s² · chunk² numbers.
+
+    Args:
+        x: images [n, c, h, w].
+        gates: one tensor [n, c_l, h, w] for each convolution, then any number [n, w_l] for hidden dense layers; hard
+            or soft.
+        x2: other images [m, c, h, w]; None means x itself.
+        gates2: the other images' gates; given exactly when x2 is.
+        kernel_size: odd side of the square kernel of every convolution; stride 1, 'same' padding.
+        padding: "zeros" or "circular".
+        dtype: floating type to compute in; None keeps x's own.
+        chunk: examples of the first set in a block; of the second it takes twice as many.
+
+    Returns:
+        H [n, m], symmetric to the bit when x2 is None.
+
+    Raises:
+        ValueError: shapes that do not match, x2 without gates2 or the reverse, an even kernel, an unknown padding, a
+            type that is not floating, or a chunk that is not positive.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.convolution_kernel import flattened_path_kernel
+        >>> x, gate = torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+        >>> flattened_path_kernel(x, [gate])  # 4 output positions see 4 input positions each: 16 paths, all of value 1
+        tensor([[16.]])
+    """
+    left, right, dense = _checked(x, gates, x2, gates2, kernel_size, padding, dtype)
+    _check_chunk(chunk)
+    symmetric, left = right is None, [_by_position(factor) for factor in left]
+    right = left if right is None else [_by_position(factor) for factor in right]
+    n, m, radius = left[0].shape[2], right[0].shape[2], kernel_size // 2
+    result = left[0].new_empty(n, m)
+    # One allocation for all blocks: fresh memory costs more time than what is computed in it.
+    numbers = prod(x.shape[2:]) * min(chunk, n) * min(2 * chunk, m)
+    space = [left[0].new_empty(numbers) for _ in range(2)]
+    for i in range(0, n, chunk):
+        for j in range(i if symmetric else 0, m, 2 * chunk):
+            rows, columns = slice(i, min(i + chunk, n)), slice(j, min(j + 2 * chunk, m))
+            pairs = [(a[:, :, rows], b[:, :, columns]) for a, b in zip(left, right, strict=True)]
+            # In two steps: the rounding of a sum in float32 grows with its number of terms.
+            block = _last_layer(pairs, radius, padding, space).sum(1).sum(0)
+            result[rows, columns] = block
+            if symmetric:
+                result[columns, rows] = block.T
+            if symmetric and i == j:
+                # A product with its own transpose is symmetric only up to rounding; make it exact.
+                square = block[:, : len(block)]
+                result[rows, rows] = torch.triu(square) + torch.triu(square, 1).T
+    return result if dense is None else result.mul_(dense)
+
+
+def overlap_by_position(
+    gates: Sequence[Tensor],
+    gates2: Sequence[Tensor] | None = None,
+    *,
+    kernel_size: int = 3,
+    padding: str = "zeros",
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Λ(s, s'; u): the number of paths from one input node at position u that are active for both, with hard gates.
+
+    The recursion of ``flattened_path_kernel`` run from the outputs down, so that
+
+        H(s, s') = Σ_u ⟨x[:, u], x'[:, u]⟩ · Λ(s, s'; u).
+
+    Unlike in fully connected networks Λ depends on where a path starts, and H is no product of two matrices.
+
+    Args:
+        gates: one tensor [n, c_l, h, w] for each convolution, then any number [n, w_l] for hidden dense layers.
+        gates2: gates of m other images; None means the same.
+        kernel_size: odd side of the square kernel.
+        padding: "zeros" or "circular".
+        dtype: floating type to compute in; None keeps the gates' own.
+
+    Returns:
+        Λ [n, m, h, w].
+
+    Raises:
+        ValueError: as ``flattened_path_kernel``.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.convolution_kernel import overlap_by_position
+        >>> overlap_by_position([torch.ones(1, 1, 3, 3)])[0, 0]  # how many 3×3 windows see a pixel
+        tensor([[4., 6., 4.],
+                [6., 9., 6.],
+                [4., 6., 4.]])
+    """
+    if not gates:
+        raise ValueError("gates must hold at least one tensor [n, channels, h, w]; got none.")
+    # A last layer of ones in front makes the sum over offsets below the first convolution.
+    ones = [torch.ones_like(g[0][:, :1]) for g in (gates, gates2) if g is not None]
+    left, right, dense = _checked(
+        ones[0], gates, ones[1] if gates2 is not None else None, gates2, kernel_size, padding, dtype
+    )
+    down = [_by_position(factor) for factor in left[:0:-1] + left[:1]]
+    other = down if right is None else [_by_position(factor) for factor in right[:0:-1] + right[:1]]
+    numbers = prod(gates[0].shape[2:]) * down[0].shape[2] * other[0].shape[2]
+    space = [down[0].new_empty(numbers) for _ in range(2)]
+    pairs = list(zip(down, other, strict=True))
+    found = _last_layer(pairs, kernel_size // 2, padding, space)
+    return (found if dense is None else found * dense).permute(2, 3, 0, 1).contiguous()
+
+
+def pooled_path_kernel(
+    x: Tensor,
+    gates: Sequence[Tensor],
+    x2: Tensor | None = None,
+    gates2: Sequence[Tensor] | None = None,
+    *,
+    kernel_size: int = 3,
+    padding: str = "zeros",
+    dtype: torch.dtype | None = None,
+    chunk: int | None = None,
+) -> Tensor:
+    """H of a convolutional network with shared weights and a global average pool (GConv).
+
+    It takes n·m·s⁴·Σ_l c_l multiplications and additions for s² positions: s² times as many as the flattened form.
+    If the gates move with the image (circular padding, gates of a circular convolutional network), H does not change
+    when either input is shifted by itself; with zero padding, as long as nothing reaches the border.
+
+    Args:
+        x: images [n, c, h, w].
+        gates: one tensor [n, c_l, h, w] for each convolution, then any number [n, w_l] for hidden dense layers.
+        x2: other images [m, c, h, w]; None means x itself.
+        gates2: the other images' gates; given exactly when x2 is.
+        kernel_size: odd side of the square kernel of every convolution; stride 1, 'same' padding.
+        padding: "zeros" or "circular".
+        dtype: floating type to compute in; None keeps x's own.
+        chunk: examples of the second set at a time, each of which takes about 3·s⁴ numbers; None means as many as
+            make a million pairs of positions, at least one.
+
+    Returns:
+        H [n, m], symmetric to the bit when x2 is None.
+
+    Raises:
+        ValueError: as ``flattened_path_kernel``.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.convolution_kernel import pooled_path_kernel
+        >>> x, gate = torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+        >>> pooled_path_kernel(x, [gate])  # bundles of 1, 2 and 4 paths: (4·1² + 4·2² + 4²) / 16
+        tensor([[2.2500]])
+    """
+    left, right, dense = _checked(x, gates, x2, gates2, kernel_size, padding, dtype)
+    height, width = x.shape[2:]
+    count = height * width
+    chunk = max(1, POOLED_NUMBERS // count**2) if chunk is None else chunk
+    _check_chunk(chunk)
+    symmetric = right is None
+    right = left if right is None else right
+    n, m = len(left[0]), len(right[0])
+    result = left[0].new_empty(n, m)
+    # Second set: channels first, so that one product makes all pairs of positions of one image with a chunk of others.
+    other = [factor.flatten(2).transpose(0, 1).contiguous() for factor in right]  # [c, m, positions]
+    # One allocation for all, as above: the products, and two sums over offsets.
+    space = left[0].new_empty(3, count**2 * min(chunk, m))
+    for i in range(n):
+        one = [factor[i].flatten(1).T for factor in left]  # [positions, c]
+        for j in range(i if symmetric else 0, m, chunk):
+            some = slice(j, min(j + chunk, m))
+            shape = (height, width, some.stop - j, height, width)
+            gram, *sums = (part[: prod(shape)].view(shape) for part in space)
+            for layer, (a, b) in enumerate(zip(one, other, strict=True)):
+                if layer:
+                    _diagonal_sum(gram, kernel_size // 2, padding, sums)
+                torch.mm(a, b[:, some].flatten(1), out=gram.view(count, -1))
+                if layer:
+                    gram.mul_(sums[1])
+            # In two steps: the rounding of a sum in float32 grows with its number of terms, here s⁴.
+            result[i, some] = gram.sum((3, 4)).sum((0, 1)) / count**2
+    if symmetric:
+        result = torch.triu(result) + torch.triu(result, 1).T
+    return result if dense is None else result.mul_(dense)
+
+
+def _last_layer(pairs: Sequence[tuple[Tensor, Tensor]], radius: int, padding: str, space: Sequence[Tensor]) -> Tensor:
+    """S of the last layer at every position, [h, w, n, m].
+
+    Args:
+        pairs: factors [h, w, n, c] and [h, w, m, c], lowest layer first.
+        radius, padding: of the sum over offsets between two layers.
+        space: two flat tensors of at least h·w·n·m numbers to work in; the result is in the first.
+    """
+    height, width = pairs[0][0].shape[:2]
+    shape = (height, width, pairs[0][0].shape[2], pairs[0][1].shape[2])
+    here, below = (part[: prod(shape)].view(shape) for part in space)
+    for layer, (a, b) in enumerate(pairs):
+        if layer:
+            _sum_over_offsets(here.flatten(2), radius, padding, below.flatten(2))
+        for left, right, row, summed in zip(a, b.mT, here, below, strict=True):
+            torch.bmm(left, right, out=row)
+            if layer:
+                row.mul_(summed)  # while the row is in the processor's cache
+    return here
+
+
+def _sum_over_offsets(sums: Tensor, radius: int, padding: str, out: Tensor) -> None:
+    """out[u] = Σ_δ sums[u + δ] over positions u, for [h, w, pairs]: an average pool without its division.
+
+    To the pool, positions are pixels and pairs of examples channels, which come last: one pass through memory.
+    """
+    if padding == "circular":
+        rows, columns = (torch.arange(-radius, size + radius) % size for size in sums.shape[:2])
+        sums = sums[rows][:, columns]
+    border = 0 if padding == "circular" else radius
+    as_image, out_image = (part.view(1, *part.shape).permute(0, 3, 1, 2) for part in (sums, out))
+    size = [2 * radius + 1] * 2
+    # The public function has no `out`, and fresh memory would cost more than the sum.
+    torch.ops.aten.avg_pool2d.out(as_image, size, [1, 1], [border] * 2, False, True, 1, out=out_image)
+
+
+def _diagonal_sum(pairs: Tensor, radius: int, padding: str, out: Sequence[Tensor]) -> None:
+    """out[1](u, u') = Σ_δ S(u + δ, u' + δ) for S [h, w, m, h, w], first along the rows, then across them."""
+    for total, (first, second) in zip(out, ((1, 4), (0, 3)), strict=True):
+        size = pairs.shape[first]
+        total.copy_(pairs)
+        for d in [d for d in range(-radius, radius + 1) if d]:
+            for start, source, length in _overlaps(size, d, padding):
+                ahead = pairs.narrow(first, source, length)
+                here = total.narrow(first, start, length)
+                for start2, source2, length2 in _overlaps(size, d, padding):
+                    here.narrow(second, start2, length2).add_(ahead.narrow(second, source2, length2))
+        pairs = total
+
+
+def _overlaps(size: int, d: int, padding: str) -> list[tuple[int, int, int]]:
+    """Where u + d lies for u = 0, …, size - 1: (first u, its u + d, how many), wrapped around or left out."""
+    if padding == "circular":
+        wrapped = d % size
+        parts = [(0, wrapped, size - wrapped), (size - wrapped, 0, wrapped)]
+    else:
+        parts = [(max(0, -d), max(0, d), size - abs(d))]
+    return [part for part in parts if part[2] > 0]
+
+
+def _by_position(factor: Tensor) -> Tensor:
+    """[n, c, h, w] → [h, w, n, c] whose last dimension is contiguous: a view of what is channels-last already."""
+    n, c, height, width = factor.shape
+    last = factor.permute(0, 2, 3, 1)
+    if not last.is_contiguous():
+        # Image by image: one transposition of the whole tensor strides through memory and takes three times as long.
+        last = factor.new_empty(n, height, width, c)
+        for image, out in zip(factor, last, strict=True):
+            out.view(-1, c).copy_(image.reshape(c, -1).T)
+    return last.permute(1, 2, 0, 3)
+
+
+def _check_chunk(chunk: int) -> None:
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"chunk must be a positive whole number of examples; got {chunk!r}.")
+
+
+def _checked(
+    x: Tensor,
+    gates: Sequence[Tensor],
+    x2: Tensor | None,
+    gates2: Sequence[Tensor] | None,
+    kernel_size: int,
+    padding: str,
+    dtype: torch.dtype | None,
+) -> tuple[list[Tensor], list[Tensor] | None, Tensor | None]:
+    """Factors of the convolutional part for both sides (None: the second is the first), and Λ of the dense part."""
+    if (x2 is None) != (gates2 is None):
+        missing = "gates2" if gates2 is None else "x2"
+        raise ValueError(f"x2 and gates2 belong together: {missing} is missing. Give both, or neither.")
+    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be an odd positive whole number, such as 3; got {kernel_size!r}.")
+    if padding not in PADDINGS:
+        raise ValueError(f"unknown padding {padding!r}; allowed: {', '.join(map(repr, PADDINGS))}.")
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"kernels are computed in a floating type, such as torch.float64; got dtype {dtype}.")
+    dtype = dtype or (x.dtype if x.is_floating_point() else torch.float64)
+    sides = [_split(x, gates)]
+    if x2 is not None and gates2 is not None:
+        sides.append(_split(x2, gates2))
+    shapes = [[tuple(factor.shape[1:]) for part in side for factor in part] for side in sides]
+    if shapes[0] != shapes[-1]:
+        raise ValueError(f"both sides must come from the same network; their shapes are {shapes[0]} and {shapes[1]}.")
+    maps = [[factor.detach().to(x.device, dtype) for factor in side[0]] for side in sides]
+    dense = [[factor.detach().to(x.device, dtype) for factor in side[1]] for side in sides]
+    overlap = path_overlap(dense[0], dense[1] if len(sides) == 2 else None) if dense[0] else None
+    return maps[0], maps[1] if len(sides) == 2 else None, overlap
+
+
+def _split(x: Tensor, gates: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Images and gates of the convolutions, and gates of the dense layers."""
+    count = sum(gate.ndim == 4 for gate in gates)
+    maps, dense = [x, *gates[:count]], list(gates[count:])
+    square = tuple(x.shape[2:])
+    good = x.ndim == 4 and prod(square) > 0
+    good = good and all(g.ndim == 4 and len(g) == len(x) and tuple(g.shape[2:]) == square for g in maps)
+    if not good or any(g.ndim != 2 or len(g) != len(x) for g in dense):
+        raise ValueError(
+            "images must be [n, c, h, w], then gates [n, c_l, h, w] of every convolution, then gates [n, w_l] of "
+            f"hidden dense layers; got images {tuple(x.shape)} and gates {[tuple(g.shape) for g in gates]}."
+        )
+    return maps, dense

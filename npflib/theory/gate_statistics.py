@@ -1,0 +1,223 @@
+"""How the gates of a network change: what flips between two networks, and what inputs share within and across classes.
+
+Hard gates G_s(l) ∈ {0, 1}^{m_l} of n inputs s in the hidden layers l = 1..d-1. A layer's m_l gates are its units; in a
+convolutional layer a unit is a channel at a position. Everything is counted in whole numbers and divided once, and no
+matrix of pairs is built: time and memory are O(n Σ m_l).
+
+**Flips.** Between gates G and G' of the same n inputs the share that flips is
+
+    F_l = 1/(n m_l) Σ_s Σ_i 1[G_s(l)_i ≠ G'_s(l)_i].
+
+Two patterns that have nothing to do with each other, with shares p and p' on, differ in p(1-p') + p'(1-p) of their
+places on average: that is what F_l is to be compared with, not 1.
+
+**Agreement.** Let D_l(s, s') be the share of the m_l gates in which two inputs differ, and p_l the share that is on
+over all n inputs and all units. Gates that were independent coins with that share would differ in 2 p_l (1-p_l) of
+the places on average, so
+
+    κ_l(s, s') = 1 - D_l(s, s') / (2 p_l (1-p_l))
+
+is 1 for equal patterns, 0 on average for such coins, and negative where inputs differ more than that. (Its mean over
+all pairs is Fleiss' kappa of n inputs that rate every unit as on or off.) The mean over the pairs of different inputs
+of one class is the agreement within classes, over the pairs of different classes the agreement across them. What inputs
+of different classes agree in beyond chance are units that are on, or off, for nearly everything; within minus across
+is what the gates know of the classes.
+
+Both means need only counts: of n_c inputs of class c let k have unit i on; then k (n_c - k) of their pairs differ
+there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from npflib.networks import DeepGatedNetwork, ReLUNetwork
+
+CHUNK = 50
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Mean chance-corrected agreement κ_l of the gates of two inputs, one number a hidden layer.
+
+    Attributes:
+        within: over all pairs of different inputs of the same class, [d - 1].
+        across: over all pairs of inputs of different classes, [d - 1].
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.gate_statistics import Agreement
+        >>> Agreement(within=torch.tensor([0.75]), across=torch.tensor([0.25])).contrast
+        tensor([0.5000])
+    """
+
+    within: Tensor
+    across: Tensor
+
+    @property
+    def contrast(self) -> Tensor:
+        """within - across: 0 for gates that know nothing of the classes."""
+        return self.within - self.across
+
+
+@torch.no_grad()
+def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: int = CHUNK) -> list[Tensor]:
+    """The hard gates of a network on many inputs: one boolean tensor [n, …] a hidden layer.
+
+    Args:
+        network: a ReLU network, or a deep gated network with hard gates.
+        images: [n, …], floating; or uint8, which become pixels / 255.
+        chunk: inputs to a forward pass, so that pre-activations are held for so many only.
+
+    Raises:
+        ValueError: no inputs, soft gates, or a chunk that is not a positive whole number.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.gate_statistics import hard_gates
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> network = ReLUNetwork(FullyConnected(depth=3, width=4, in_features=2))
+        >>> [(layer.dtype, tuple(layer.shape)) for layer in hard_gates(network, torch.ones(5, 2))]
+        [(torch.bool, (5, 4)), (torch.bool, (5, 4))]
+    """
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"chunk must be a positive whole number of inputs; got {chunk!r}.")
+    if not len(images):
+        raise ValueError("one or more inputs are needed; got none.")
+    if getattr(network, "gate", "hard") != "hard":
+        raise ValueError(f"only hard gates flip; this network's are {network.gate!r}.")
+    like = network.weights[0]
+    parts = []
+    for some in images.split(chunk):
+        pixels = some.to(like) if some.is_floating_point() else some.to(like) / 255
+        parts.append([gate.bool() for gate in network.gates(pixels)])
+    return [torch.cat(layer) for layer in zip(*parts, strict=True)]
+
+
+def on_share(gates: Sequence[Tensor]) -> Tensor:
+    """p_l, the share of gates that are on, [d - 1] in float64.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.gate_statistics import on_share
+        >>> on_share([torch.tensor([[1, 0, 0, 0], [1, 1, 1, 0]])])
+        tensor([0.5000], dtype=torch.float64)
+    """
+    return torch.stack([layer.double().mean() for layer in _checked(gates)])
+
+
+def flipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """F_l, the share of gates that flip between two networks on the same inputs, [d - 1] in float64.
+
+    Args:
+        before: hard gates, one tensor [n, …] a hidden layer.
+        after: the other network's, of the same shapes.
+
+    Raises:
+        ValueError: gates that are not zeros and ones, or shapes that differ.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.gate_statistics import flipped
+        >>> flipped([torch.tensor([[1, 1, 0, 0]])], [torch.tensor([[1, 0, 0, 0]])])
+        tensor([0.2500], dtype=torch.float64)
+    """
+    left, right = _checked_pair(before, after)
+    return torch.stack([(a != b).double().mean() for a, b in zip(left, right, strict=True)])
+
+
+def flipped_by_chance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """p_l (1-p'_l) + p'_l (1-p_l), what F_l would be on average for patterns with these shares that are unrelated.
+
+    Raises:
+        ValueError: as for ``flipped``.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.gate_statistics import flipped_by_chance
+        >>> flipped_by_chance([torch.tensor([[1, 1, 0, 0]])], [torch.tensor([[1, 0, 0, 0]])])  # ½·¾ + ¼·½
+        tensor([0.5000], dtype=torch.float64)
+    """
+    p, q = (on_share(gates) for gates in _checked_pair(before, after))
+    return p * (1 - q) + q * (1 - p)
+
+
+def agreement(gates: Sequence[Tensor], labels: Tensor) -> Agreement:
+    """Mean κ_l of pairs of inputs, within classes and across them (see the module's definition).
+
+    A layer whose gates are all on, or all off, leaves nothing to correct by: its entries are NaN.
+
+    Args:
+        gates: hard gates, one tensor [n, …] a hidden layer.
+        labels: [n] classes, whole numbers.
+
+    Raises:
+        ValueError: gates that are not zeros and ones, labels that do not fit, no class with two inputs, or one class.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.gate_statistics import agreement
+        >>> gates = [torch.tensor([[1, 0], [1, 0], [0, 1], [0, 1]])]
+        >>> found = agreement(gates, labels=torch.tensor([4, 4, 7, 7]))
+        >>> found.within, found.across  # alike within a class, opposite across
+        (tensor([1.], dtype=torch.float64), tensor([-1.], dtype=torch.float64))
+    """
+    layers = _checked(gates)
+    if labels.shape != (len(layers[0]),) or labels.is_floating_point():
+        raise ValueError(
+            f"labels must be a whole number for each of the {len(layers[0])} inputs; got {tuple(labels.shape)} of "
+            f"{labels.dtype}."
+        )
+    classes, counts = labels.unique(return_counts=True)
+    n = len(labels)
+    pairs = int((counts * (counts - 1) // 2).sum())
+    others = n * (n - 1) // 2 - pairs
+    if not pairs or not others:
+        raise ValueError(
+            f"two classes at least are needed, and one with two inputs; got {len(classes)} classes of "
+            f"{counts.tolist()} inputs."
+        )
+    within: list[float] = []
+    across: list[float] = []
+    for layer in layers:
+        flat = layer.flatten(1)
+        units = flat.shape[1]
+        same = sum(_differing(flat[labels == c]) for c in classes)
+        different = _differing(flat) - same
+        on = int(flat.sum()) / flat.numel()
+        chance = 2 * on * (1 - on)
+        for found, differing, number in ((within, same, pairs), (across, different, others)):
+            found.append(1 - differing / (number * units) / chance if chance else float("nan"))
+    return Agreement(*(torch.tensor(found, dtype=torch.float64) for found in (within, across)))
+
+
+def _differing(flat: Tensor) -> int:
+    """How often two different rows of [n, m] zeros and ones differ in a column, over all pairs and columns."""
+    on = flat.sum(0, dtype=torch.int64)
+    return int((on * (len(flat) - on)).sum())
+
+
+def _checked(gates: Sequence[Tensor]) -> list[Tensor]:
+    if not len(gates):
+        raise ValueError("gates of one or more hidden layers are needed; got none.")
+    for index, layer in enumerate(gates, start=1):
+        if layer.ndim < 2 or not layer.numel():
+            raise ValueError(f"gates of hidden layer {index} must be [n, …] with n ≥ 1; got {tuple(layer.shape)}.")
+        if len(layer) != len(gates[0]):
+            raise ValueError(
+                f"every layer needs gates for the same inputs; layer {index} has {len(layer)}, layer 1 has "
+                f"{len(gates[0])}."
+            )
+        if layer.dtype != torch.bool and not bool(((layer == 0) | (layer == 1)).all()):
+            raise ValueError(f"hard gates are zeros and ones; those of hidden layer {index} are not.")
+    return [layer.bool() for layer in gates]
+
+
+def _checked_pair(before: Sequence[Tensor], after: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    left, right = _checked(before), _checked(after)
+    shapes = [[tuple(layer.shape) for layer in gates] for gates in (left, right)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"both networks' gates must have the same shapes; got {shapes[0]} and {shapes[1]}.")
+    return left, right

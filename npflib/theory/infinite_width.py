@@ -1,0 +1,395 @@
+"""Infinitely wide networks before training: angles, path overlap, and the kernels behind random gates and of ReLU.
+
+Fully connected, no biases, one output, d weight layers of which **every** weight is independent, Gaussian, with mean 0
+and variance σ² = 2/w; the first layer too, whatever d_in, and the output layer. Then everything depends on two inputs
+through their norms and their angle ϑ_0 alone. With ϑ_l the angle of their hidden outputs z(l), as w → ∞ (first layer
+first; in probability, and in the mean):
+
+    ‖z(l)‖ → ‖x‖,   cos ϑ_l = (sin ϑ_{l-1} + (π - ϑ_{l-1}) cos ϑ_{l-1}) / π,                                    (angles)
+    share of the units of hidden layer l that are on for both inputs → (π - ϑ_{l-1}) / (2π).                     (gates)
+
+The gates of layer l depend on the angle *below* it. With Π the product over the hidden layers,
+
+    "overlap"  (2/w)^{d-1} Λ(x, x')             →  Π_{l=1}^{d-1} (1 - ϑ_{l-1}/π)
+    "gates"    d σ^{2(d-1)} H(x, x')            →  ‖x‖ ‖x'‖ · d · cos ϑ_0 · Π_{l=1}^{d-1} (1 - ϑ_{l-1}/π)
+    "output"   ⟨z_x(d-1), z_x'(d-1)⟩            →  ‖x‖ ‖x'‖ · cos ϑ_{d-1}
+    "relu"     K(x, x') of the ReLU network     →  ‖x‖ ‖x'‖ · Σ_{l=1}^{d} cos ϑ_{l-1} Π_{k=l}^{d-1} (1 - ϑ_{k-1}/π)
+
+"gates" is the tangent kernel of a value network behind the gates of an independent random ReLU network: its mean over
+the value weights at every width (Claim 4), and its limit. The gates themselves do not see the scale of the weights that
+make them. "output" is the last layer's part of "relu" and, times 2/w, the covariance of the untrained network's outputs
+(its Gaussian process). On the diagonal "gates" and "relu" are both d ‖x‖². With C outputs the tangent kernels'
+traces are C times these. Each is a positive semidefinite function of the inputs.
+
+Gaussian weights matter in the first layer: with signs ±σ and few inputs ⟨θ, x⟩ is not Gaussian, and the share differs.
+
+Sources: Cho & Saul (2009), arc-cosine kernels; Jacot et al. (2018) and Arora et al. (2019), tangent kernel of ReLU;
+Lakshminarayanan & Singh (2020), Claim 4. "gates" is then one line: insert (gates) in Λ = Π_l ⟨G(l), G'(l)⟩.
+"""
+
+from collections.abc import Callable, Sequence
+from math import pi
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from npflib.kernels import CHUNK
+
+KINDS = ("overlap", "gates", "output", "relu")
+# Above it, the cosine alone no longer tells the angle: its rounding, u, becomes u / sin ϑ. There the difference of
+# the two inputs is formed, SLICE pairs at a time so that memory stays small.
+NEARLY_PARALLEL = 0.999
+SLICE = 4096
+# Angles below it go by a series.
+SMALL = 0.03
+
+
+def next_angle(theta: Tensor) -> Tensor:
+    """ϑ_l from ϑ_{l-1}: cos ϑ_l = (sin ϑ_{l-1} + (π - ϑ_{l-1}) cos ϑ_{l-1}) / π.
+
+    No cancellation at either end: near 0 the result is ϑ (1 - ϑ/(3π) + O(ϑ²)) to full relative precision, where the
+    arc cosine of the formula as it stands would be 0 below about 1e-8; at π it is π/2.
+
+    Args:
+        theta: ϑ_{l-1} in [0, π], any shape, a floating type.
+
+    Returns:
+        ϑ_l in [0, π/2], same shape.
+
+    Raises:
+        ValueError: not a floating tensor, or angles outside [0, π].
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.infinite_width import next_angle
+        >>> next_angle(torch.tensor([0.0, 1e-12, torch.pi / 2], dtype=torch.float64))  # arccos(1/π) at a right angle
+        tensor([0.0000e+00, 1.0000e-12, 1.2469e+00], dtype=torch.float64)
+    """
+    _check_angles(theta)
+    pairs = _pairs(theta)
+    return _angle_of(_next_versine(theta, pairs.versine, pairs.sine))
+
+
+def angles(theta: Tensor, depth: int) -> list[Tensor]:
+    """ϑ_0, …, ϑ_{d-1}: the angle of two inputs, then that of their hidden outputs in each of the d - 1 hidden layers.
+
+    Args:
+        theta: ϑ_0 in [0, π], any shape.
+        depth: d ≥ 1.
+
+    Returns:
+        d tensors of theta's shape.
+
+    Raises:
+        ValueError: angles outside [0, π], or a depth that is not a positive whole number.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.infinite_width import angles
+        >>> torch.stack(angles(torch.tensor(torch.pi), depth=4)).rad2deg()  # opposite inputs, then ever more alike
+        tensor([180.0000,  90.0000,  71.4393,  60.4139])
+    """
+    _check_angles(theta)
+    _check_depth(depth)
+    found = [theta]
+    for _ in range(depth - 1):
+        found.append(next_angle(found[-1]))
+    return found
+
+
+def of_angle(theta: Tensor, depth: int, kinds: Sequence[str] = KINDS) -> dict[str, Tensor]:
+    """The limits of inputs of norm 1 at angle ϑ_0: the formulas at the top of this page without ‖x‖ ‖x'‖.
+
+    Args:
+        theta: ϑ_0 in [0, π], any shape.
+        depth: d ≥ 1.
+        kinds: which of "overlap", "gates", "output", "relu".
+
+    Returns:
+        Kind → tensor of theta's shape.
+
+    Raises:
+        ValueError: unknown kind, angles outside [0, π], or a depth that is not a positive whole number.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.infinite_width import of_angle
+        >>> for kind, value in of_angle(torch.tensor([0.0, torch.pi / 3]), depth=3).items():
+        ...     print(kind, value)
+        overlap tensor([1.0000, 0.4723])
+        gates tensor([3.0000, 0.7084])
+        output tensor([1.0000, 0.6839])
+        relu tensor([3.0000, 1.3515])
+    """
+    _check_angles(theta)
+    _check_depth(depth)
+    _check_kinds(kinds)
+    return _of_angle(_pairs(theta), depth, kinds)
+
+
+@torch.no_grad()
+def input_angles(
+    x: Tensor, x2: Tensor | None = None, *, dtype: torch.dtype | None = None, chunk: int = CHUNK
+) -> Tensor:
+    """ϑ_0 [n, m] of all pairs of inputs, precise for nearly parallel and nearly opposite ones too.
+
+    2 atan2(‖u - v‖, ‖u + v‖) of the unit vectors u, v where they are nearly parallel, arccos ⟨u, v⟩ elsewhere. An
+    input without a direction, x = 0, counts as orthogonal to every input, itself included.
+
+    Args:
+        x: inputs [n, d_in].
+        x2: other inputs [m, d_in]; None means x itself: then 0 on the diagonal, and symmetric to the bit.
+        dtype: floating type to compute in; None keeps x's own (float64 for whole-number pixels).
+        chunk: examples to a block.
+
+    Returns:
+        Angles [n, m].
+
+    Raises:
+        ValueError: shapes that do not match, numbers that are not finite, a type that is not floating, or a chunk that
+            is not positive.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.infinite_width import input_angles
+        >>> input_angles(torch.tensor([[1.0, 0.0], [1.0, 1e-6], [-2.0, 0.0]]))
+        tensor([[0.0000e+00, 1.0000e-06, 3.1416e+00],
+                [1.0000e-06, 0.0000e+00, 3.1416e+00],
+                [3.1416e+00, 3.1416e+00, 0.0000e+00]])
+    """
+    return _blocks(x, x2, dtype, chunk, lambda pairs, scale: {"angle": pairs.theta}, ("angle",))["angle"]
+
+
+@torch.no_grad()
+def kernels(
+    x: Tensor,
+    x2: Tensor | None = None,
+    *,
+    depth: int,
+    kinds: Sequence[str] = KINDS,
+    dtype: torch.dtype | None = None,
+    chunk: int = CHUNK,
+) -> dict[str, Tensor]:
+    """The limits of all pairs of inputs, several kinds for one recursion over the angles.
+
+    Memory is O(kinds · n · m + chunk²). Blocks are independent: chunked and unchunked differ by no more than the
+    rounding of one matrix product. In float32 the error is about 1e-6 relative to the diagonal: enough to multiply with
+    (the kernel between test and training examples); what is inverted belongs in float64.
+
+    Args:
+        x: inputs [n, d_in].
+        x2: other inputs [m, d_in]; None means x itself.
+        depth: d ≥ 1, weight layers.
+        kinds: which of "overlap", "gates", "output", "relu"; see the top of this page.
+        dtype: floating type to compute in; None keeps x's own (float64 for whole-number pixels).
+        chunk: examples to a block.
+
+    Returns:
+        Kind → kernel [n, m], symmetric to the bit when x2 is None. An input x = 0 opens no gate: its row is 0.
+
+    Raises:
+        ValueError: unknown kind, a depth or chunk that is not a positive whole number, shapes that do not match,
+            numbers that are not finite, or a type that is not floating.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.infinite_width import kernels
+        >>> found = kernels(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), depth=2, kinds=["gates", "relu"])
+        >>> found["gates"]  # 2 Σ (1 - ϑ/π), ϑ = π/4
+        tensor([[2.0000, 1.5000],
+                [1.5000, 4.0000]])
+        >>> found["relu"]  # and sin ϑ / π · ‖x‖ ‖x'‖ more
+        tensor([[2.0000, 1.8183],
+                [1.8183, 4.0000]])
+    """
+    _check_depth(depth)
+    _check_kinds(kinds)
+
+    def block(pairs: _Pairs, scale: Tensor) -> dict[str, Tensor]:
+        found = _of_angle(pairs, depth, kinds)
+        # The path overlap has no norms; but without a direction there is no path.
+        return {k: v.mul_(scale.sign() if k == "overlap" else scale) for k, v in found.items()}
+
+    return _blocks(x, x2, dtype, chunk, block, kinds)
+
+
+def fixed_gate_kernel(
+    x: Tensor, x2: Tensor | None = None, *, depth: int, dtype: torch.dtype | None = None, chunk: int = CHUNK
+) -> Tensor:
+    """d · Σ · Π_{l=1}^{d-1} (1 - ϑ_{l-1}/π) [n, m]: the infinitely wide value network behind independent random gates.
+
+    ``kernels(…, kinds=["gates"])``; see there for arguments and errors.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.infinite_width import fixed_gate_kernel
+        >>> fixed_gate_kernel(torch.eye(2), depth=3).abs() < 1e-6  # orthogonal inputs: Σ = 0 off the diagonal
+        tensor([[False,  True],
+                [ True, False]])
+    """
+    return kernels(x, x2, depth=depth, kinds=("gates",), dtype=dtype, chunk=chunk)["gates"]
+
+
+def relu_tangent_kernel(
+    x: Tensor, x2: Tensor | None = None, *, depth: int, dtype: torch.dtype | None = None, chunk: int = CHUNK
+) -> Tensor:
+    """‖x‖ ‖x'‖ Σ_{l=1}^{d} cos ϑ_{l-1} Π_{k=l}^{d-1} (1 - ϑ_{k-1}/π) [n, m]: the infinitely wide ReLU network.
+
+    ``kernels(…, kinds=["relu"])``; see there for arguments and errors.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.infinite_width import relu_tangent_kernel
+        >>> relu_tangent_kernel(torch.eye(2), depth=2)  # 1/π off the diagonal: the units that see both inputs
+        tensor([[2.0000, 0.3183],
+                [0.3183, 2.0000]])
+    """
+    return kernels(x, x2, depth=depth, kinds=("relu",), dtype=dtype, chunk=chunk)["relu"]
+
+
+class _Pairs(NamedTuple):
+    """What the recursion needs of the angles ϑ_0, each [n, m]."""
+
+    theta: Tensor
+    cosine: Tensor
+    versine: Tensor  # 1 - cos ϑ: all that is left of a small angle in it
+    sine: Tensor
+
+
+def _pairs(theta: Tensor) -> _Pairs:
+    return _Pairs(theta, theta.cos(), (theta / 2).sin().square().mul(2), theta.sin())
+
+
+def _next_versine(theta: Tensor, versine: Tensor, sine: Tensor) -> Tensor:
+    """1 - cos ϑ_l = 1 - cos ϑ + (ϑ cos ϑ - sin ϑ) / π of ϑ = ϑ_{l-1}: no difference of nearly equal numbers."""
+    turned = (1 - versine).mul_(theta).sub_(sine)
+    small = theta < SMALL
+    if small.any():
+        # Here ϑ cos ϑ - sin ϑ is one: its series, whose first term left out is below rounding, beside 1 - cos ϑ.
+        angle = theta[small]
+        square = angle * angle
+        series = 1 - square / 28 * (1 - square / 54)
+        turned[small] = -angle * square / 3 * (1 - square / 10 * series)
+    return turned.div_(pi).add_(versine)
+
+
+def _angle_of(versine: Tensor) -> Tensor:
+    """The angle, at most π/2, whose 1 - cos is given, without cancellation at 0."""
+    return (versine / 2).clamp_(min=0).sqrt_().asin_().mul_(2)
+
+
+def _sine_of(versine: Tensor) -> Tensor:
+    """Its sine; for an angle of at most π/2."""
+    return (2 - versine).mul_(versine).clamp_(min=0).sqrt_()
+
+
+def _of_angle(pairs: _Pairs, depth: int, kinds: Sequence[str]) -> dict[str, Tensor]:
+    """``of_angle`` of pairs; every returned tensor is a fresh one."""
+    theta, cosine, versine, sine = pairs
+    overlap, relu = torch.ones_like(theta), cosine.clone()
+    for layer in range(1, depth):
+        both = 1 - theta / pi
+        overlap *= both
+        versine = _next_versine(theta, versine, sine)
+        relu.mul_(both).add_(1 - versine)  # T_{l+1} = T_l (1 - ϑ_{l-1}/π) + cos ϑ_l, from T_1 = cos ϑ_0
+        if layer < depth - 1:
+            theta, sine = _angle_of(versine), _sine_of(versine)
+    made = {"overlap": lambda: overlap.clone(), "gates": lambda: overlap * cosine * depth, "relu": lambda: relu}
+    made["output"] = lambda: 1 - versine if depth > 1 else cosine.clone()
+    return {kind: made[kind]() for kind in kinds}
+
+
+def _blocks(
+    x: Tensor,
+    x2: Tensor | None,
+    dtype: torch.dtype | None,
+    chunk: int,
+    block: Callable[[_Pairs, Tensor], dict[str, Tensor]],
+    kinds: Sequence[str],
+) -> dict[str, Tensor]:
+    """Kind → matrix [n, m], filled block by block from pairs and ‖x‖ ‖x'‖; the upper blocks alone if x2 is None."""
+    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
+        raise ValueError(f"chunk must be a positive whole number of examples; got {chunk!r}.")
+    x, x2 = _checked(x, x2, dtype)
+    symmetric = x2 is None
+    rows_of, columns_of = _directions(x), _directions(x if x2 is None else x2)
+    n, m = len(x), len(x if x2 is None else x2)
+    results = {kind: x.new_empty(n, m) for kind in kinds}
+    for i in range(0, n, chunk):
+        rows = slice(i, min(i + chunk, n))
+        for j in range(i if symmetric else 0, m, chunk):
+            columns = slice(j, min(j + chunk, m))
+            u, v = rows_of[1][rows], columns_of[1][columns]
+            pairs = _pairs_of_directions(u, v)
+            scale = torch.outer(rows_of[0][rows], columns_of[0][columns])
+            for kind, part in block(pairs, scale).items():
+                if symmetric and i == j:
+                    # The product of a matrix with its own transpose is symmetric only up to rounding; make it exact.
+                    part = torch.triu(part) + torch.triu(part, 1).T
+                results[kind][rows, columns] = part
+                if symmetric and i != j:
+                    results[kind][columns, rows] = part.T
+    return results
+
+
+def _directions(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Norms [n] and unit vectors [n, d_in]; that of x = 0 is 0."""
+    # Scaled by the largest entry first, so that squares neither overflow nor vanish.
+    largest = x.abs().amax(1, keepdim=True)
+    scaled = x / torch.where(largest > 0, largest, 1)
+    norms = scaled.norm(dim=1, keepdim=True)
+    return (norms * largest)[:, 0], scaled / torch.where(norms > 0, norms, 1)
+
+
+def _pairs_of_directions(u: Tensor, v: Tensor) -> _Pairs:
+    """All pairs of unit vectors (or zeros) u [n, d_in], v [m, d_in]."""
+    cosine = torch.mm(u, v.T).clamp_(-1, 1)
+    versine = 1 - cosine
+    pairs = _Pairs(cosine.acos(), cosine, versine, (1 + cosine).mul_(versine).sqrt_())
+    near = torch.nonzero(cosine.abs() > NEARLY_PARALLEL)
+    for some in near.split(SLICE):
+        i, j = some.T
+        difference, total = (u[i] - v[j]).norm(dim=1), (u[i] + v[j]).norm(dim=1)
+        for whole, part in zip(pairs, _pairs(2 * torch.atan2(difference, total)), strict=True):
+            whole[i, j] = part
+    return pairs
+
+
+def _checked(x: Tensor, x2: Tensor | None, dtype: torch.dtype | None) -> tuple[Tensor, Tensor | None]:
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"kernels are computed in a floating type, such as torch.float64; got dtype {dtype}.")
+    for name, inputs in (("x", x), ("x2", x2)):
+        if inputs is None:
+            continue
+        if inputs.ndim != 2 or not inputs.numel():
+            raise ValueError(
+                f"{name} must be [n, d_in] with one example or more; got {tuple(inputs.shape)}. Flatten images first: "
+                f"{name}.flatten(1); a single example needs a leading dimension: {name}[None]."
+            )
+        if not torch.isfinite(inputs).all():
+            raise ValueError(f"{name} holds numbers that are not finite.")
+    if x2 is not None and x.shape[1] != x2.shape[1]:
+        raise ValueError(f"x and x2 must have inputs of one size; got {x.shape[1]} and {x2.shape[1]} numbers each.")
+    if dtype is None:
+        dtype = x.dtype if x.is_floating_point() else torch.float64
+    return x.detach().to(dtype), None if x2 is None else x2.detach().to(x.device, dtype)
+
+
+def _check_angles(theta: Tensor) -> None:
+    if not theta.is_floating_point():
+        raise ValueError(f"angles are of a floating type, such as torch.float64; got {theta.dtype}.")
+    # π is rounded up in float32, and what comes out of atan2 may be that number.
+    if not ((theta >= 0) & (theta <= theta.new_tensor(pi))).all():
+        wrong = theta[~((theta >= 0) & (theta <= theta.new_tensor(pi)))].flatten()[:3].tolist()
+        raise ValueError(f"angles must lie in [0, π]; got {wrong} among them. In degrees? Use torch.deg2rad.")
+
+
+def _check_depth(depth: int) -> None:
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise ValueError(f"depth, the number of weight layers, must be a positive whole number; got {depth!r}.")
+
+
+def _check_kinds(kinds: Sequence[str]) -> None:
+    if isinstance(kinds, str) or not kinds or any(kind not in KINDS for kind in kinds):
+        raise ValueError(f"kinds must be a list of one or more of {', '.join(KINDS)}; got {kinds!r}.")

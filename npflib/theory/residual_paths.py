@@ -1,0 +1,209 @@
+"""Residual networks behind fixed gates: sub-networks, and a path kernel that is their sum.
+
+A gated residual network of width w has a stem, B blocks of m layers each, and a read-out:
+
+    z_0 = G_0 ∘ Θ_0 x,    z_b = z_{b-1} + G_{b,m} ∘ Θ_{b,m} ( ⋯ G_{b,1} ∘ Θ_{b,1} z_{b-1} ),    ŷ = Θ_out z_B.
+
+A path either passes a block, through one unit in each of its layers, or skips it and stays at its unit. A set J of
+blocks, #J in number, is a *sub-network*: fully connected, of 2 + m·#J weight layers, with the gates of the stem and of
+the blocks in J. The output is the sum of the outputs of all 2^B sub-networks. Paths of different sub-networks never
+have the same weights, so behind fixed gates and with weights as in the fixed-gate theorem no two of them correlate:
+
+    E[K_value] = Σ_J d_J σ^{2(d_J - 1)} H_J,    d_J = 2 + m·#J,    H_J = Σ ∘ Λ_0 ∘ Π_{b∈J} Λ_b,
+
+Λ_0 and Λ_b the overlaps of the stem's and of block b's gates. The sum over the sub-networks with #J = j is an
+elementary symmetric polynomial of the Λ_b, found in B² steps: no sub-network is ever listed.
+
+Source: Lakshminarayanan & Singh (2021, arXiv 2110.03403) for the sum; Veit et al. (2016) for the ensemble of paths.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from npflib.kernels import neural_path_kernel, path_overlap
+from npflib.paths import check_examples
+
+Blocks = Sequence[Sequence[Tensor]]
+
+
+def residual_output(
+    x: Tensor, stem: Tensor, blocks: Blocks, weights: tuple[Tensor, Sequence[Sequence[Tensor]], Tensor]
+) -> Tensor:
+    """ŷ of a residual network behind fixed gates.
+
+    Args:
+        x: inputs [n, d_in].
+        stem: gates of the stem [n, w].
+        blocks: for each block, the gates [n, w] of its m layers.
+        weights: of the stem [w, d_in], for each block m matrices [w, w], and of the read-out [C, w].
+
+    Returns:
+        [n, C].
+
+    Raises:
+        ValueError: gates that do not make a residual network, or another number of weights.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.residual_paths import residual_output
+        >>> one = torch.ones(1, 1)
+        >>> residual_output(one, one, [[one]], (2 * one, [[3 * one]], 5 * one))  # (2 + 3·2) · 5
+        tensor([[40.]])
+    """
+    _check(x, stem, blocks)
+    first, middle, last = weights
+    if [len(block) for block in middle] != [len(block) for block in blocks]:
+        raise ValueError(
+            f"{len(blocks)} blocks of {len(blocks[0])} layers need a weight matrix for each layer of each block; got "
+            f"{[len(block) for block in middle]}."
+        )
+    z = x @ first.T * stem
+    for gates, matrices in zip(blocks, middle, strict=True):
+        branch = z
+        for gate, matrix in zip(gates, matrices, strict=True):
+            branch = branch @ matrix.T * gate
+        z = z + branch
+    return z @ last.T
+
+
+def residual_gates(
+    x: Tensor, weights: tuple[Tensor, Sequence[Sequence[Tensor]], Tensor]
+) -> tuple[Tensor, list[list[Tensor]]]:
+    """Hard gates of the residual ReLU network with these weights: ``residual_output`` behind its own gates.
+
+    Args:
+        x: inputs [n, d_in].
+        weights: as in ``residual_output``.
+
+    Returns:
+        The stem's gates [n, w], and those of every layer of every block.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.residual_paths import residual_gates
+        >>> one = torch.ones(1, 1)
+        >>> stem, blocks = residual_gates(one, (2 * one, [[-3 * one]], 5 * one))
+        >>> stem, blocks  # the block's pre-activation is -6
+        (tensor([[1.]]), [[tensor([[0.]])]])
+    """
+    first, middle, _ = weights
+    q = x @ first.T
+    stem, z, blocks = (q > 0).to(x.dtype), q.relu(), []
+    for matrices in middle:
+        branch, gates = z, []
+        for matrix in matrices:
+            q = branch @ matrix.T
+            gates.append((q > 0).to(x.dtype))
+            branch = q.relu()
+        blocks.append(gates)
+        z = z + branch
+    return stem, blocks
+
+
+def subnetworks(stem: Tensor, blocks: Blocks) -> Iterator[tuple[tuple[int, ...], list[Tensor]]]:
+    """All 2^B sub-networks, fewest blocks first: the blocks in J, and the gates of that fully connected network.
+
+    Args:
+        stem: gates of the stem [n, w].
+        blocks: for each block, the gates [n, w] of its m layers.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.residual_paths import subnetworks
+        >>> gate = torch.ones(3, 2)
+        >>> [(chosen, len(gates)) for chosen, gates in subnetworks(gate, [[gate], [gate]])]
+        [((), 1), ((0,), 2), ((1,), 2), ((0, 1), 3)]
+    """
+    for count in range(len(blocks) + 1):
+        for chosen in combinations(range(len(blocks)), count):
+            yield chosen, [stem, *(gate for block in chosen for gate in blocks[block])]
+
+
+def residual_path_kernel(
+    x: Tensor,
+    stem: Tensor,
+    blocks: Blocks,
+    x2: Tensor | None = None,
+    stem2: Tensor | None = None,
+    blocks2: Blocks | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """H by the number of blocks that are passed: entry j is Σ_{#J=j} H_J, the sum over C(B, j) sub-networks.
+
+    With e_j(0) = [j = 0] and e_j(b) = e_j(b-1) + Λ_b ∘ e_{j-1}(b-1), it is Σ ∘ Λ_0 ∘ e_j(B).
+
+    Args:
+        x: inputs [n, d_in].
+        stem: gates of the stem [n, w], hard or soft.
+        blocks: for each of B blocks, the gates [n, w] of its m layers; m is the same for all.
+        x2, stem2, blocks2: the same of m other inputs; None means the first ones.
+        dtype: floating type to compute in; None keeps x's own.
+
+    Returns:
+        [B + 1, n, m].
+
+    Raises:
+        ValueError: gates that do not make a residual network, or shapes that do not match.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.residual_paths import residual_path_kernel
+        >>> x, two = torch.ones(1, 1), torch.ones(1, 2)  # two units, all open
+        >>> residual_path_kernel(x, two, [[two], [two]]).flatten()  # 2 paths skip both, 2·4 pass one, 8 pass both
+        tensor([2., 8., 8.])
+    """
+    _check(x, stem, blocks)
+    given = [part is not None for part in (x2, stem2, blocks2)]
+    if any(given) != all(given):
+        raise ValueError("x2, stem2 and blocks2 belong together: give all three, or none.")
+    if x2 is not None and stem2 is not None and blocks2 is not None:
+        _check(x2, stem2, blocks2)
+        if [len(block) for block in blocks] != [len(block) for block in blocks2]:
+            raise ValueError(f"both sides must have the same blocks; got {len(blocks)} and {len(blocks2)}.")
+    base = neural_path_kernel(x, [stem], x2, None if stem2 is None else [stem2], dtype=dtype)
+    terms = [base, *(torch.zeros_like(base) for _ in blocks)]
+    for number, block in enumerate(blocks):
+        overlap = path_overlap(block, None if blocks2 is None else blocks2[number], dtype=base.dtype)
+        for j in range(number + 1, 0, -1):
+            terms[j] += overlap * terms[j - 1]
+    return torch.stack(terms)
+
+
+def expected_value_kernel(x: Tensor, stem: Tensor, blocks: Blocks, sigma: float) -> Tensor:
+    """E[K_value] = Σ_j d_j σ^{2(d_j - 1)} Σ_{#J=j} H_J with d_j = 2 + mj, by number of blocks, float64 [B + 1, n, n].
+
+    Args:
+        x: inputs [n, d_in].
+        stem: gates of the stem [n, w].
+        blocks: for each block, the gates [n, w] of its m layers, all independent of the weights.
+        sigma: standard deviation of every weight.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.residual_paths import expected_value_kernel
+        >>> one = torch.ones(1, 1)
+        >>> expected_value_kernel(one, one, [[one]], sigma=2.0).flatten()  # 2·2² by the skip, 3·2⁴ by the block
+        tensor([ 8., 48.], dtype=torch.float64)
+    """
+    terms = residual_path_kernel(x, stem, blocks, dtype=torch.float64)
+    depths = 2 + len(blocks[0]) * torch.arange(len(terms), dtype=torch.float64)
+    return (depths * sigma ** (2 * (depths - 1)))[:, None, None] * terms
+
+
+def _check(x: Tensor, stem: Tensor, blocks: Blocks) -> None:
+    layers = {len(block) for block in blocks}
+    if not blocks or len(layers) != 1 or 0 in layers:
+        raise ValueError(
+            "a residual network needs at least one block, and every block the same number of layers, at least one; "
+            f"got blocks of {[len(block) for block in blocks]} layers."
+        )
+    every = [stem, *(gate for block in blocks for gate in block)]
+    check_examples(x, every)
+    if len({gate.shape for gate in every}) != 1:
+        raise ValueError(
+            f"stem and blocks must have one width, so that they can be added; got {[tuple(g.shape) for g in every]}."
+        )

@@ -1,0 +1,12 @@
+"""Training of the paper's regimes, a record a run: what is called from outside."""
+
+from npflib.training.runs import (
+    MissingGatesError,
+    configuration_of,
+    ensure,
+    environment_of,
+    shuffled,
+    trained_network,
+)
+
+__all__ = ["MissingGatesError", "configuration_of", "ensure", "environment_of", "shuffled", "trained_network"]

@@ -1,0 +1,49 @@
+"""The two losses of the paper's experiments, each with its gradient, for several networks at once.
+
+Shapes: S networks, B examples to a step, C outputs; labels [S, B, 1].
+"""
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+def cross_entropy(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """-log softmax(ŷ)_y: its sum [S] over the examples, correct answers [S], ∂(mean over B)/∂ŷ [S, B, C].
+
+    Example:
+        >>> import torch
+        >>> from npflib.training.losses import cross_entropy
+        >>> outputs, labels = torch.zeros(1, 1, 2), torch.zeros(1, 1, 1, dtype=torch.int64)
+        >>> cross_entropy(outputs, labels)[2]  # p - y for p = (½, ½)
+        tensor([[[-0.5000,  0.5000]]])
+    """
+    log_p = torch.log_softmax(outputs, 2)
+    total = -log_p.gather(2, labels).sum((1, 2))
+    correct = (log_p.argmax(2, keepdim=True) == labels).sum((1, 2))
+    gradient = log_p.exp_()
+    gradient.scatter_add_(2, labels, torch.full_like(labels, -1, dtype=gradient.dtype))
+    return total, correct, gradient.div_(labels.shape[1])
+
+
+def squared(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(ŷ - y)² for one output, labels ±1: its sum [S], answers of the right sign [S], ∂(mean over B)/∂ŷ [S, B, 1].
+
+    Example:
+        >>> import torch
+        >>> from npflib.training.losses import squared
+        >>> outputs, labels = torch.tensor([[[3.0], [-2.0]]]), torch.tensor([[[1.0], [1.0]]])
+        >>> loss, correct, gradient = squared(outputs, labels)  # residuals 2 and -3
+        >>> loss, correct
+        (tensor([13.]), tensor([1]))
+    """
+    residual = outputs - labels
+    correct = (outputs * labels > 0).sum((1, 2))
+    return residual.square().sum((1, 2)), correct, residual.mul_(2 / labels.shape[1])
+
+
+LOSSES: MappingProxyType[str, Loss] = MappingProxyType({"cross_entropy": cross_entropy, "squared": squared})

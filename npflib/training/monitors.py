@@ -1,0 +1,193 @@
+"""What the paper measures along a run: the alignment ν_t of the path kernel, the sizes of the tangent kernel's parts.
+
+A probe looks at a network between two epochs and changes nothing. Its numbers stand in the run's record as series.
+Source: Lakshminarayanan & Singh (2020), experiments, and the authors' released notebooks.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from npflib.kernels import alignment, neural_path_kernel, neural_tangent_kernel
+from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.randomness import generator
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The fixed examples on which a probe measures.
+
+    Attributes:
+        x: inputs [n, …].
+        labels: their true labels [n].
+        trained: the labels that the network is trained on [n]; they differ from ``labels`` where those are shuffled.
+
+    Example:
+        >>> import torch
+        >>> from npflib.training.monitors import Batch
+        >>> labels = torch.tensor([1.0, -1.0])
+        >>> Batch(x=torch.eye(2), labels=labels, trained=labels).x.shape
+        torch.Size([2, 2])
+    """
+
+    x: Tensor
+    labels: Tensor
+    trained: Tensor
+
+
+def first_of_each_class(labels: Tensor, count: int) -> Tensor:
+    """Indices [classes · count] of the first ``count`` of each class, class by class: the released code's choice.
+
+    Raises:
+        ValueError: a class has fewer.
+
+    Example:
+        >>> import torch
+        >>> from npflib.training.monitors import first_of_each_class
+        >>> first_of_each_class(torch.tensor([7, 4, 7, 4, 4]), count=2)  # the first two 4s, then the first two 7s
+        tensor([1, 3, 0, 2])
+    """
+    return torch.cat([_members(labels, value, count)[:count] for value in labels.unique()])
+
+
+def random_of_each_class(labels: Tensor, count: int, seed: int = 0) -> Tensor:
+    """Indices [classes · count] of ``count`` examples drawn from each class, class by class.
+
+    Raises:
+        ValueError: a class has fewer.
+
+    Example:
+        >>> import torch
+        >>> from npflib.training.monitors import random_of_each_class
+        >>> labels = torch.tensor([7, 4, 7, 4, 4])
+        >>> labels[random_of_each_class(labels, count=2)]
+        tensor([4, 4, 7, 7])
+    """
+    chosen = []
+    for index, value in enumerate(labels.unique()):
+        members = _members(labels, value, count)
+        order = torch.randperm(len(members), generator=generator(seed, "examples", index))
+        chosen.append(members[order[:count]])
+    return torch.cat(chosen)
+
+
+def kernel_and_labels(network: ReLUNetwork, batch: Batch) -> dict[str, float]:
+    """ν of the neural path kernel H on the batch, with what is needed to read it.
+
+    Returns:
+        ``nu`` = yᵀ (H / tr H)⁻¹ y for the true labels; ``nu_trained`` for the labels trained on; ``nu_chance`` =
+        tr H · tr H⁻¹, the mean of ν over labels drawn ±1 at random, which changes with H's spectrum alone, so that
+        ν / ν_chance is alignment and not conditioning; ``condition``, the largest eigenvalue of H over the smallest;
+        ``trace`` of H. All in float64, by solves.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> from npflib.training.monitors import Batch, kernel_and_labels
+        >>> line = ReLUNetwork(FullyConnected(depth=1, width=1, in_features=2, out_features=1))
+        >>> y = torch.tensor([1.0, -1.0])
+        >>> found = kernel_and_labels(line, Batch(x=torch.eye(2), labels=y, trained=y))
+        >>> found["nu"], found["trace"]  # H is the identity: ν = n²
+        (4.0, 2.0)
+    """
+    gates = [gate.double() for gate in network.gates(batch.x)]
+    kernel = neural_path_kernel(batch.x.flatten(1).double(), gates)
+    eigenvalues = torch.linalg.eigvalsh(kernel)
+    return {
+        "nu": alignment(kernel, batch.labels),
+        "nu_trained": alignment(kernel, batch.trained),
+        "nu_chance": float(eigenvalues.sum() * (1 / eigenvalues).sum()),
+        "condition": float(eigenvalues[-1] / eigenvalues[0]),
+        "trace": float(kernel.trace()),
+    }
+
+
+def value_and_gate_kernels(network: DeepGatedNetwork, batch: Batch) -> dict[str, float]:
+    """Traces and Frobenius norms of K_value and K_gate, traced over the logits, in float64; and the released code's.
+
+    Returns:
+        ``trace_value``, ``norm_value``, ``trace_gate``, ``norm_gate`` of K = Σ_c K_c; the same with suffix ``_summed``
+        for the kernel of Σ_c softmax_c, which the released code differentiates, in float32 as there. That sum is 1
+        whatever the parameters, so the latter are zero but for rounding.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import DeepGatedNetwork, FullyConnected
+        >>> from npflib.training.monitors import Batch, value_and_gate_kernels
+        >>> network = DeepGatedNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2), gate="hard")
+        >>> y = torch.tensor([0, 1])
+        >>> value_and_gate_kernels(network, Batch(x=torch.eye(2), labels=y, trained=y))["trace_gate"]  # hard gates
+        0.0
+    """
+    found: dict[str, float] = {}
+    for part in ("value", "gate"):
+        kernel = neural_tangent_kernel(network, batch.x, part=part, dtype=torch.float64)
+        found |= {f"trace_{part}": float(kernel.trace()), f"norm_{part}": float(kernel.norm())}
+    rows: dict[str, list[Tensor]] = {"value": [], "gate": []}
+    for x in batch.x:
+        value, gate = summed_softmax_gradient(network, x)
+        rows["value"].append(value)
+        rows["gate"].append(gate)
+    for part, gradients in rows.items():
+        jacobian = torch.stack(gradients)
+        kernel = jacobian @ jacobian.T
+        found |= {f"trace_{part}_summed": float(kernel.trace()), f"norm_{part}_summed": float(kernel.norm())}
+    return found
+
+
+@torch.enable_grad()
+def summed_softmax_gradient(network: DeepGatedNetwork, x: Tensor) -> tuple[Tensor, Tensor]:
+    """∂ Σ_c softmax_c(ŷ(x)) / ∂θ for the value network's parameters and for the feature network's, flattened.
+
+    Σ_c softmax_c = 1, so both are zero; in floating point they are rounding error.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import DeepGatedNetwork, FullyConnected
+        >>> from npflib.training.monitors import summed_softmax_gradient
+        >>> network = DeepGatedNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2), gate="soft")
+        >>> value, gate = summed_softmax_gradient(network, torch.ones(2))
+        >>> bool(value.abs().max() < 1e-6)
+        True
+    """
+    total = torch.softmax(network(x[None]), 1).sum()
+    parts = []
+    for part in (network.value, network.feature):
+        gradients = torch.autograd.grad(total, list(part.parameters()), retain_graph=True, materialize_grads=True)
+        parts.append(torch.cat([gradient.flatten() for gradient in gradients]))
+    return parts[0], parts[1]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a probe chooses its examples from labels, and what it measures on them.
+
+    Example:
+        >>> from npflib.training.monitors import MEASURES
+        >>> sorted(MEASURES)
+        ['alignment', 'traces']
+        >>> MEASURES["alignment"].choose.__name__
+        'first_of_each_class'
+    """
+
+    choose: Callable[[Tensor, int], Tensor]
+    measure: Callable[[ReLUNetwork | DeepGatedNetwork, Batch], dict[str, float]]
+
+
+MEASURES: Mapping[str, Measure] = MappingProxyType(
+    {
+        # Each takes the one kind of network that its experiments train.
+        "alignment": Measure(first_of_each_class, kernel_and_labels),  # type: ignore[arg-type]
+        "traces": Measure(random_of_each_class, value_and_gate_kernels),  # type: ignore[arg-type]
+    }
+)
+
+
+def _members(labels: Tensor, value: Tensor, count: int) -> Tensor:
+    members = torch.nonzero(labels == value)[:, 0]
+    if len(members) < count:
+        raise ValueError(f"the probe needs {count} examples of each class; class {value:g} has {len(members)}.")
+    return members
