@@ -24,10 +24,11 @@ smoke: $(READY)  ## the book on tiny budgets: everything runs, nothing is conclu
 test: $(READY)  ## unit, property, notebook and book tests
 	@$(BIN)/python -m pytest
 
-lint: $(READY)  ## style, format, types, notebooks without outputs
+lint: $(READY)  ## style, format, types, imports, notebooks without outputs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>&1
 	@$(BIN)/python scripts/check_notebooks.py notebooks/*.ipynb
 
 format: $(READY)  ## mend what `make lint` can mend by itself

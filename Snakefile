@@ -37,7 +37,7 @@ NOTEBOOKS = sorted(path.stem for path in Path("notebooks").glob("*.ipynb"))
 READ_THE_LEDGER = [name for name in NOTEBOOKS if name.endswith(("_overview", "_scoreboard"))]
 WRITE_THE_LEDGER = [name for name in NOTEBOOKS if name not in READ_THE_LEDGER]
 
-LIBRARY = sorted(map(str, Path("npflib").rglob("*.py")))
+LIBRARY = sorted(str(path) for name in ("npflib", "companion") for path in Path(name).rglob("*.py"))
 PUBLISHED = sorted(map(str, Path("results").glob("*/*/*.json")))
 
 
@@ -252,7 +252,7 @@ rule book:
     input:
         notebooks=expand(f"{BUILD}/notebooks/{{name}}.ipynb", name=NOTEBOOKS),
         sources=sorted(str(path) for path in Path("book").rglob("*") if path.is_file()),
-        library=sorted(map(str, Path("npflib").rglob("*.py"))),  # its pages are made from the docstrings
+        library=LIBRARY,  # its pages are made from the docstrings
         scripts=expand("scripts/{name}.py", name=("build_book", "link_notation", "readable_signatures")),
     params:
         repository=os.environ.get("NPF_REPOSITORY", ""),  # switches the launch buttons on: scripts/launch_buttons.py

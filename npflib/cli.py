@@ -1,13 +1,12 @@
-"""The command line: ``npf train`` and ``npf ledger``."""
+"""The command line: ``npf train``, and the commands that an installed package adds (group ``npf.commands``)."""
 
 import logging
 import sys
-from pathlib import Path
+from importlib.metadata import entry_points
 
 import click
 
 from npflib import experiments, profiles
-from npflib.records import locations
 from npflib.regimes import REGIMES
 
 
@@ -24,6 +23,10 @@ def _seeds(_context: click.Context, _parameter: click.Parameter, text: str | Non
 def main() -> None:
     """Neural path features and the neural path kernel: runs and ledger of the companion."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+
+
+for _entry in entry_points(group="npf.commands"):
+    main.add_command(_entry.load(), _entry.name)
 
 
 @main.command()
@@ -68,29 +71,3 @@ def train(
             f"(epoch {record.peak_epoch}), final {100 * record.final:.2f} %, {record.epochs} epochs, "
             f"{record.seconds:.0f} s, {record.data['title']}"
         )
-
-
-@main.command()
-@click.option("--profile", default="quick", show_default=True, type=click.Choice(list(profiles.PROFILES)))
-@click.option("--build", default="", help="Build folder. Default: the profile's own.")
-@click.option("--check", is_flag=True, help="Fail when a verdict contradicts its claim's standing.")
-def ledger(profile: str, build: str, check: bool) -> None:
-    """Collect the claims of a build into its ledger, ledger.json."""
-    from companion import ledger
-
-    folder: Path = locations.build(profile, build)
-    if not folder.is_dir():
-        raise click.ClickException(f"there is no build folder {folder}. Build the book first, or name another folder.")
-    try:
-        found = ledger.collect(folder)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
-    for claim in found:
-        click.echo(f"{claim.verdict:10} {claim.id}: {claim.sentence}")
-    if check and not found:
-        raise click.ClickException(f"{folder} holds no claim, so nothing was checked. Run the chapters first.")
-    broken = ledger.contradictions(found)
-    for claim in broken:
-        click.echo(f"CONTRADICTS ITS STANDING ({claim.standing}): {claim.id} is {claim.verdict}", err=True)
-    if check and broken:
-        sys.exit(1)

@@ -9,16 +9,20 @@ from pathlib import Path
 
 import pytest
 
+import companion
 import npflib
 
 PROJECT = Path(__file__).resolve().parents[1]
 BOOK = PROJECT / "book"
 MODULES = sorted(
-    info.name.removeprefix("npflib.") for info in pkgutil.walk_packages(npflib.__path__, "npflib.") if not info.ispkg
+    info.name
+    for package in (npflib, companion)
+    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not info.ispkg
 )
-DIRECTIVE = re.compile(r"^\.\. automodule:: npflib\.([\w.]+)\n((?:   :[\w-]+:.*\n)*)", re.MULTILINE)
+DIRECTIVE = re.compile(r"^\.\. automodule:: ([\w.]+)\n((?:   :[\w-]+:.*\n)*)", re.MULTILINE)
 # Where a line of code would only draw or format something, a chapter of the book is the example.
-SHOWN_BY_CHAPTERS = ("figures.", "explorer", "findings")
+SHOWN_BY_CHAPTERS = ("companion.figures.", "companion.explorer", "companion.overview")
 
 
 def documented() -> dict[str, str]:
@@ -31,7 +35,7 @@ def documented() -> dict[str, str]:
 def internal() -> set[str]:
     """The modules that the library's first page lists as undocumented, each with a reason."""
     section = (BOOK / "api.md").read_text().split("## Modules without a page", 1)[1]
-    rows = re.findall(r"^\| `npflib\.([\w.]+)` \| (.+) \|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| `([\w.]+)` \| (.+) \|$", section, re.MULTILINE)
     assert rows
     assert all(len(reason) > 20 for _, reason in rows)
     return {name for name, _ in rows}
@@ -39,7 +43,7 @@ def internal() -> set[str]:
 
 def public(name: str) -> dict[str, object]:
     """The public functions and classes that a module defines."""
-    module = importlib.import_module(f"npflib.{name}")
+    module = importlib.import_module(name)
     return {
         key: value
         for key, value in vars(module).items()
@@ -63,17 +67,17 @@ def test_the_pages_document_all_public_members():
     """Members inherited within the library may be shown too; nothing is left out."""
     for name, options in documented().items():
         lines = [line for line in options.splitlines() if not line.startswith("   :inherited-members:")]
-        assert lines == ["   :members:"], f"npflib.{name} is documented with {options!r}, which leaves members out"
+        assert lines == ["   :members:"], f"{name} is documented with {options!r}, which leaves members out"
 
 
 @pytest.mark.parametrize("name", sorted(documented()))
 def test_public_names_have_a_docstring(name):
     assert all(inspect.getdoc(value) for value in public(name).values())
-    assert importlib.import_module(f"npflib.{name}").__doc__
+    assert importlib.import_module(name).__doc__
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in sorted(documented()) if n == "figures.style" or not n.startswith(SHOWN_BY_CHAPTERS)]
+    "name", [n for n in sorted(documented()) if n == "companion.figures.style" or not n.startswith(SHOWN_BY_CHAPTERS)]
 )
 def test_public_names_have_an_example(name):
     finder = doctest.DocTestFinder(recurse=False)
@@ -81,9 +85,9 @@ def test_public_names_have_an_example(name):
         if inspect.isclass(value) and issubclass(value, Exception):
             continue  # raised by the functions whose examples show it
         examples = [example for found in finder.find(value, key) for example in found.examples]
-        assert examples, f"npflib.{name}.{key} has no example"
-        assert any(example.want or example.exc_msg for example in examples) or name == "parameters", key
-        assert "Example:" in inspect.getdoc(value), f"the example of npflib.{name}.{key} stands outside 'Example:'"
+        assert examples, f"{name}.{key} has no example"
+        assert any(example.want or example.exc_msg for example in examples) or name == "companion.parameters", key
+        assert "Example:" in inspect.getdoc(value), f"the example of {name}.{key} stands outside 'Example:'"
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -95,7 +99,7 @@ def test_examples_run_in_a_fresh_python(name, tmp_path, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     report = []
     runner = doctest.DocTestRunner(verbose=False)
-    for found in doctest.DocTestFinder().find(importlib.import_module(f"npflib.{name}"), globs={}):
+    for found in doctest.DocTestFinder().find(importlib.import_module(name), globs={}):
         runner.run(found, out=report.append)
     assert not runner.summarize(verbose=False).failed, "".join(report)
     assert not list(tmp_path.iterdir()), "an example left files behind"

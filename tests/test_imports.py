@@ -13,13 +13,12 @@ import pytest
 import npflib
 
 PROJECT = Path(__file__).resolve().parents[1]
+PACKAGES = ("npflib", "companion")
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(npflib.__path__, "npflib.")
     if not info.name.startswith("companion.figures")
 )
-# These compare accuracies and draw on scipy's distributions; their docstring says so.
-NEED_SCIPY = {"companion.statistics", "companion.contrasts", "companion.overview"}
 BLOCKED = """
 import importlib, sys
 
@@ -56,12 +55,7 @@ def import_without(blocked: set[str], modules: list[str]) -> subprocess.Complete
 def test_the_library_imports_without_the_books_dependencies():
     blocked = of_the_book() - {"jinja2"}  # torch brings it
     assert {"matplotlib", "pandas", "seaborn", "jupyter_book", "scipy", "sklearn", "papermill"} <= blocked
-    found = import_without(blocked, [name for name in MODULES if name not in NEED_SCIPY])
-    assert found.returncode == 0, found.stderr
-
-
-def test_scipy_is_all_that_comparisons_need_beside():
-    found = import_without(of_the_book() - {"jinja2", "scipy"}, sorted(NEED_SCIPY))
+    found = import_without(blocked, MODULES)
     assert found.returncode == 0, found.stderr
 
 
@@ -78,7 +72,7 @@ def wheel(tmp_path_factory) -> list[str]:
     sources = tmp_path_factory.mktemp("sources")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         (sources / name).write_bytes((PROJECT / name).read_bytes())
-    for path in (PROJECT / "npflib").rglob("*"):
+    for path in [path for name in PACKAGES for path in (PROJECT / name).rglob("*")]:
         if path.suffix == ".py" or path.name == "py.typed":
             target = sources / path.relative_to(PROJECT)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +85,6 @@ def wheel(tmp_path_factory) -> list[str]:
 
 def test_the_wheel_holds_the_library_its_types_and_nothing_else(wheel):
     shipped = {name for name in wheel if not name.split("/")[0].endswith(".dist-info")}
-    expected = {path.relative_to(PROJECT).as_posix() for path in (PROJECT / "npflib").rglob("*.py")}
-    assert shipped == expected | {"npflib/py.typed"}
+    expected = {path.relative_to(PROJECT).as_posix() for name in PACKAGES for path in (PROJECT / name).rglob("*.py")}
+    assert shipped == expected | {f"{name}/py.typed" for name in PACKAGES}
     assert any(name.endswith("licenses/LICENSE") for name in wheel)

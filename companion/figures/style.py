@@ -6,7 +6,7 @@ refuses a figure that breaks the rule, and warns of one whose texts leave its fr
 
 **Colour.** Every colour that carries meaning stands out from the figure's white ground by 3 : 1 or more, coloured text
 by 4.5 : 1; in dark mode the page dims the whole figure, ground included, which changes neither. The regimes' colours
-differ in lightness too, so that they stay apart for colour-blind readers (tests/test_style.py measures it); markers and
+differ in lightness too, so that they stay apart for colour-blind readers (``test_style.py`` measures it); markers and
 dashes are the second cue.
 """
 

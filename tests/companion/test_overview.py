@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_comparison import make_record, quick
+from test_statistics import make_record, quick
 
 from companion import overview, statistics
 from companion.ledger import Claim

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from bs4 import BeautifulSoup
-from test_comparison import make_record, quick
+from test_statistics import make_record, quick
 
 from companion import ledger, statistics
 from companion.figures import tables

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from test_comparison import make_record, quick
+from test_statistics import make_record, quick
 
 from companion import statistics
 from companion.figures import diagrams, learning

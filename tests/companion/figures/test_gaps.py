@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
-from test_comparison import make_record
-from test_figure_learning import draw, lines_of, runs
+from test_learning import draw, lines_of, runs
+from test_statistics import make_record
 
 from companion import contrasts
 from companion.figures import crossings, gaps, learning

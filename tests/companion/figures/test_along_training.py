@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
-from test_comparison import make_record
+from test_statistics import make_record
 
 from companion import statistics
 from companion.figures import along_training as along

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_rgb
-from test_comparison import make_record
+from test_statistics import make_record
 
 from companion import figures
 from companion.figures import style
 from npflib import regimes
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[3]
 MEANINGFUL = {
     **{f"regime {name}": colour for name, colour in style.COLOURS.items()},
     **{name: getattr(style, name) for name in ("INK", "PAPER", "MUTED", "ACTIVE", "INACTIVE", "VALUE", "GATE")},

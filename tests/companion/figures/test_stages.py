@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
-from test_statements import make_record
+from test_contrasts import make_record
 
 from companion.figures import stages
 from companion.figures.style import COLOURS, PAPER

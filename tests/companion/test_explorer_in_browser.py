@@ -13,7 +13,7 @@ from test_explorer import by_hand
 
 from companion import explorer
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = PROJECT / "book" / "explorer"
 NUMBERS = ("open", "open2", "output", "output2", "sum", "overlap", "inner", "kernel", "gram")
 # The theme's colours and a page around the notebook's output; nothing else of the book is needed.

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 import pytest
 from scipy import stats
-from test_comparison import make_record as any_record
+from test_statistics import make_record as any_record
 
 from companion import contrasts, ledger
 from npflib import experiments
