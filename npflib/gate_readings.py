@@ -25,10 +25,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from npflib import folders, regimes
+from npflib.answers import accuracy
 from npflib.architectures import FullyConnected
 from npflib.atomic import write_text
 from npflib.data import Dataset
-from npflib.gate_reader import CHUNK, GateReader
+from npflib.gate_reader import GateReader
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
 from npflib.snapshots import train_and_keep
@@ -262,9 +263,9 @@ def measure(
                     rows.append(
                         Row(
                             source, epoch, **_plain(reader.read_network(network)),
-                            network=_accuracy(network, test_images, test_labels),
-                            network_fit=_accuracy(network, x[where], y[where]),
-                            value=None if value is None else _accuracy(value, test_images, test_labels),
+                            network=accuracy(network, test_images, test_labels),
+                            network_fit=accuracy(network, x[where], y[where]),
+                            value=None if value is None else accuracy(value, test_images, test_labels),
                         )
                     )  # fmt: skip
             tables.append(tuple(rows))
@@ -360,8 +361,3 @@ def _order(seed: int, n: int) -> Tensor:
 def _plain(reading: Any) -> dict[str, Any]:
     found = asdict(reading)
     return {"kernel": found.pop("accuracy"), **found}
-
-
-def _accuracy(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, y: Tensor) -> float:
-    right = sum(int((network(x[i : i + CHUNK]).argmax(1) == y[i : i + CHUNK]).sum()) for i in range(0, len(x), CHUNK))
-    return right / len(x)

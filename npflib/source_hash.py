@@ -22,6 +22,7 @@ TRAINING_FILES = (
     "randomness.py",
     "optimisers.py",
     "regimes.py",
+    "answers.py",
     "losses.py",
     "stacked.py",
     "gate_table.py",
