@@ -13,6 +13,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from npflib import checks
 from npflib.records.fingerprint import code_digest
 
 BETA = 4.0
@@ -39,7 +40,7 @@ def hard_gate(q: Tensor) -> Tensor:
         >>> hard_gate(torch.tensor([-2.0, 0.0, 3.0]))
         tensor([0., 0., 1.])
     """
-    _require_floating(q)
+    checks.tensor(q, "pre-activations", kind="floating", hint=" Convert with q.float().")
     return (q > 0).to(q.dtype)
 
 
@@ -58,7 +59,7 @@ def soft_gate(q: Tensor, beta: float = BETA, eps: float = EPS) -> Tensor:
         Values in (0, 1 + ε), q's shape and dtype.
 
     Raises:
-        ValueError: q is not floating, β is not positive, or ε is negative.
+        ValueError: q is not floating, β is not positive, ε is negative, or one of them is not finite.
 
     Example:
         >>> import torch
@@ -66,18 +67,10 @@ def soft_gate(q: Tensor, beta: float = BETA, eps: float = EPS) -> Tensor:
         >>> soft_gate(torch.tensor([0.0]), eps=1.0)  # at q = 0, half of 1 + ε
         tensor([1.])
     """
-    _require_floating(q)
-    if not beta > 0:
-        raise ValueError(f"beta is the steepness of the soft gate and must be positive; got {beta!r}.")
-    if not eps >= 0:
-        raise ValueError(f"eps is what an open gate adds to 1 and must be at least 0; got {eps!r}.")
+    checks.tensor(q, "pre-activations", kind="floating", hint=" Convert with q.float().")
+    checks.number(beta, "beta, the steepness of the soft gate,")
+    checks.number(eps, "eps, what an open gate adds to 1,", least=0)
     return (1 + eps) * torch.sigmoid(beta * q)
-
-
-def _require_floating(q: Tensor) -> None:
-    if not torch.is_tensor(q) or not q.is_floating_point():
-        given = q.dtype if torch.is_tensor(q) else type(q).__name__
-        raise ValueError(f"pre-activations must be a floating tensor; got {given}. Convert with q.float().")
 
 
 _GATES: dict[str, Callable[[Tensor], Tensor]] = {"hard": hard_gate, "soft": soft_gate}

@@ -5,7 +5,7 @@ images (``own``), and one of the same start from a larger pool that contains the
 gates of both, and those of their common start (``start``: random gates), make neural path kernels; ridge regression
 with each is fitted on the n images and tested on the m.
 
-The kernel is the flattened form (``convolution_kernel.flattened_path_kernel``): that of a network without
+The kernel is the flattened form (``convolution.flattened_path_kernel``): that of a network without
 pooling. The pooled form costs s² = 1,024 times as much and is out of reach at such n. Behind the same gates therefore
 stand *two* value networks, trained on the n images from a fresh start: a VCONV, whose hidden maps are flattened, as the
 kernel supposes, and a GCONV, which pools.
@@ -30,7 +30,7 @@ from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
 from npflib.records import locations
 from npflib.records.fingerprint import training_source_hash
-from npflib.theory.convolution_kernel import flattened_path_kernel
+from npflib.theory.convolution import flattened_path_kernel
 from npflib.theory.kernel_ridge import choose_ridge, fit
 from npflib.training.autograd import ModuleLearner
 from npflib.training.given_gates import train

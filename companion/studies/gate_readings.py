@@ -7,7 +7,7 @@ A seed draws n examples of MNIST for the regression. Networks of one common star
 * ``all``: from all training examples (or a pool of them), own and other, in as many steps;
 * ``shuffled``: from the regression's own images with their labels permuted.
 
-Their gates are read (``theory.gate_reader``) from the regression's n examples and their true labels, and tested on
+Their gates are read (``theory.kernel_ridge``) from the regression's n examples and their true labels, and tested on
 the test set. Beside a reading stand the accuracy of the network that the gates came from and that of a value network
 trained from a fresh start behind the same gates on the same n examples (FLNPF; behind the gates of the common start,
 epoch 0, FRNPF). A seed's readings belong together in pairs.
@@ -33,7 +33,7 @@ from npflib.randomness import generator
 from npflib.records import locations
 from npflib.records.atomic import write_text
 from npflib.records.fingerprint import training_source_hash
-from npflib.theory.gate_reader import GateReader
+from npflib.theory.kernel_ridge import KernelReadOut
 from npflib.training.snapshots import train_and_keep
 
 SCHEMA = 1
@@ -251,7 +251,7 @@ def measure(
 
         tables = []
         for copy, seed in enumerate(seeds):
-            reader = GateReader(
+            reader = KernelReadOut(
                 images[own[copy]], labels[own[copy]], test_images, test_labels, ridges=budget.ridges, seed=seed
             )
             rows = [Row("linear", 0, **_plain(reader.read_linear()))]

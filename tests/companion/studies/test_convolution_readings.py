@@ -12,7 +12,7 @@ from npflib import regimes
 from npflib.data import datasets as data
 from npflib.networks import GConv, VConv
 from npflib.randomness import generator
-from npflib.theory.convolution_paths import enumerate_paths, neural_path_feature
+from npflib.theory.convolution import enumerate_paths, neural_path_feature
 from npflib.theory.kernel_ridge import class_targets
 from npflib.training.autograd import ModuleLearner
 from npflib.training.given_gates import train
