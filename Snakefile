@@ -103,8 +103,10 @@ def files_of(dataset):
     return str(folder) if folder.is_dir() else ""
 
 
-# The programs come from the environment that Snakemake itself runs in; one thread a job, jobs side by side.
+# The programs come from the environment that Snakemake itself runs in; one thread a job, jobs side by side. What the
+# user's own environment says of figures, languages and start-up files changes no page.
 shell.prefix(
+    "unset MPLBACKEND MATPLOTLIBRC PYTHONSTARTUP PYTHONWARNINGS IPYTHONDIR; export LC_ALL=C.UTF-8; "
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH JUPYTER_PREFER_ENV_PATH=1 PYTHONUTF8=1 "
     "OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; "
 )
