@@ -210,7 +210,8 @@ def test_a_limit_of_the_experiments_own_goes_before_its_data_sets_and_that_befor
 
     def found(name):
         return tuple(
-            profile.limit(experiments.find(name), what) for what in ("train_examples", "test_examples", "epochs")
+            profile.limit(name, experiments.find(name).dataset, what)
+            for what in ("train_examples", "test_examples", "epochs")
         )
 
     assert found("mnist-fc-sgd") == (100, 50, 5)

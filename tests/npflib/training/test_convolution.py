@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import normal, seeds, shuffled
 
-from npflib import experiments, profiles, regimes
-from npflib.data import datasets as data
+from npflib import data, experiments, profiles, regimes
 from npflib.networks import DeepGatedNetwork, GConv, ReLUNetwork, ValueNetwork, VConv
 from npflib.records import run_records
 from npflib.training import autograd

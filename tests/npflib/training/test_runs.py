@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from npflib import experiments, profiles, regimes
+from npflib import data, experiments, profiles, regimes
 from npflib.architectures import FullyConnected, GConv, VConv
-from npflib.data import datasets as data
 from npflib.experiments import Experiment, Probe
 from npflib.networks import DeepGatedNetwork
 from npflib.paths import neural_path_feature
