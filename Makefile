@@ -1,12 +1,15 @@
 # The front door. It makes a Python environment and calls the tools in it; what depends on what is in the Snakefile.
 
 PROFILE ?= quick
+SECONDS ?= 600
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 # The first Python of this machine that serves; PYTHON=... chooses another.
 SERVES := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   $$p -c '$(SERVES)' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
+# A process that has no more tests takes some over from another: tests that share a fixture stay together otherwise.
+PARALLEL := -n $(CORES) --dist worksteal
 READY := .venv/ready
 # An environment knows its folder by its whole path: one that came along with a copied or moved project would run the
 # code of the folder that it was made in. `ready` holds that folder's name.
@@ -22,11 +25,11 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check uv \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: elsewhere help env book smoke test lint format bench ledger clean
+.PHONY: elsewhere help env book smoke test test-fast fuzz lint format bench ledger clean
 
 help:  ## this list
-	@echo "make TARGET [PROFILE=smoke|quick|paper] [CORES=n] [PYTHON=python3.x]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@echo "make TARGET [PROFILE=smoke|quick|paper] [CORES=n] [SECONDS=n] [PYTHON=python3.x]"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 
 book: $(READY)  ## execute every notebook and build the book: build/html/index.html
 	@$(BIN)/python scripts/make_book.py --profile $(PROFILE) --cores $(CORES)
@@ -34,8 +37,14 @@ book: $(READY)  ## execute every notebook and build the book: build/html/index.h
 smoke: $(READY)  ## the book on tiny budgets: everything runs, nothing is concluded
 	@$(BIN)/python scripts/make_book.py --profile smoke --cores $(CORES)
 
-test: $(READY)  ## unit, property, notebook and book tests
-	@$(BIN)/python -m pytest
+test: $(READY)  ## unit, property, notebook and book tests, on CORES processes
+	@$(BIN)/python -m pytest $(PARALLEL)
+
+test-fast: $(READY)  ## the tests that need neither the built book nor a browser
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not book and not browser"
+
+fuzz: $(READY)  ## new examples for the property tests for SECONDS, and the line that reproduces each find
+	@$(BIN)/python scripts/fuzz.py $(SECONDS)
 
 lint: $(READY)  ## style, format, types, imports, notebooks without outputs
 	@$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """Validation of notebook parameters: a wrong one stops the notebook at once, saying what is allowed."""
 
+import ast
 from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
@@ -62,8 +63,9 @@ def numbers(name: str, values: Any, kind: type = int, least: float | None = None
 def only(namespace: Mapping[str, Any], *names: str) -> None:
     """Raises if a notebook was given a parameter that it does not have.
 
-    Called with ``globals()`` right after the parameters, when the only plain values in the namespace are parameters:
-    its own, and those that papermill injected. papermill itself lets a misspelt name pass.
+    Called with ``globals()`` right after the parameters: its own, and those that papermill injected, which lets a
+    misspelt name pass. In Jupyter they are what the cells directly before have set, so that variables left over from an
+    earlier run in the same kernel are none; elsewhere, all plain values in the namespace.
 
     Args:
         namespace: the notebook's ``globals()``.
@@ -76,10 +78,40 @@ def only(namespace: Mapping[str, Any], *names: str) -> None:
             ...
         companion.parameters.ParameterError: unknown parameter 'sed'; this notebook has: profile, seed.
     """
-    plain = (str, int, float, bool, list, tuple, dict, type(None))
-    for name, value in namespace.items():
-        if isinstance(value, plain) and not name.startswith("_") and name not in (*names, "In", "Out"):
+    history = namespace.get("In")
+    if isinstance(history, list) and history and "only(" in history[-1]:
+        given = _set_before(history)
+    else:
+        plain = (str, int, float, bool, list, tuple, dict, type(None))
+        given = [name for name, value in namespace.items() if isinstance(value, plain) and name not in ("In", "Out")]
+    for name in given:
+        if not name.startswith("_") and name not in names:
             raise ParameterError(f"unknown parameter {name!r}; this notebook has: {', '.join(names)}.")
+
+
+def _set_before(history: list[str]) -> list[str]:
+    """The names that are set by the cells before the last, back to the first that does more than set plain values."""
+    found: list[str] = []
+    for source in reversed(history[:-1]):
+        try:
+            body = ast.parse(source).body
+        except SyntaxError:
+            return found
+        if not body or not all(isinstance(node, ast.Assign) and _is_plain(node.value) for node in body):
+            return found
+        found += [target.id for node in body for target in node.targets if isinstance(target, ast.Name)]  # type: ignore[attr-defined]
+    return found
+
+
+def _is_plain(value: ast.expr) -> bool:
+    """Whether an expression is a value as papermill writes it: a literal, or float('nan')."""
+    if isinstance(value, ast.Call):
+        return isinstance(value.func, ast.Name) and value.func.id == "float"
+    try:
+        ast.literal_eval(value)
+    except ValueError:
+        return False
+    return True
 
 
 def check(profile: str, build: str, seed: int = 0) -> None:

@@ -12,6 +12,8 @@ import nbformat
 import papermill
 import pytest
 
+from npflib import parameters
+
 PROJECT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 CHECKER = PROJECT / "scripts" / "check_notebooks.py"
@@ -81,12 +83,12 @@ def test_parameters_are_typed_and_commented(path):
         assert default is None or isinstance(default, TYPES[said[1]]), f"{name} = {default!r} is not {said[1]}"
 
 
-def execute(path, output, parameters, attempts=3):
+def execute(path, output, given, attempts=3):
     """Runs a notebook; again where its kernel was given a port that another kernel took in the same instant."""
     options = {"kernel_name": "python3", "cwd": PROJECT, "progress_bar": False}
     for attempt in range(1, attempts + 1):
         try:
-            return papermill.execute_notebook(path, output, parameters=parameters, **options)
+            return papermill.execute_notebook(path, output, parameters=given, **options)
         except RuntimeError as error:
             if "Kernel died before replying" not in str(error) or attempt == attempts:
                 raise
@@ -133,6 +135,26 @@ def test_wrong_values_of_every_parameter_are_refused(path, tmp_path, monkeypatch
     for name in assignments(cell.source):
         with pytest.raises(ValueError, match=name):
             run(name, {"not": "allowed"})
+
+
+def test_all_cells_run_twice_in_one_kernel_and_a_misspelt_parameter_does_not(tmp_path):
+    """A chapter's first cells, and what it may leave behind; ``parameters.only`` reads the history of a
+    real kernel."""
+    page = read(PROJECT / "notebooks" / "04_fixed_gates.ipynb")
+    code = [cell for cell in page.cells[: parameters_index(page) + 2] if cell.cell_type == "code"]
+    code.append(nbformat.v4.new_code_cell("from math import pi\nhere = '04_fixed_gates'\nwidths = [1, 2]"))
+    page.cells = [*code, *(nbformat.v4.new_code_cell(cell.source) for cell in code)]
+    nbformat.write(page, tmp_path / "twice.ipynb")
+    execute(tmp_path / "twice.ipynb", tmp_path / "out.ipynb", {"profile": "smoke"})
+    with pytest.raises(papermill.PapermillExecutionError, match="unknown parameter 'sed'"):
+        execute(tmp_path / "twice.ipynb", tmp_path / "out.ipynb", {"profile": "smoke", "sed": 1})
+
+
+@every_notebook
+def test_what_a_notebook_leaves_behind_is_told_from_parameters(path):
+    """Its last cell does more than set plain values, so that the next run's parameters begin after it."""
+    last = [cell for cell in read(path).cells if cell.cell_type == "code"][-1]
+    assert not parameters._set_before([last.source, "only()"])
 
 
 @every_notebook

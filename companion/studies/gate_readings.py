@@ -25,6 +25,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from npflib import regimes
+from npflib.answers import accuracy
 from npflib.architectures import FullyConnected
 from npflib.data import Dataset
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
@@ -32,7 +33,7 @@ from npflib.randomness import generator
 from npflib.records import locations
 from npflib.records.atomic import write_text
 from npflib.records.fingerprint import training_source_hash
-from npflib.theory.gate_reader import CHUNK, GateReader
+from npflib.theory.gate_reader import GateReader
 from npflib.training.snapshots import train_and_keep
 
 SCHEMA = 1
@@ -263,9 +264,9 @@ def measure(
                     rows.append(
                         Row(
                             source, epoch, **_plain(reader.read_network(network)),
-                            network=_accuracy(network, test_images, test_labels),
-                            network_fit=_accuracy(network, x[where], y[where]),
-                            value=None if value is None else _accuracy(value, test_images, test_labels),
+                            network=accuracy(network, test_images, test_labels),
+                            network_fit=accuracy(network, x[where], y[where]),
+                            value=None if value is None else accuracy(value, test_images, test_labels),
                         )
                     )  # fmt: skip
             tables.append(tuple(rows))
@@ -361,8 +362,3 @@ def _order(seed: int, n: int) -> Tensor:
 def _plain(reading: Any) -> dict[str, Any]:
     found = asdict(reading)
     return {"kernel": found.pop("accuracy"), **found}
-
-
-def _accuracy(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, y: Tensor) -> float:
-    right = sum(int((network(x[i : i + CHUNK]).argmax(1) == y[i : i + CHUNK]).sum()) for i in range(0, len(x), CHUNK))
-    return right / len(x)

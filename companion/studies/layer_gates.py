@@ -38,6 +38,7 @@ from tqdm import tqdm
 from companion.studies import plain_records
 from companion.studies.kept_entries import KeptEntries
 from npflib import regimes
+from npflib.answers import accuracy
 from npflib.architectures import FullyConnected
 from npflib.data import Dataset
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
@@ -285,19 +286,19 @@ def measure(
             networks = [_random(arch, seed) for seed in seeds]
         elif source == "true":
             networks = learnt(source, x, y, everything)
-            givers[source] = [_accuracy(network, test_x, test_y) for network in networks]
+            givers[source] = [accuracy(network, test_x, test_y) for network in networks]
         elif source == "shuffled":
             # Side by side, since each seed has its own permutation of the labels.
             labels = torch.cat([y[order] for order in permuted])
             networks = learnt(source, x.repeat(len(seeds), 1), labels, torch.arange(len(labels)).view(len(seeds), -1))
-            givers[source] = [_accuracy(network, test_x, test_y) for network in networks]
+            givers[source] = [accuracy(network, test_x, test_y) for network in networks]
         else:
             assert other is not None
             images, labels = other.train_images.flatten(1), other.train_labels
             some = torch.arange(min(count, len(labels))).expand(len(seeds), -1)
             networks = learnt(source, images, labels, some)
             givers[source] = [
-                _accuracy(network, other.test_images.flatten(1), other.test_labels) for network in networks
+                accuracy(network, other.test_images.flatten(1), other.test_labels) for network in networks
             ]
         return torch.stack([gate_table(n, x) for n in networks]), torch.stack([gate_table(n, test_x) for n in networks])
 
@@ -477,8 +478,3 @@ def _within(labels: Tensor, seed: int) -> Tensor:
 
 def _order(seed: int, n: int) -> Tensor:
     return torch.randperm(n, generator=generator(seed, "labels", 2))
-
-
-def _accuracy(network: ReLUNetwork, x: Tensor, y: Tensor) -> float:
-    right = sum(int((network(x[i : i + 1000]).argmax(1) == y[i : i + 1000]).sum()) for i in range(0, len(x), 1000))
-    return right / len(x)

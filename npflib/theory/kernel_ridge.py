@@ -11,6 +11,9 @@ predicted. With K = ΦΦᵀ it is ridge regression on the features Φ: f(x) = φ
 * **Targets** are one-hot less 1/C: their mean over the classes is 0, and since there is no intercept, an example that
   is like no other gets the score 0 for every class.
 * **The ridge is relative**: λ = ridge · tr K / n, so that a kernel's scale, which means nothing here, drops out.
+* **The zero kernel** has the function space {0}, so f = 0 is the minimiser whatever the targets and the ridge (any
+  multiple of its trace is 0 too). Every α gives it; α = 0 is taken, the least in norm. It is what gates that are shut
+  for every training example leave: all classes tie, for every example.
 * **It is chosen on training examples held out from the fit** (:func:`choose_ridge`), never on a test set.
 * **Precision** is float64; no inverse is formed. A single ridge takes one Cholesky factorisation (n³/3 operations), a
   long list of ridges one eigendecomposition.
@@ -25,6 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from npflib.answers import answers
 from npflib.randomness import generator
 
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -81,7 +85,7 @@ class KernelClassifier:
         return found
 
     def predict(self, rows: Rows, examples: int | None = None, chunk: int = CHUNK) -> Tensor:
-        """Class of the largest score, int64 [m].
+        """Class of the largest score, int64 [m]; of equal ones the lowest (:mod:`npflib.answers`).
 
         Args:
             rows: K(x, x_i) as a whole [m, n], or a function that makes the rows of a slice of the examples, so that
@@ -117,7 +121,7 @@ class KernelClassifier:
             scores = self.scores(rows(part))
             if len(scores) != part.stop - part.start:
                 raise ValueError(f"rows must hold {part.stop - part.start} examples of {part}; got {len(scores)}.")
-            found.append(scores.argmax(1))
+            found.append(answers(scores))
         return torch.cat(found)
 
     def accuracy(self, rows: Rows, labels: Tensor, chunk: int = CHUNK) -> float:
@@ -209,7 +213,7 @@ def ridge_path(
     Args:
         kernel: K [n, n], symmetric positive semidefinite.
         targets: Y [n, C].
-        ridges: relative ridges ≥ 0.
+        ridges: relative ridges ≥ 0. Where K = 0 they have no effect and α = 0.
         method: "cholesky", a factorisation for each ridge; "eigen", one eigendecomposition K = U diag(s) Uᵀ for all,
             α = U (s + λ)⁻¹ UᵀY; "" takes the first for up to 12 ridges, as it is faster then, and the second for more.
         memory: bytes that the fit may take.
@@ -238,6 +242,8 @@ def ridge_path(
         raise ValueError(f"targets must be [{len(k)}, C], a row for each row of the kernel; got {tuple(y.shape)}.")
     if not torch.isfinite(y).all():
         raise ValueError("targets hold numbers that are not finite.")
+    if not k.any():
+        return k.new_zeros(len(ridges), *y.shape)
     size = float(k.diagonal().mean())
     solve = _by_cholesky(k, y) if method == "cholesky" else _by_eigenvectors(k, y)
     return torch.stack([solve(ridge, ridge * size) for ridge in ridges])
@@ -251,7 +257,7 @@ def fit(
     Args:
         kernel: K [n, n] of the training examples, symmetric positive semidefinite.
         labels: their classes, whole numbers from 0, [n].
-        ridge: relative to the kernel's mean diagonal entry.
+        ridge: relative to the kernel's mean diagonal entry; without effect on the zero kernel, whose scores are 0.
         classes: C; None takes the largest label plus one.
         memory: bytes that the fit may take (see :func:`memory_needed`).
 
@@ -317,7 +323,7 @@ def choose_ridge(
     out, rest = order[:held], order[held:]
     path = ridge_path(kernel[rest][:, rest], targets[rest], ridges, method=method, memory=memory)
     scores = torch.einsum("mn,rnc->rmc", kernel[out][:, rest].to(path), path)
-    right = (scores.argmax(2) == labels[out].to(scores.device)).double().mean(1)
+    right = (answers(scores) == labels[out].to(scores.device)).double().mean(1)
     accuracies = dict(zip(ridges, right.tolist(), strict=True))
     best = max(ridges, key=lambda ridge: (accuracies[ridge], ridge))
     return RidgeChoice(best, accuracies, held)

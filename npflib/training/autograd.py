@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from npflib.answers import answers
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.training.gate_table import GateTable
@@ -103,7 +104,7 @@ class ModuleLearner:
             loss = functional.cross_entropy(logits, y)
             loss.backward()
             self.loss[copy] += loss.detach() * len(y)
-            self.correct[copy] += (logits.argmax(1) == y).sum()
+            self.correct[copy] += (answers(logits) == y).sum()
 
     @torch.no_grad()
     def test(self) -> tuple[list[float], list[float]]:
@@ -116,7 +117,7 @@ class ModuleLearner:
                 x, y = self._pixels(self.test_images[indices]), self.test_labels[indices]
                 logits = self._logits(copy, x, None if self.test_tables is None else (self.test_tables, indices))
                 loss += functional.cross_entropy(logits, y, reduction="sum").item()
-                correct += (logits.argmax(1) == y).sum().item()
+                correct += (answers(logits) == y).sum().item()
             losses.append(loss / len(self.test_labels))
             accuracies.append(correct / len(self.test_labels))
         return losses, accuracies

@@ -89,6 +89,39 @@ def test_a_misspelt_parameter_is_refused_whatever_its_value(value):
         only({"profile": "quick", "seed": 0, "sed": value}, "profile", "seed")
 
 
+def in_jupyter(*cells: str) -> dict:
+    """The namespace in which the last of the cells is at work."""
+    space: dict = {"In": ["", *cells]}
+    for cell in cells[:-1]:
+        exec(cell, space)
+    return space
+
+
+PARAMETERS = 'profile = "quick"  # str: which\nseed = 0'
+CHECK = 'only(globals(), "profile", "seed")'
+WORK = 'from math import pi\nname, numbers = "a", [1, 2]'
+
+
+def test_variables_of_an_earlier_run_in_the_same_kernel_are_no_parameters():
+    for cells in (
+        [PARAMETERS, CHECK],
+        [PARAMETERS, "pass", WORK, PARAMETERS, CHECK],
+        [PARAMETERS, "# Parameters\nseed = 3", "pass", WORK, "left = pi * 2", PARAMETERS, "seed = -3", CHECK],
+        [PARAMETERS, WORK, "pass", CHECK],
+        [WORK, "", CHECK],
+    ):
+        only(in_jupyter(*cells), "profile", "seed")
+
+
+@pytest.mark.parametrize("value", ["1", "-1.5", "None", "[1]", "{'a': (1,)}", "float('nan')"])
+@pytest.mark.parametrize("before", [[], [PARAMETERS, "pass", WORK]], ids=["first run", "second run"])
+def test_a_misspelt_parameter_is_refused_in_jupyter(before, value):
+    injected = f"# Parameters\nprofile = 'smoke'\nsed = {value}\n"
+    for cells in ([PARAMETERS, injected], [PARAMETERS + f"\nsed = {value}"]):
+        with pytest.raises(ParameterError, match=r"unknown parameter 'sed'; this notebook has: profile, seed\."):
+            only(in_jupyter(*before, *cells, CHECK), "profile", "seed")
+
+
 @pytest.mark.parametrize("profile", ["smoke", "quick", "paper"])
 def test_common_parameters_pass(profile):
     check(profile, "")

@@ -80,6 +80,7 @@ def available() -> int:
         return 2**62
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("regime", ["FRNPF-II", "DLNPF"])
 def test_vconv_with_adam_on_all_of_cifar10_fits_in_6_gib(tmp_path, regime):
     """FRNPF has the table of gates, DLNPF the most parameters, gradients and moments: two networks' of each."""

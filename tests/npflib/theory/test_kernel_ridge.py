@@ -229,12 +229,29 @@ def test_a_singular_kernel_is_refused_without_a_ridge_and_taken_with_one(method)
             ridge_path(kernel, y, [1.0, ridge], method=method)
     with pytest.raises(ValueError, match="positive semidefinite"):
         ridge_path(torch.diag(torch.tensor([1.0, -2.0, 3.0])), y, [0.1], method=method)
-    with pytest.raises(ValueError, match="singular"):
-        ridge_path(torch.zeros(3, 3), y, [1.0], method=method)  # its trace is 0, and so is any multiple of it
+    with pytest.raises(ValueError, match="positive semidefinite"):
+        ridge_path(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), y[:2], [1.0], method=method)  # its trace is 0 too
     # (11ᵀ + λ I)⁻¹ 1 = 1 / (3 + λ)
     torch.testing.assert_close(
         ridge_path(kernel, y, [0.5], method=method)[0], torch.full((3, 1), 1 / 3.5, dtype=torch.float64)
     )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_zero_kernel_has_the_zero_function_alone(method):
+    """Ridge regression on features that are all 0: the weights are 0, whatever the ridge."""
+    y, features, tried = drawn(8, 5, 3), torch.zeros(5, 2, dtype=torch.float64), [0.0, 0.1, 1.0]
+    weights = torch.linalg.lstsq(torch.cat([features, torch.eye(2)]), torch.cat([y, torch.zeros(2, 3)])).solution
+    found = ridge_path(features @ features.T, y, tried, method=method)
+    assert torch.equal(found, torch.zeros(3, 5, 3, dtype=torch.float64))
+    assert torch.equal(drawn(9, 4, 2) @ features.T @ found[1], drawn(9, 4, 2) @ weights)
+    labels, new_labels = torch.tensor([1, 0, 2, 1, 1]), torch.tensor([0, 1, 0, 2])
+    choice = choose_ridge(torch.zeros(5, 5), labels, tried, share=0.4, method=method)
+    assert choice.ridge == 1.0, "all ridges are equal, and the largest is taken"
+    assert len(set(choice.accuracies.values())) == 1
+    machine = fit(torch.zeros(5, 5), labels, 0.1)
+    assert torch.equal(machine.scores(torch.zeros(4, 5)), torch.zeros(4, 3, dtype=torch.float64))
+    assert machine.accuracy(torch.zeros(4, 5), new_labels) == 0.5, "all classes tie, and the first is the answer"
 
 
 @pytest.mark.parametrize("bad", [[], [-1.0], [math.nan], [math.inf]])
