@@ -120,8 +120,8 @@ def neural_tangent_kernel(
     with b_l = 1 where layer l has biases and 0 elsewhere: two Gram matrices a layer, and never a Jacobian.
 
     In a deep gated network the parameters of the value and the feature network are disjoint, so K = K_value + K_gate
-    exactly (Claim 3). Hard gates have derivative 0 almost everywhere: then K_gate = 0 and K = K_value; the same holds
-    for a ReLU network.
+    exactly (Claim 3). K_gate takes the gate's own derivative, by automatic differentiation, whatever gate it is. Hard
+    gates have derivative 0 almost everywhere: then K_gate = 0 and K = K_value; the same holds for a ReLU network.
 
     Args:
         network: a fully connected ``ReLUNetwork`` or ``DeepGatedNetwork``.
@@ -203,7 +203,7 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
 
     Raises:
         ValueError: K is not a square symmetric matrix of finite numbers, labels are not ±1, or K is singular to
-            working precision.
+            working precision, that of the type in which K is given: see :func:`well_above_rounding`.
 
     Example:
         >>> import torch
@@ -232,7 +232,7 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
         raise ValueError("kernel must be symmetric: it is not, beyond rounding. Was it computed between two sets?")
     factor, info = torch.linalg.cholesky_ex(k)
     pivots = factor.diagonal() ** 2
-    if info.item() or pivots.min() <= len(k) * torch.finfo(torch.float64).eps * pivots.max():
+    if info.item() or not well_above_rounding(pivots, kernel.dtype):
         raise ValueError(
             f"kernel of {len(k)} examples is singular to working precision (or not positive definite), so ν is not "
             "defined. Examples that occur twice, or whose path features are linearly dependent, make it so: leave "
@@ -240,6 +240,29 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
         )
     solution = torch.cholesky_solve(labels[:, None], factor)[:, 0]
     return float(k.trace() * (labels @ solution))
+
+
+def well_above_rounding(pivots: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a kernel's least pivot (or eigenvalue) stands out of the rounding of the type it was computed in.
+
+    Rounding changes each entry by about ε times the largest, ε that type's, and so an eigenvalue of a matrix of n by n
+    by some √n ε; what is divided by a pivot p is off by the share √n ε / p. 8 √n ε is the least that is let through:
+    what is found then has one digit or more.
+
+    Args:
+        pivots: squared diagonal of the Cholesky factor, or eigenvalues, [n].
+        dtype: the type in which the kernel was computed, whatever type it is solved in; whole numbers count as
+            float64.
+
+    Example:
+        >>> import torch
+        >>> from npflib.kernels import well_above_rounding
+        >>> pivots = torch.tensor([1.0, 1e-9], dtype=torch.float64)
+        >>> well_above_rounding(pivots, torch.float64), well_above_rounding(pivots, torch.float32)
+        (True, False)
+    """
+    epsilon = torch.finfo(dtype if dtype.is_floating_point else torch.float64).eps
+    return bool(pivots.min() > 8 * len(pivots) ** 0.5 * epsilon * pivots.max())
 
 
 def _checked_pair(

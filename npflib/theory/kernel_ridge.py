@@ -16,7 +16,8 @@ predicted. With K = ΦΦᵀ it is ridge regression on the features Φ: f(x) = φ
   for every training example leave: all classes tie, for every example.
 * **It is chosen on training examples held out from the fit** (:func:`choose_ridge`), never on a test set.
 * **Precision** is float64; no inverse is formed. A single ridge takes one Cholesky factorisation (n³/3 operations), a
-  long list of ridges one eigendecomposition.
+  long list of ridges one eigendecomposition. A kernel that was computed in float32 carries that type's rounding, and is
+  refused where the ridge does not lift it above that (:func:`npflib.kernels.well_above_rounding`).
 
 Source: Saunders, Gammerman & Vovk (1998), "Ridge regression learning algorithm in dual variables". For a wide network
 behind fixed gates the kernel that counts is the neural path kernel (Claim 4).
@@ -29,6 +30,7 @@ import torch
 from torch import Tensor
 
 from npflib.answers import answers
+from npflib.kernels import well_above_rounding
 from npflib.randomness import generator
 
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -245,7 +247,7 @@ def ridge_path(
     if not k.any():
         return k.new_zeros(len(ridges), *y.shape)
     size = float(k.diagonal().mean())
-    solve = _by_cholesky(k, y) if method == "cholesky" else _by_eigenvectors(k, y)
+    solve = (_by_cholesky if method == "cholesky" else _by_eigenvectors)(k, y, kernel.dtype)
     return torch.stack([solve(ridge, ridge * size) for ridge in ridges])
 
 
@@ -329,26 +331,26 @@ def choose_ridge(
     return RidgeChoice(best, accuracies, held)
 
 
-def _by_cholesky(k: Tensor, y: Tensor) -> Callable[[float, float], Tensor]:
+def _by_cholesky(k: Tensor, y: Tensor, dtype: torch.dtype) -> Callable[[float, float], Tensor]:
     def solve(ridge: float, added: float) -> Tensor:
         shifted = k.clone()
         shifted.diagonal().add_(added)
         factor, info = torch.linalg.cholesky_ex(shifted)
         pivots = factor.diagonal().square()
-        if info.item() or not pivots.min() > len(k) * torch.finfo(torch.float64).eps * pivots.max():
+        if info.item() or not well_above_rounding(pivots, dtype):
             raise _singular(len(k), ridge)
         return torch.cholesky_solve(y, factor)
 
     return solve
 
 
-def _by_eigenvectors(k: Tensor, y: Tensor) -> Callable[[float, float], Tensor]:
+def _by_eigenvectors(k: Tensor, y: Tensor, dtype: torch.dtype) -> Callable[[float, float], Tensor]:
     values, vectors = torch.linalg.eigh(k)
     rotated = vectors.T @ y
 
     def solve(ridge: float, added: float) -> Tensor:
         shifted = values + added
-        if not shifted.min() > len(k) * torch.finfo(torch.float64).eps * shifted.max():
+        if not well_above_rounding(shifted, dtype):
             raise _singular(len(k), ridge)
         return vectors @ (rotated / shifted[:, None])
 

@@ -23,6 +23,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from npflib.gates import hard_gate
 from npflib.kernels import neural_path_kernel, path_overlap
 from npflib.paths import check_examples
 
@@ -91,12 +92,12 @@ def residual_gates(
     """
     first, middle, _ = weights
     q = x @ first.T
-    stem, z, blocks = (q > 0).to(x.dtype), q.relu(), []
+    stem, z, blocks = hard_gate(q), q.relu(), []
     for matrices in middle:
         branch, gates = z, []
         for matrix in matrices:
             q = branch @ matrix.T
-            gates.append((q > 0).to(x.dtype))
+            gates.append(hard_gate(q))
             branch = q.relu()
         blocks.append(gates)
         z = z + branch
