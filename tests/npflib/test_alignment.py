@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from strategies import coins, normal, seeds
 from torch import Tensor
 
-from npflib.kernel_regression import fit
 from npflib.kernels import alignment, neural_path_kernel, well_above_rounding
 from npflib.networks import FullyConnected, ReLUNetwork
+from npflib.theory.kernel_ridge import fit
 
 
 def exact_alignment(kernel: Tensor, labels: list[int]) -> Fraction:
