@@ -17,6 +17,7 @@ from npflib.regimes import find as find_regime
 OPTIMISERS = ("sgd", "adam", "rmsprop")
 LOSSES = ("cross_entropy", "squared")
 INITIALISATIONS = ("glorot_uniform", "signed")
+FIVE = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II")
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Experiment:
     epochs: int
     batch: int = 32
     published: Mapping[str, Published] = field(default_factory=dict)
-    regimes: tuple[str, ...] = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II")
+    regimes: tuple[str, ...] = FIVE
     classes: tuple[int, int] | None = None
     loss: str = "cross_entropy"
     initialisation: str = "glorot_uniform"
@@ -218,8 +219,22 @@ PAPER: Mapping[str, Experiment] = MappingProxyType({experiment.name: experiment 
 
 # An eighth of GCONV's channels and units: what two cores can train on all of CIFAR-10 within an hour.
 _NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))
-# A quarter of them: some 50 milliseconds a step on one thread, an hour a run of ReLU.
-_QUARTER: dict[str, Any] = {"channels": (16, 16, 32, 32), "dense": (64, 64)}
+_STAGE = 7
+
+
+def _quarter(title: str, arch: type[GConv] | type[VConv], optimiser: str, rate: float, staged: bool) -> Experiment:
+    """A row of the table with a quarter of the channels and units: GCONV's step takes some 50 ms of one thread.
+
+    Where it is staged, the last stage's gates are FLNPF's own: one ReLU run serves the five regimes and the stages.
+    The rate is chosen on ReLU alone by ``scripts/choose_rate.py``: results/<name>/rates.json.
+    """
+    stages = range(1, STAGES + 1) if staged else ()
+    return Experiment(
+        f"cifar10-quarter-{arch.__name__.lower()}-{optimiser}", title, "cifar10",
+        arch(channels=(16, 16, 32, 32), dense=(64, 64)), optimiser, rate, epochs=STAGES * _STAGE,
+        stages=tuple(_STAGE * k for k in stages), regimes=(*FIVE, *(f"FLNPF-stage-{k}" for k in stages[:-1])),
+    )  # fmt: skip
+
 
 COMPANION: Mapping[str, Experiment] = MappingProxyType(
     {
@@ -239,15 +254,10 @@ COMPANION: Mapping[str, Experiment] = MappingProxyType(
                 "cifar10-narrow-continuous", "CIFAR-10, GCONV/8, Adam: gates by stage", _NARROW, 1e-3,
                 epochs_a_stage=2, value_epochs=5,
             ),
-            # The last stage's gates are FLNPF's own, so one ReLU run serves the five regimes and the stages. Rates:
-            # results/<name>/rates.json, chosen on ReLU alone by scripts/choose_rate.py.
-            Experiment(
-                "cifar10-quarter-gconv-adam", "CIFAR-10, GCONV/4, Adam", "cifar10", GConv(**_QUARTER), "adam", 2e-3,
-                epochs=7 * STAGES, stages=tuple(7 * k for k in range(1, STAGES + 1)),
-                regimes=(
-                    "ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, STAGES)),
-                ),
-            ),
+            _quarter("CIFAR-10, GCONV/4, Adam", GConv, "adam", 2e-3, staged=True),
+            _quarter("CIFAR-10, GCONV/4, SGD", GConv, "sgd", 1e-1, staged=False),
+            _quarter("CIFAR-10, VCONV/4, Adam", VConv, "adam", 3e-4, staged=False),
+            _quarter("CIFAR-10, VCONV/4, SGD", VConv, "sgd", 1e-2, staged=False),
         )
     }
 )  # fmt: skip

@@ -104,9 +104,9 @@ def test_docstrings_of_functions_and_classes_do_not_count():
 
 def test_all_that_training_imports_from_the_library_counts_or_is_known_not_to():
     """A module that decides a result cannot be forgotten: whoever adds one decides here."""
-    # Where files lie and how they are written, weights among them, whose digests are in the records; data and budgets are in every record's configuration, as a digest and
-    # as numbers; so is a digest of the gate's code, which ``gate_registry`` looks up. From ``paths`` comes one function
-    # that refuses wrong shapes and computes nothing.
+    # Where files lie and how they are written, weights among them, whose digests are in the records; data and budgets
+    # are in every record's configuration, as a digest and as numbers; so is a digest of the gate's code, which
+    # ``gate_registry`` looks up. From ``paths`` comes one function that refuses wrong shapes and computes nothing.
     harmless = {"folders", "results", "atomic", "source_hash", "experiments", "data", "downloads", "stand_ins", "paths"}
     harmless |= {"gate_registry", "weights"}
     reached, queue, taken_from_paths = set(), ["training"], set()
