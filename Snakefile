@@ -52,7 +52,7 @@ def records(experiment, regime):
 
 
 def weights(experiment, regime):
-    return expand(f"{BUILD}/weights/{experiment}/{regime}/seed-{{seed}}.pt", seed=SEEDS)
+    return expand(f"{BUILD}/runs/{experiment}/{regime}/seed-{{seed}}.safetensors", seed=SEEDS)
 
 
 def gates_for(wildcards):
@@ -166,7 +166,7 @@ rule train:
         gates=gates_for,
     output:
         update(expand(f"{BUILD}/runs/{{{{experiment}}}}/{{{{regime}}}}/seed-{{seed}}.json", seed=SEEDS)),
-        update(expand(f"{BUILD}/weights/{{{{experiment}}}}/{{{{regime}}}}/seed-{{seed}}.pt", seed=SEEDS)),
+        update(expand(f"{BUILD}/runs/{{{{experiment}}}}/{{{{regime}}}}/seed-{{seed}}.safetensors", seed=SEEDS)),
     log:
         f"{BUILD}/logs/train/{{experiment}}/{{regime}}.log",
     params:
