@@ -1,8 +1,9 @@
 """What several chapters check in the same way: identities on small random networks, and how exact float64 can be."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import prod, sqrt
+from statistics import median
 
 import torch
 from torch import Generator, Tensor
@@ -84,3 +85,27 @@ def of_each_class(labels: Tensor, count: int, rng: Generator) -> Tensor:
     """
     order = torch.randperm(len(labels), generator=rng)
     return torch.cat([order[labels[order] == label][:count] for label in range(10)])
+
+
+def plain(value: float | Tensor, form: str = "g") -> str:
+    """A number with a minus sign at which no line is broken; zero, of either sign, is 0.
+
+    Example:
+        >>> from companion.checks import plain
+        >>> plain(-2.0), plain(-0.0), plain(1.25e-16, ".1e")
+        ('−2', '0', '1.2e−16')
+    """
+    return format(float(value), form).replace("-", "−") if value else "0"
+
+
+def tried(trials: Sequence[Mapping[str, float]]) -> list[str]:
+    """A column on trials of an identity: how many, most paths P, largest error, the same over its bound, control.
+
+    Example:
+        >>> from companion.checks import tried
+        >>> tried([{"P": 12, "error": 1e-16, "bound": 4e-16, "control": 0.5}])
+        ['1', '12', '1.0e−16', '0.25', '0.50']
+    """
+    error, used = max(one["error"] for one in trials), max(one["error"] / one["bound"] for one in trials)
+    control = median(one["control"] for one in trials if one["control"] > 0)
+    return [f"{len(trials):,}", f"{max(one['P'] for one in trials):,}", plain(error, ".1e"), f"{used:.2f}", f"{control:.2f}"]
