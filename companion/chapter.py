@@ -15,7 +15,7 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
-from companion import figures, ledger, statistics
+from companion import contrasts, figures, ledger, statistics
 from companion.figures import style, tables
 from companion.ledger import Claim
 from companion.statistics import Estimate
@@ -257,6 +257,10 @@ class Chapter:
         """A table; ``data`` may be a data set, its source, or what a record says of it."""
         return HTML(tables.table(header, rows, caption=caption, data=source_of(data)))
 
+    def show(self, text: str) -> HTML:
+        """HTML, as ``figures.tables`` makes it."""
+        return HTML(text)
+
     def finish(self, figure: Figure, *, runs: style.Runs = (), note: str = "", **provenance: Any) -> None:
         """Ends a figure by ``figures.finish``; profile, n and data are those of the runs shown, or as given."""
         records = list(style._records(runs))
@@ -314,6 +318,13 @@ class Chapter:
         )  # fmt: skip
         return self.claims[id]
 
+    def contrast(self, statement: contrasts.Statement, experiment: str, found: Any, id: str, **judged: Any) -> Claim:
+        """Records a statement on two regimes by ``contrasts.record``."""
+        self.claims[id], _ = contrasts.record(
+            statement, experiment, found, self.folder, id=id, chapter=self.name, **judged
+        )
+        return self.claims[id]
+
     def verdicts(self, caption: str) -> HTML:
         """The claims that were recorded, with what was measured and what is accepted."""
         return HTML(tables.verdicts(list(self.claims.values()), caption))
@@ -353,6 +364,20 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     lines = [header, *rows]
     body = [f"| {' | '.join(map(str, row))} |" for row in lines]
     return "\n".join([body[0], "|:--|" + "--:|" * (len(header) - 1), *body[1:]])
+
+
+def commands(runs: Iterable[tuple[str, str]]) -> str:
+    """The command lines that train runs (experiment, regime) at the paper's budget, as a block of Markdown.
+
+    Example:
+        >>> from companion.chapter import commands
+        >>> print(commands([("mnist-fc-adam", "ReLU")]))
+        ```bash
+        npf train --experiment mnist-fc-adam --regime ReLU --profile paper
+        ```
+    """
+    lines = [f"npf train --experiment {experiment} --regime {regime} --profile paper" for experiment, regime in runs]
+    return "\n".join(["```bash", *lines, "```"])
 
 
 def _of_runs(records: Sequence[Record]) -> dict[str, Any]:
