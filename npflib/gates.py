@@ -32,7 +32,8 @@ def hard_gate(q: Tensor) -> Tensor:
         Zeros and ones of q's shape and dtype. The gate is piecewise constant: no gradient flows into q.
 
     Raises:
-        ValueError: q is not a floating tensor.
+        ValueError: q is not a floating tensor, or holds NaN, which is neither positive nor not (under
+            ``torch.func.vmap``, where values cannot be looked at, NaN passes as shut).
 
     Example:
         >>> import torch
@@ -41,6 +42,11 @@ def hard_gate(q: Tensor) -> Tensor:
         tensor([0., 0., 1.])
     """
     checks.tensor(q, "pre-activations", kind="floating", hint=" Convert with q.float().")
+    if _holds_nan(q):
+        raise ValueError(
+            f"{int(q.isnan().sum())} of {q.numel():,} pre-activations are NaN: their gates are neither open nor shut. "
+            "Look for NaN in the inputs and the weights; training that diverged leaves such weights."
+        )
     return (q > 0).to(q.dtype)
 
 
@@ -71,6 +77,15 @@ def soft_gate(q: Tensor, beta: float = BETA, eps: float = EPS) -> Tensor:
     checks.number(beta, "beta, the steepness of the soft gate,")
     checks.number(eps, "eps, what an open gate adds to 1,", least=0)
     return (1 + eps) * torch.sigmoid(beta * q)
+
+
+def _holds_nan(q: Tensor) -> bool:
+    if not q.numel():
+        return False
+    try:
+        return bool(q.detach().amax().isnan())  # one pass: the maximum is NaN wherever one is
+    except RuntimeError:  # under torch.func.vmap, where no number can be looked at
+        return False
 
 
 _GATES: dict[str, Callable[[Tensor], Tensor]] = {"hard": hard_gate, "soft": soft_gate}

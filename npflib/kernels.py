@@ -119,8 +119,8 @@ def neural_tangent_kernel(
     with b_l = 1 where layer l has biases and 0 elsewhere: two Gram matrices a layer, and never a Jacobian.
 
     In a deep gated network the parameters of the value and the feature network are disjoint, so K = K_value + K_gate
-    exactly (Claim 3). Hard gates have derivative 0 almost everywhere: then K_gate = 0 and K = K_value; the same holds
-    for a ReLU network.
+    exactly (Claim 3). K_gate takes the gate's own derivative, by automatic differentiation, whatever gate it is. Hard
+    gates have derivative 0 almost everywhere: then K_gate = 0 and K = K_value; the same holds for a ReLU network.
 
     Args:
         network: a fully connected ``ReLUNetwork`` or ``DeepGatedNetwork``.

@@ -100,16 +100,18 @@ def train(
     epochs: int,
     *,
     seeds: Sequence[int],
+    optimiser: str = "adam",
     learning_rate: float = 1e-4,
     batch: int = 32,
     test_every_epoch: bool = True,
 ) -> list[list[float]]:
-    """Trains a learner's networks with Adam, each in its seed's own order, as :mod:`npflib.training.runs` does.
+    """Trains a learner's networks, each in its seed's own order, as :mod:`npflib.training.runs` does.
 
     Args:
         learner: of any kind that the library has; it is changed.
         epochs: a positive whole number.
         seeds: one a network.
+        optimiser: "adam", "sgd" or "rmsprop", with Keras' defaults.
         learning_rate: constant.
         batch: examples to a step; a last smaller batch is used too.
         test_every_epoch: whether to test after each epoch, or after the last alone.
@@ -134,7 +136,7 @@ def train(
         raise ValueError(f"epochs must be a positive whole number; got {epochs!r}.")
     if len(seeds) != learner.copies:
         raise ValueError(f"one seed a network: got {len(seeds)} seeds for {learner.copies} networks.")
-    updates = keras_optimiser("adam", learner.parameters(), learning_rate)
+    updates = keras_optimiser(optimiser, learner.parameters(), learning_rate)
     found: list[list[float]] = [[] for _ in seeds]
     for epoch in range(epochs):
         orders = [torch.randperm(len(learner.labels), generator=generator(seed, "order", epoch)) for seed in seeds]

@@ -25,7 +25,7 @@ from npflib.experiments import Experiment, Probe
 from npflib.gates import BETA, EPS
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
-from npflib.records import locations, run_records
+from npflib.records import locations, run_records, weights
 from npflib.records.atomic import write_with
 from npflib.records.fingerprint import training_source_hash
 from npflib.records.run_records import Record
@@ -56,7 +56,8 @@ def ensure(
     """Records of an experiment's regime, one a seed: read where they are valid, trained where they are not.
 
     A record is valid when its configuration, its data and the fingerprint of the training code are today's. FLNPF
-    first ensures the ReLU networks of the same seeds. Training writes a checkpoint after every epoch; an interrupted
+    copies the ReLU networks of the same seeds: the build's valid ones, else published ones of the same configuration
+    and data, else they are trained first. Training writes a checkpoint after every epoch; an interrupted
     call, repeated, goes on from there and ends with the same bits.
 
     Args:
@@ -107,26 +108,32 @@ def ensure(
     configuration = configuration_of(chosen, regime, profile, dataset, precision, epochs)
     if epochs is not None:
         _spare_longer_runs(folder, chosen, regime, wanted, configuration["epochs"])
-    found = {seed: _valid_record(folder, chosen, regime, seed, configuration, dataset) for seed in wanted}
+    found = {seed: _valid_record(folder / "runs", chosen, regime, seed, configuration, dataset) for seed in wanted}
     missing = [seed for seed, record in found.items() if record is None]
     if missing:
         if _checkpoint_path(folder, chosen, regime, wanted).exists():
             # Stopped between two records: all of them are written again from the one checkpoint.
             missing = wanted
-        learnt = None
+        copied: list[Record | None] = [None] * len(missing)
+        learnt: list[ReLUNetwork | DeepGatedNetwork | None] = [None] * len(missing)
         if source.feature == "learnt":
-            ensure(
-                experiment, "ReLU", profile, seeds=missing, epochs=epochs, build=folder, device=device,
-                precision=precision, progress=progress,
-            )  # fmt: skip
+            relu = configuration_of(chosen, "ReLU", profile, dataset, precision, epochs)
+            places = [_learnt(folder, chosen, seed, relu, dataset) for seed in missing]
+            if lacking := [seed for seed, place in zip(missing, places, strict=True) if place is None]:
+                ensure(
+                    experiment, "ReLU", profile, seeds=lacking, epochs=epochs, build=folder, device=device,
+                    precision=precision, progress=progress,
+                )  # fmt: skip
             which = "best" if source.stage is None else f"stage-{source.stage}"
-            learnt = [trained_network(experiment, "ReLU", s, profile, build=folder, which=which) for s in missing]
+            for i, (seed, place) in enumerate(zip(missing, places, strict=True)):
+                copied[i], learnt[i] = _network(place or folder / "runs", chosen, "ReLU", seed, which)
         networks = [
             # What was learnt is a ReLU network.
-            regimes.start(regime, chosen.arch, seed, None if learnt is None else learnt[i], chosen.initialisation)  # type: ignore[arg-type]
-            for i, seed in enumerate(missing)
+            regimes.start(regime, chosen.arch, seed, network, chosen.initialisation)  # type: ignore[arg-type]
+            for seed, network in zip(missing, learnt, strict=True)
         ]
-        run = _Run(chosen, regime, profile, missing, dataset, truth, configuration, folder, where, networks)
+        gates = ["" if record is None else record.weights for record in copied]
+        run = _Run(chosen, regime, profile, missing, dataset, truth, configuration, folder, where, networks, gates)
         found |= dict(zip(missing, run.finish(progress), strict=True))
     return [found[seed] for seed in wanted]  # type: ignore[misc]  # none is missing any more
 
@@ -140,7 +147,7 @@ def trained_network(
     build: str | os.PathLike = "",
     which: str = "best",
 ) -> ReLUNetwork | DeepGatedNetwork:
-    """The network of a finished run, on the CPU.
+    """The network of a finished run, on the CPU: of the build, or a published one of the same profile.
 
     Args:
         experiment: name of the experiment.
@@ -152,8 +159,8 @@ def trained_network(
             k-th stage of an experiment that has stages.
 
     Raises:
-        ValueError: unknown name or ``which``.
-        MissingGatesError: that run has not been trained in this build.
+        ValueError: unknown name or ``which``, or weights that are not those of the record beside them.
+        MissingGatesError: that run has not been trained in this build, and its weights are not published.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -169,17 +176,13 @@ def trained_network(
     kept = ("best", "last", *(f"stage-{k}" for k in range(1, len(found.stages) + 1) if regime == "ReLU"))
     if which not in kept:
         raise ValueError(f"which must be one of {', '.join(map(repr, kept))}; got {which!r}.")
-    arch, chosen = found.arch, regimes.find(regime)
-    path = _weights_path(locations.build(profile, build), experiment, regime, seed)
-    if not path.exists():
-        raise MissingGatesError(
-            f"there are no weights of {experiment}, {regime}, seed {seed} at {path}. Train them first: "
-            f"npf train --experiment {experiment} --regime {regime} --profile {profile} --seeds {seed}"
-        )
-    own = chosen.gate == "own"
-    network = ReLUNetwork(arch) if own else DeepGatedNetwork(arch, chosen.gate, linear=chosen.linear)
-    network.load_state_dict(torch.load(path, weights_only=True)[which])
-    return network
+    regimes.find(regime)
+    folder = locations.build(profile, build) / "runs"
+    published = locations.published()
+    if not _whole(folder, experiment, regime, seed) and _whole(published, experiment, regime, seed):
+        record = run_records.read(run_records.path_of(published, experiment, regime, seed))
+        folder = published if record.profile == profile else folder
+    return _network(folder, found, regime, seed, which, profile)[1]
 
 
 def configuration_of(
@@ -245,8 +248,10 @@ class _Run:
         folder: Path,
         device: torch.device,
         networks: Sequence[ReLUNetwork | DeepGatedNetwork],
+        gates: Sequence[str],
     ):
         self.experiment, self.regime, self.profile, self.seeds = experiment, regime, profile, list(seeds)
+        self.gates = list(gates)
         self.dataset, self.configuration, self.folder, self.device = dataset, configuration, folder, device
         self.network = None if experiment.probe is None else deepcopy(networks[0])
         self.learner = _learner(networks, dataset, device, experiment, configuration["precision"])
@@ -328,6 +333,7 @@ class _Run:
             "seeds": self.seeds,
             "configuration": self.configuration,
             "source": training_source_hash(),
+            "gates": self.gates,
         }
 
     def _save(self) -> None:
@@ -366,9 +372,9 @@ class _Run:
         records = []
         for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
             accuracies = history["test_accuracy"]
-            weights = {"best": self.best[copy], "last": self.learner.state_dict(copy), **self.kept[copy]}
-            path = _weights_path(self.folder, self.experiment.name, self.regime, seed)
-            write_with(path, lambda file, weights=weights: torch.save(weights, file))  # type: ignore[misc]
+            kept = {"best": self.best[copy], "last": self.learner.state_dict(copy), **self.kept[copy]}
+            folder = self.folder / "runs"
+            digest = weights.write(kept, weights.path_of(folder, self.experiment.name, self.regime, seed))
             record = Record(
                 experiment=self.experiment.name,
                 regime=self.regime,
@@ -384,9 +390,11 @@ class _Run:
                 environment=environment_of(self.device),
                 library={"version": _version(), "source": training_source_hash()},
                 series=self.series[copy],
+                weights=digest,
+                gates=self.gates[copy],
             )
             # The record comes last: where it stands, its weights stand too.
-            run_records.write(record, self.folder / "runs")
+            run_records.write(record, folder)
             records.append(record)
         return records
 
@@ -477,6 +485,12 @@ def _digest(dataset: data.Dataset) -> str:
     return digest.hexdigest()
 
 
+def _whole(folder: Path, experiment: str, regime: str, seed: int) -> bool:
+    """Whether a folder of records holds a run and its weights."""
+    where = (folder, experiment, regime, seed)
+    return run_records.path_of(*where).exists() and weights.path_of(*where).exists()
+
+
 def _valid_record(
     folder: Path,
     experiment: Experiment,
@@ -484,20 +498,51 @@ def _valid_record(
     seed: int,
     configuration: dict[str, Any],
     dataset: data.Dataset,
+    any_code: bool = False,
 ) -> Record | None:
-    path = run_records.path_of(folder / "runs", experiment.name, regime, seed)
-    weights = _weights_path(folder, experiment.name, regime, seed)
-    if not (path.exists() and weights.exists()):
+    if not _whole(folder, experiment.name, regime, seed):
         return None
+    path = run_records.path_of(folder, experiment.name, regime, seed)
     record = run_records.read(path)
     valid = (
         record.configuration == configuration  # which holds a digest of the examples
         and record.data["stand_in"] == dataset.source.stand_in
-        and record.library["source"] == training_source_hash()
+        and (any_code or record.library["source"] == training_source_hash())
     )
     if not valid:
-        log.info("%s was made by other code, data or settings: it will be replaced", path.name)
+        log.info("%s was made by other code, data or settings: it is not used", path)
     return record if valid else None
+
+
+def _learnt(
+    folder: Path, experiment: Experiment, seed: int, configuration: dict[str, Any], dataset: data.Dataset
+) -> Path | None:
+    """The folder of records with the ReLU network to copy: the build's, or what was published, by whichever code."""
+    sought = (experiment, "ReLU", seed, configuration, dataset)
+    if _valid_record(folder / "runs", *sought):
+        return folder / "runs"
+    if _valid_record(locations.published(), *sought, any_code=True):
+        log.info("%s seed %d: gates of the published ReLU network", experiment.name, seed)
+        return locations.published()
+    return None
+
+
+def _network(
+    folder: Path, experiment: Experiment, regime: str, seed: int, which: str, profile: str = ""
+) -> tuple[Record, ReLUNetwork | DeepGatedNetwork]:
+    """A run's record and one of its networks, from a folder of records."""
+    path = weights.path_of(folder, experiment.name, regime, seed)
+    if not _whole(folder, experiment.name, regime, seed):
+        raise MissingGatesError(
+            f"there are no weights of {experiment.name}, {regime}, seed {seed} at {path}. Train them first: "
+            f"npf train --experiment {experiment.name} --regime {regime} --profile {profile} --seeds {seed}"
+        )
+    record = run_records.read(run_records.path_of(folder, experiment.name, regime, seed))
+    kind = regimes.find(regime)
+    arch = experiment.arch
+    network = ReLUNetwork(arch) if kind.gate == "own" else DeepGatedNetwork(arch, kind.gate, linear=kind.linear)
+    network.load_state_dict(weights.read(path, record.weights)[which])
+    return record, network
 
 
 def _spare_longer_runs(folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int], epochs: int) -> None:
@@ -514,10 +559,6 @@ def _spare_longer_runs(folder: Path, experiment: Experiment, regime: str, seeds:
 
 def _checkpoint_path(folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int]) -> Path:
     return Path(folder) / "checkpoints" / experiment.name / regime / f"seeds-{'-'.join(map(str, seeds))}.pt"
-
-
-def _weights_path(folder: Path, experiment: str, regime: str, seed: int) -> Path:
-    return Path(folder) / "weights" / experiment / regime / f"seed-{seed}.pt"
 
 
 def _checked_seeds(seeds: Sequence[int]) -> list[int]:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from npflib.gates import hard_gate
 from npflib.networks import DeepGatedNetwork
 from npflib.training.batched import EVALUATION_CHUNK, StackedLearner
 
@@ -107,7 +108,7 @@ class SoftSweepLearner(StackedLearner):
 
     def _hardened(self, x: Tensor) -> list[Tensor]:
         """(1 + ε)·1[q > 0] of every hidden layer, [S, B, w]."""
-        return [(q > 0).to(x.dtype) * (1 + self.eps) for q in self.pre_activations(x)]
+        return [hard_gate(q) * (1 + self.eps) for q in self.pre_activations(x)]
 
     def pre_activations(self, x: Tensor) -> list[Tensor]:
         """q of the feature networks' hidden layers, [S, B, w], for x [S, B, d_in]."""
@@ -141,5 +142,5 @@ class SoftSweepLearner(StackedLearner):
         parts = []
         for start in range(0, len(images), EVALUATION_CHUNK):
             x = images[start : start + EVALUATION_CHUNK].expand(self.copies, -1, -1)
-            parts.append(torch.cat([(q > 0).to(torch.uint8) for q in self.pre_activations(x)], 2))
+            parts.append(torch.cat([hard_gate(q).to(torch.uint8) for q in self.pre_activations(x)], 2))
         return torch.cat(parts, 1)

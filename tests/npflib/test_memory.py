@@ -22,7 +22,7 @@ import json, os, resource, sys
 from dataclasses import replace
 import torch
 torch.set_num_threads(1)
-from npflib.data import datasets as data
+from npflib import data
 from npflib import experiments
 from npflib.training import runs as training
 from npflib.training.gate_table import GateTable

@@ -18,8 +18,7 @@ from companion.studies.convolution_layer_gates import (
 )
 from companion.studies.layer_gates import first, last, only
 from companion.studies.plain_records import write
-from npflib import regimes
-from npflib.data import datasets as data
+from npflib import data, regimes
 from npflib.networks import GConv, VConv
 from npflib.training.autograd import ModuleLearner
 from npflib.training.given_gates import train

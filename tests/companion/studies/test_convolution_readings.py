@@ -8,8 +8,7 @@ import torch
 from companion.studies import convolution_readings
 from companion.studies.convolution_readings import BUDGETS, SOURCES, Budget, measure, path_of, published
 from companion.studies.plain_records import write
-from npflib import regimes
-from npflib.data import datasets as data
+from npflib import data, regimes
 from npflib.networks import GConv, VConv
 from npflib.randomness import generator
 from npflib.theory.convolution import enumerate_paths, neural_path_feature

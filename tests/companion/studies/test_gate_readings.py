@@ -8,7 +8,7 @@ import torch
 
 from companion.studies import gate_readings
 from companion.studies.gate_readings import BUDGETS, SOURCES, Budget, Readings, measure, path_of, published, read, write
-from npflib.data import datasets as data
+from npflib import data
 from npflib.networks import FullyConnected
 
 ARCH = FullyConnected(depth=3, width=24, bias=False)

@@ -22,8 +22,7 @@ from companion.studies.layer_gates import (  # fmt: skip
     path_of,
     published,
 )
-from npflib import regimes
-from npflib.data import datasets as data
+from npflib import data, regimes
 from npflib.networks import FullyConnected
 from npflib.training.given_gates import gate_table
 from npflib.training.snapshots import train_and_keep

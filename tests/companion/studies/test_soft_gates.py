@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from companion.studies import gate_gap, plain_records, soft_gates
-from npflib import regimes
-from npflib.data import datasets as data
+from npflib import data, regimes
 from npflib.networks import FullyConnected
 from npflib.randomness import generator
 from npflib.records.fingerprint import training_source_hash

@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 from companion.studies import wide_readings
 from companion.studies.wide_readings import BUDGETS, Budget
-from npflib.data import datasets as data
+from npflib import data
 from npflib.theory import infinite_width
 
 TINY = Budget((40, 60), 60, (2, 3), (4, 16), (0, 1))
