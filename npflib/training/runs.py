@@ -9,13 +9,16 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 from tqdm import tqdm
 
@@ -29,8 +32,9 @@ from npflib.records import locations, run_records, weights
 from npflib.records.atomic import write_with
 from npflib.records.fingerprint import training_source_hash
 from npflib.records.run_records import Record
-from npflib.training.autograd import PRECISIONS, ModuleLearner
-from npflib.training.batched import StackedLearner
+from npflib.training.autograd import PRECISIONS, AutogradLearner
+from npflib.training.batched import BatchedLearner
+from npflib.training.loop import each_epoch
 from npflib.training.monitors import MEASURES, Batch
 from npflib.training.optimisers import keras_optimiser
 
@@ -39,6 +43,10 @@ log = logging.getLogger("npflib")
 
 class MissingGatesError(ValueError):
     """FLNPF was asked for before the ReLU networks whose gates it copies were trained."""
+
+
+class DivergenceError(ValueError):
+    """Training led to numbers that are not finite; the message names the seeds, the epochs and the mend."""
 
 
 def ensure(
@@ -68,7 +76,7 @@ def ensure(
         epochs: a cap on the profile's epochs, for a run that shall cost less and whose record says so; None is none.
         build: the build folder; "" is the profile's own.
         device: "cpu", "cuda", …; None takes CUDA where there is one.
-        precision: "float32", or "bfloat16" for the products of convolutional networks (``module_learner``).
+        precision: "float32", or "bfloat16" for the products of convolutional networks (``autograd``).
         progress: whether to show a progress bar.
 
     Returns:
@@ -76,8 +84,9 @@ def ensure(
 
     Raises:
         ValueError: an unknown name, a regime or a precision that the experiment does not have, seeds that are repeated
-            or not whole numbers ≥ 0, a device that is not there, or a cap on epochs where there are stages or where a
-            longer run would be replaced.
+            or not whole numbers ≥ 0, a device that is not there, a build folder that cannot be written, a cap on
+            epochs where there are stages, or a longer run of the same settings that would be replaced.
+        DivergenceError: a seed's loss was not finite after an epoch. The other seeds' records are written first.
 
     Example:
         >>> from npflib.training import ensure
@@ -106,36 +115,55 @@ def ensure(
     truth = _dataset(chosen, profile)
     dataset = shuffled(truth) if chosen.shuffled else truth
     configuration = configuration_of(chosen, regime, profile, dataset, precision, epochs)
-    if epochs is not None:
-        _spare_longer_runs(folder, chosen, regime, wanted, configuration["epochs"])
-    found = {seed: _valid_record(folder / "runs", chosen, regime, seed, configuration, dataset) for seed in wanted}
-    missing = [seed for seed, record in found.items() if record is None]
-    if missing:
-        if _checkpoint_path(folder, chosen, regime, wanted).exists():
-            # Stopped between two records: all of them are written again from the one checkpoint.
-            missing = wanted
-        copied: list[Record | None] = [None] * len(missing)
-        learnt: list[ReLUNetwork | DeepGatedNetwork | None] = [None] * len(missing)
+    found: dict[int, Record] = {}
+
+    def read() -> list[int]:
+        """Reads the records that are valid; the seeds of the others, rising."""
+        for seed in wanted:
+            record = _valid_record(folder / "runs", chosen, regime, seed, configuration, dataset)
+            if record is not None:
+                found[seed] = record
+        return sorted(set(wanted) - set(found))
+
+    if not read():
+        return [found[seed] for seed in wanted]
+    place = _checkpoints(folder, chosen, regime)
+    with _sole_use(place):  # another process may have trained some of them meanwhile
+        missing = read()
+        _spare_longer_runs(folder, chosen, regime, missing, configuration)
+        learnt: dict[int, tuple[str, ReLUNetwork | DeepGatedNetwork | None]] = dict.fromkeys(wanted, ("", None))
         if source.feature == "learnt":
             relu = configuration_of(chosen, "ReLU", profile, dataset, precision, epochs)
-            places = [_learnt(folder, chosen, seed, relu, dataset) for seed in missing]
-            if lacking := [seed for seed, place in zip(missing, places, strict=True) if place is None]:
+            places = {seed: _learnt(folder, chosen, seed, relu, dataset) for seed in wanted}
+            if lacking := [seed for seed in missing if places[seed] is None]:
                 ensure(
                     experiment, "ReLU", profile, seeds=lacking, epochs=epochs, build=folder, device=device,
                     precision=precision, progress=progress,
                 )  # fmt: skip
             which = "best" if source.stage is None else f"stage-{source.stage}"
-            for i, (seed, place) in enumerate(zip(missing, places, strict=True)):
-                copied[i], learnt[i] = _network(place or folder / "runs", chosen, "ReLU", seed, which)
-        networks = [
-            # What was learnt is a ReLU network.
-            regimes.start(regime, chosen.arch, seed, network, chosen.initialisation)  # type: ignore[arg-type]
-            for seed, network in zip(missing, learnt, strict=True)
-        ]
-        gates = ["" if record is None else record.weights for record in copied]
-        run = _Run(chosen, regime, profile, missing, dataset, truth, configuration, folder, where, networks, gates)
-        found |= dict(zip(missing, run.finish(progress), strict=True))
-    return [found[seed] for seed in wanted]  # type: ignore[misc]  # none is missing any more
+            for seed in wanted:
+                if places[seed] or seed in missing:
+                    record, network = _network(places[seed] or folder / "runs", chosen, "ReLU", seed, which)
+                    learnt[seed] = record.weights, network
+        diverged: dict[int, int] = {}
+        for group in _groups(place, missing, wanted):
+            networks = [
+                # What was learnt is a ReLU network.
+                regimes.start(regime, chosen.arch, seed, learnt[seed][1], chosen.initialisation)  # type: ignore[arg-type]
+                for seed in group
+            ]
+            gates = [learnt[seed][0] for seed in group]
+            run = _Run(chosen, regime, profile, group, dataset, truth, configuration, folder, where, networks, gates)
+            found |= run.finish(progress)
+            diverged |= run.diverged
+    if diverged:
+        raise DivergenceError(
+            f"{experiment} {regime} diverged: its loss was not finite after "
+            + ", ".join(f"epoch {epoch} of seed {seed}" for seed, epoch in diverged.items())
+            + f". It is trained by {chosen.optimiser} at the rate {chosen.learning_rate:g}: take a smaller one. The "
+            "other seeds' records are kept."
+        )
+    return [found[seed] for seed in wanted]
 
 
 def trained_network(
@@ -266,16 +294,17 @@ class _Run:
         self.series: list[dict[str, list[float]]] = [{} for _ in self.seeds]
         self.batch = None if experiment.probe is None else _probe_batch(experiment.probe, truth, dataset)
         self.seconds = 0.0
-        self.checkpoint = _checkpoint_path(folder, experiment, regime, seeds)
+        self.diverged: dict[int, int] = {}  # seed → the first epoch after which its loss was not finite
+        self.checkpoint = _checkpoints(folder, experiment, regime) / _name_of(seeds)
 
     @property
     def done(self) -> int:
         return len(self.history[0]["test_accuracy"])
 
-    def finish(self, progress: bool) -> list[Record]:
+    def finish(self, progress: bool) -> dict[int, Record]:
+        """The records by seed, of those that did not diverge."""
         self._resume()
-        batch, count = self.experiment.batch, len(self.dataset.train_labels)
-        steps = -(-count // batch)
+        steps = -(-len(self.dataset.train_labels) // self.experiment.batch)
         label = f"{self.experiment.name} {self.regime} ({len(self.seeds)} seeds, {self.epochs} epochs)"
         with tqdm(
             desc=label, total=self.epochs * steps, initial=self.done * steps, unit="step", disable=not progress,
@@ -283,8 +312,9 @@ class _Run:
         ) as bar:  # fmt: skip
             if self.done == 0:
                 self._measure()
-            while self.done < self.epochs:
-                self._epoch(batch, bar)
+            loop = each_epoch(self.learner, self.optimiser, self.seeds, self.experiment.batch, done=self.done, bar=bar)
+            while self.done < self.epochs and len(self.diverged) < len(self.seeds):
+                self._epoch(loop)
                 self._save()
                 bar.set_postfix(test=" ".join(f"{100 * h['test_accuracy'][-1]:.2f}" for h in self.history))
         records = self._write()
@@ -292,17 +322,12 @@ class _Run:
         return records
 
     @torch.no_grad()
-    def _epoch(self, batch: int, bar: tqdm) -> None:
+    def _epoch(self, loop: Iterator[int]) -> None:
         started = time.perf_counter()
-        count, epoch = len(self.dataset.train_labels), self.done
-        orders = [torch.randperm(count, generator=generator(seed, "order", epoch)) for seed in self.seeds]
-        for chosen in torch.stack(orders).to(self.device).split(batch, dim=1):
-            self.learner.gradients(chosen)
-            self.optimiser.step()
-            bar.update()
-        train_loss, train_accuracy = self.learner.take_running(count)
+        next(loop)
+        train_loss, train_accuracy = self.learner.take_running(len(self.dataset.train_labels))
         test_loss, test_accuracy = self.learner.test()
-        for copy, history in enumerate(self.history):
+        for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
             if test_accuracy[copy] > max(history["test_accuracy"], default=-1.0):
                 self.best[copy] = self.learner.state_dict(copy)
             history["train_loss"].append(train_loss[copy])
@@ -312,7 +337,10 @@ class _Run:
             if self.done in self.configuration["stages"]:
                 stage = self.configuration["stages"].index(self.done) + 1
                 self.kept[copy][f"stage-{stage}"] = self.best[copy]
-        self._measure()
+            if not isfinite(train_loss[copy] + test_loss[copy]):
+                self.diverged.setdefault(seed, self.done)
+        if not self.diverged:
+            self._measure()
         self.seconds += time.perf_counter() - started
 
     def _measure(self) -> None:
@@ -346,13 +374,14 @@ class _Run:
             "kept": self.kept,
             "series": self.series,
             "seconds": self.seconds,
+            "diverged": self.diverged,
         }
         write_with(self.checkpoint, lambda file: torch.save(state, file))
 
     def _resume(self) -> None:
-        if not self.checkpoint.exists():
+        state = _read_checkpoint(self.checkpoint)
+        if state is None:
             return
-        state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         if state["identity"] != self._identity():
             log.warning(
                 "the checkpoint of %s %s was made by other code, data or settings: starting afresh",
@@ -365,12 +394,14 @@ class _Run:
                 parameter.copy_(saved)
         self.optimiser.load_state_dict(state["optimiser"])
         self.history, self.best, self.seconds = state["history"], state["best"], state["seconds"]
-        self.kept, self.series = state["kept"], state["series"]
+        self.kept, self.series, self.diverged = state["kept"], state["series"], state["diverged"]
         log.info("%s %s goes on after epoch %d", self.experiment.name, self.regime, self.done)
 
-    def _write(self) -> list[Record]:
-        records = []
+    def _write(self) -> dict[int, Record]:
+        records = {}
         for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
+            if seed in self.diverged:
+                continue
             accuracies = history["test_accuracy"]
             kept = {"best": self.best[copy], "last": self.learner.state_dict(copy), **self.kept[copy]}
             folder = self.folder / "runs"
@@ -395,7 +426,7 @@ class _Run:
             )
             # The record comes last: where it stands, its weights stand too.
             run_records.write(record, folder)
-            records.append(record)
+            records[seed] = record
         return records
 
 
@@ -452,16 +483,16 @@ def _learner(
     device: torch.device,
     experiment: Experiment,
     precision: str,
-) -> StackedLearner | ModuleLearner:
+) -> BatchedLearner | AutogradLearner:
     parts = (networks, dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels, device)
     first = networks[0]
     learns = isinstance(first, DeepGatedNetwork) and any(p.requires_grad for p in first.feature.parameters())
     written_out = not learns or first.gate == "soft"
     if isinstance(first.arch, FullyConnected) and written_out:
-        return StackedLearner(*parts, loss=experiment.loss)
+        return BatchedLearner(*parts, loss=experiment.loss)
     if experiment.loss != "cross_entropy":
         raise ValueError(f"{experiment.name}: gates {first.gate!r} that learn are trained with cross_entropy only.")
-    return ModuleLearner(*parts, precision=precision)
+    return AutogradLearner(*parts, precision=precision)
 
 
 def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
@@ -504,14 +535,20 @@ def _valid_record(
         return None
     path = run_records.path_of(folder, experiment.name, regime, seed)
     record = run_records.read(path)
+    plain = _without_code if any_code else dict
     valid = (
-        record.configuration == configuration  # which holds a digest of the examples
+        plain(record.configuration) == plain(configuration)  # which holds a digest of the examples
         and record.data["stand_in"] == dataset.source.stand_in
         and (any_code or record.library["source"] == training_source_hash())
     )
     if not valid:
         log.info("%s was made by other code, data or settings: it is not used", path)
     return record if valid else None
+
+
+def _without_code(configuration: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the digest of its gate's code."""
+    return configuration | {"regime": {k: v for k, v in configuration["regime"].items() if k != "gate_code"}}
 
 
 def _learnt(
@@ -545,20 +582,80 @@ def _network(
     return record, network
 
 
-def _spare_longer_runs(folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int], epochs: int) -> None:
-    """A capped run must not take the place of a longer one, nor of the longer ReLU run whose gates it would copy."""
+def _spare_longer_runs(
+    folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int], configuration: dict[str, Any]
+) -> None:
+    """A run must not take the place of a longer one that differs in its length alone, nor of that ReLU run whose gates
+    it would copy."""
     for name in {regime, "ReLU"} if regimes.find(regime).feature == "learnt" else {regime}:
         for seed in seeds:
             path = run_records.path_of(folder / "runs", experiment.name, name, seed)
-            if path.exists() and run_records.read(path).configuration["epochs"] > epochs:
+            if not path.exists():
+                continue
+            longer = run_records.read(path).configuration
+            same = all(longer.get(key) == configuration[key] for key in ("examples", "learning_rate", "labels"))
+            if same and longer["epochs"] > configuration["epochs"]:
                 raise ValueError(
-                    f"{path} is a longer run than {epochs} epochs and would be lost: give another build folder, or "
-                    "delete it first."
+                    f"{path} is a longer run than {configuration['epochs']} epochs and would be lost: give another "
+                    "build folder, or delete it first."
                 )
 
 
-def _checkpoint_path(folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int]) -> Path:
-    return Path(folder) / "checkpoints" / experiment.name / regime / f"seeds-{'-'.join(map(str, seeds))}.pt"
+def _checkpoints(folder: Path, experiment: Experiment, regime: str) -> Path:
+    return Path(folder) / "checkpoints" / experiment.name / regime
+
+
+def _name_of(seeds: Sequence[int]) -> str:
+    """A file for any number of seeds."""
+    return hashlib.blake2b(repr(sorted(seeds)).encode(), digest_size=8).hexdigest() + ".pt"
+
+
+@contextmanager
+def _sole_use(place: Path) -> Iterator[None]:
+    """One process at a time trains a regime of an experiment in a build folder; the next waits for it."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place / ".lock")
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("another process trains in %s: waiting for it", place)
+        lock.acquire()
+    except OSError as error:
+        raise ValueError(f"the build folder cannot be written ({error}): give another one.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint holds; None where there is none, or a damaged one, which is set aside."""
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        if not {"identity", "parameters", "optimiser", "history", "best", "kept", "series", "seconds"} <= set(state):
+            raise ValueError("it is not a checkpoint of this library")
+        return {"diverged": {}} | state
+    except Exception as error:  # whatever torch and its unpickler make of a damaged file
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        log.warning("the checkpoint %s is damaged (%s): set aside, training begins anew", aside, error)
+        return None
+
+
+def _groups(place: Path, missing: list[int], wanted: Sequence[int]) -> list[list[int]]:
+    """The missing seeds as they are trained together: those of an interrupted run as there, the rest apart."""
+    groups: list[list[int]] = []
+    for path in sorted(place.glob("*.pt")):
+        state = _read_checkpoint(path)
+        seeds = [] if state is None else state["identity"]["seeds"]
+        if not set(seeds) & set(missing):
+            path.unlink(missing_ok=True)  # all its records were written
+        elif set(seeds) <= set(wanted) and not any(set(seeds) & set(group) for group in groups):
+            groups.append(seeds)
+    rest = [seed for seed in missing if not any(seed in group for group in groups)]
+    return [*groups, rest] if rest else groups
 
 
 def _checked_seeds(seeds: Sequence[int]) -> list[int]:
