@@ -15,8 +15,8 @@ import torch
 from npflib import data, experiments, regimes
 from npflib.records import locations
 from npflib.records.atomic import write_text
-from npflib.training import given_gates
-from npflib.training.autograd import ModuleLearner
+from npflib.training.autograd import AutogradLearner
+from npflib.training.loop import train
 
 EPOCHS, HELD_OUT = 3, 5_000
 
@@ -36,8 +36,8 @@ def main() -> int:
     parts = (x[:-HELD_OUT], y[:-HELD_OUT], x[-HELD_OUT:], y[-HELD_OUT:], torch.device("cpu"))
     found = {}
     for rate in given.rates:
-        learner = ModuleLearner([regimes.start("ReLU", chosen.arch, 0)], *parts)
-        [accuracies] = given_gates.train(
+        learner = AutogradLearner([regimes.start("ReLU", chosen.arch, 0)], *parts)
+        [accuracies] = train(
             learner, EPOCHS, seeds=[0], optimiser=chosen.optimiser, learning_rate=rate, batch=chosen.batch
         )
         found[f"{rate:g}"] = [round(100 * accuracy, 2) for accuracy in accuracies]
