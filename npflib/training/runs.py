@@ -585,20 +585,16 @@ def _network(
 def _spare_longer_runs(
     folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int], configuration: dict[str, Any]
 ) -> None:
-    """A run must not take the place of a longer one that differs in its length alone, nor of that ReLU run whose gates
-    it would copy."""
-    for name in {regime, "ReLU"} if regimes.find(regime).feature == "learnt" else {regime}:
-        for seed in seeds:
-            path = run_records.path_of(folder / "runs", experiment.name, name, seed)
-            if not path.exists():
-                continue
-            longer = run_records.read(path).configuration
-            same = all(longer.get(key) == configuration[key] for key in ("examples", "learning_rate", "labels"))
-            if same and longer["epochs"] > configuration["epochs"]:
-                raise ValueError(
-                    f"{path} is a longer run than {configuration['epochs']} epochs and would be lost: give another "
-                    "build folder, or delete it first."
-                )
+    """A run must not take the place of a longer one that differs in its length alone."""
+    for seed in seeds:
+        path = run_records.path_of(folder / "runs", experiment.name, regime, seed)
+        longer = run_records.read(path).configuration if path.exists() else {}
+        same = all(longer.get(key) == configuration[key] for key in ("examples", "learning_rate", "labels"))
+        if same and longer["epochs"] > configuration["epochs"]:
+            raise ValueError(
+                f"{path} is a longer run than {configuration['epochs']} epochs and would be lost: give another build "
+                "folder, or delete it first."
+            )
 
 
 def _checkpoints(folder: Path, experiment: Experiment, regime: str) -> Path:
