@@ -10,8 +10,8 @@ from npflib.answers import accuracy, answers
 from npflib.architectures import FullyConnected
 from npflib.networks import ReLUNetwork
 from npflib.theory.kernel_ridge import fit
-from npflib.training.autograd import ModuleLearner
-from npflib.training.batched import StackedLearner
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
 from npflib.training.losses import cross_entropy
 
 
@@ -38,7 +38,7 @@ def test_scores_that_differ_are_no_tie_however_small_they_are():
 
 
 @pytest.mark.parametrize("values", [(0.0, 0.0), (0.0, TINY), (TINY, 0.0), (-TINY, TINY)], ids=str)
-@pytest.mark.parametrize("learner", [ModuleLearner, StackedLearner])
+@pytest.mark.parametrize("learner", [AutogradLearner, BatchedLearner])
 def test_every_path_gives_the_answer_of_the_scores(learner, values):
     """A network of one layer whose outputs are its weights; a machine whose scores are differences of the same."""
     arch = FullyConnected(depth=1, width=1, in_features=1, out_features=2, bias=False)

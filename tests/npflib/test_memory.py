@@ -25,8 +25,8 @@ torch.set_num_threads(1)
 from npflib import data
 from npflib import experiments
 from npflib.training import runs as training
-from npflib.training.gate_table import GateTable
-from npflib.training.autograd import EVALUATION_CHUNK, ModuleLearner
+from npflib.training.gate_sources import GateTable
+from npflib.training.autograd import EVALUATION_CHUNK, AutogradLearner
 
 regime, build, chunk = sys.argv[1], sys.argv[2], EVALUATION_CHUNK
 generator = torch.Generator().manual_seed(0)
@@ -39,7 +39,7 @@ def load(name, dtype):
 
 data.load = load
 
-table, test, permutation, fsync = ModuleLearner._table, ModuleLearner.test, torch.randperm, os.fsync
+table, test, permutation, fsync = AutogradLearner._table, AutogradLearner.test, torch.randperm, os.fsync
 touched = []
 
 def part_of_the_table(self, network, images):
@@ -58,7 +58,7 @@ def part_of_the_test(self):
     finally:
         self.test_labels = labels
 
-ModuleLearner._table, ModuleLearner.test = part_of_the_table, part_of_the_test
+AutogradLearner._table, AutogradLearner.test = part_of_the_table, part_of_the_test
 torch.randperm = lambda n, generator=None: permutation(n, generator=generator)[:64]  # two steps of 32
 os.fsync = lambda descriptor: None
 # Two epochs, so that a best network of an earlier epoch is there when a later one is better.

@@ -12,8 +12,8 @@ from npflib.experiments import Experiment
 from npflib.records import run_records
 from npflib.regimes import Regime
 from npflib.training import runs as training
-from npflib.training.autograd import ModuleLearner
-from npflib.training.batched import StackedLearner
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
 
 ARCH = FullyConnected(3, 8, 16, 4)
 OPEN = Regime("Ajar", "Ajar: every gate open", gate="ajar", feature="random", trains_feature=False)
@@ -148,10 +148,10 @@ def test_a_gate_that_learns_is_trained_by_automatic_differentiation(tmp_path):
     frozen = regimes.register(Regime("Slope-frozen", "Slope, frozen: not learnt", "slope", "random", False))
     register_squares()
     images, labels, test_images, test_labels = parts()
-    for regime, kind in ((learning, ModuleLearner), (frozen, StackedLearner)):
+    for regime, kind in ((learning, AutogradLearner), (frozen, BatchedLearner)):
         networks = [regimes.start(regime.name, ARCH, seed) for seed in (0, 1)]
         arrays = (images.flatten(1) / 255, labels, test_images.flatten(1) / 255, test_labels, torch.device("cpu"))
-        truth = ModuleLearner([regimes.start(regime.name, ARCH, seed) for seed in (0, 1)], *arrays)
+        truth = AutogradLearner([regimes.start(regime.name, ARCH, seed) for seed in (0, 1)], *arrays)
         experiment = Experiment("squares-fc", "Squares", "squares", ARCH, "sgd", 1e-2, 2, regimes=(regime.name,))
         dataset = replace(data.load("squares"), train_images=arrays[0], test_images=arrays[2])
         learner = training._learner(networks, dataset, arrays[-1], experiment, "float32")
@@ -161,8 +161,8 @@ def test_a_gate_that_learns_is_trained_by_automatic_differentiation(tmp_path):
             each.gradients(chosen)
         torch.testing.assert_close(learner.take_running(8), truth.take_running(8))
         torch.testing.assert_close(learner.test(), truth.test())
-    with pytest.raises(ValueError, match=r"StackedLearner trains soft gates only; got 'slope'"):
-        StackedLearner([regimes.start("Slope", ARCH, 0)], *arrays)
+    with pytest.raises(ValueError, match=r"BatchedLearner trains soft gates only; got 'slope'"):
+        BatchedLearner([regimes.start("Slope", ARCH, 0)], *arrays)
     squared = replace(experiment, arch=replace(ARCH, out_features=1), loss="squared", classes=(0, 1))
     with pytest.raises(ValueError, match=r"gates 'slope' that learn are trained with cross_entropy only"):
         training._learner([regimes.start("Slope", squared.arch, 0)], dataset, arrays[-1], squared, "float32")

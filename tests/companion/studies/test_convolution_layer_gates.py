@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from companion.studies import convolution_layer_gates
 from companion.studies.convolution_layer_gates import (
     ARCH,
     BUDGETS,
@@ -16,12 +14,14 @@ from companion.studies.convolution_layer_gates import (
     path_of,
     published,
 )
-from companion.studies.layer_gates import first, last, only
 from companion.studies.plain_records import write
+
+from companion.studies import convolution_layer_gates
+from companion.studies.layer_gates import first, last, only
 from npflib import data, regimes
 from npflib.networks import GConv, VConv
-from npflib.training.autograd import ModuleLearner
-from npflib.training.given_gates import train
+from npflib.training.autograd import AutogradLearner
+from npflib.training.gate_sources import train
 
 SMALL = GConv(image_size=6, channels=(3, 4), dense=(5,))
 TINY = ConvolutionBudget(None, 3, (0, 4), ("LLL", "RRR", "OOO", "OLR"), ())
@@ -48,11 +48,11 @@ def test_all_learnt_is_flnpf_and_all_random_frnpf(found, corners):
     sets = (corners.train_images[rows], corners.train_labels[rows], corners.test_images, corners.test_labels)
     for readings in found:
         network = regimes.start("ReLU", SMALL, readings.seed)
-        accuracy = trained(ModuleLearner([network], *sets, torch.device("cpu")), readings.seed)
+        accuracy = trained(AutogradLearner([network], *sets, torch.device("cpu")), readings.seed)
         assert readings.givers["true"] == pytest.approx(accuracy, abs=1.5 / 80)
         for regime, pattern in (("FLNPF", "LLL"), ("FRNPF-II", "RRR")):
             behind = regimes.start(regime, SMALL, readings.seed, network if regime == "FLNPF" else None)
-            accuracy = trained(ModuleLearner([behind], *sets, torch.device("cpu")), readings.seed)
+            accuracy = trained(AutogradLearner([behind], *sets, torch.device("cpu")), readings.seed)
             assert readings.final(pattern) == pytest.approx(accuracy, abs=1.5 / 80)
 
 
@@ -72,7 +72,7 @@ def test_open_gates_are_a_linear_network(found, corners):
 
     for readings in found:
         network = Linear(regimes.start("FRNPF-II", SMALL, readings.seed).value)
-        accuracy = trained(ModuleLearner([network], *sets, torch.device("cpu")), readings.seed)
+        accuracy = trained(AutogradLearner([network], *sets, torch.device("cpu")), readings.seed)
         assert readings.final("OOO") == pytest.approx(accuracy, abs=1.5 / 80)
 
 
@@ -111,7 +111,7 @@ def test_gates_may_be_learnt_from_all_images(corners):
     (found,) = measure(corners, ConvolutionBudget(40, 1, (3,), ("LLL",), (), 2), arch=SMALL, progress=False)
     network = regimes.start("ReLU", SMALL, 3)
     sets = (corners.train_images, corners.train_labels, corners.test_images, corners.test_labels)
-    learner = ModuleLearner([network], *sets, torch.device("cpu"))
+    learner = AutogradLearner([network], *sets, torch.device("cpu"))
     accuracy = train(learner, 2, seeds=[3], learning_rate=LEARNING_RATE)[0][-1]
     assert found.givers["true"] == pytest.approx(accuracy, abs=1.5 / 80)
 

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from companion.studies import convolution_readings
 from companion.studies.convolution_readings import BUDGETS, SOURCES, Budget, measure, path_of, published
 from companion.studies.plain_records import write
+
+from companion.studies import convolution_readings
 from npflib import data, regimes
 from npflib.networks import GConv, VConv
 from npflib.randomness import generator
 from npflib.theory.convolution import enumerate_paths, neural_path_feature
 from npflib.theory.kernel_ridge import class_targets
-from npflib.training.autograd import ModuleLearner
-from npflib.training.given_gates import train
+from npflib.training.autograd import AutogradLearner
+from npflib.training.gate_sources import train
 
 SMALL = GConv(in_channels=1, image_size=4, channels=(2, 2), dense=(3,), bias=False)
 TINY = Budget(60, 50, 3, 100, 2, (0, 3), ("start", "own"), (0.1, 1.0))
@@ -77,7 +77,7 @@ def test_networks_and_value_networks_are_those_of_the_training_engine(found, cor
         x, y, test_x, test_y = drawn(corners, seed)
 
         def trained(network, n, epochs, seed=seed, x=x, y=y, test=(test_x, test_y)):
-            learner = ModuleLearner([network], x[:n], y[:n], *test, torch.device("cpu"))
+            learner = AutogradLearner([network], x[:n], y[:n], *test, torch.device("cpu"))
             return pytest.approx(train(learner, epochs, seeds=[seed], learning_rate=1e-3)[0][-1], abs=1.5 / 50)
 
         own = regimes.start("ReLU", SMALL, seed)

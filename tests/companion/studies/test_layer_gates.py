@@ -24,8 +24,8 @@ from companion.studies.layer_gates import (  # fmt: skip
 )
 from npflib import data, regimes
 from npflib.networks import FullyConnected
-from npflib.training.given_gates import gate_table
-from npflib.training.snapshots import train_and_keep
+from npflib.training.gate_sources import gate_table
+from npflib.training.loop import train_and_keep
 
 ARCH = FullyConnected(depth=4, width=16)
 PATTERNS = ("LLL", "RRR", "OOO", "LRO")

@@ -11,7 +11,7 @@ from npflib import data, regimes
 from npflib.networks import FullyConnected
 from npflib.randomness import generator
 from npflib.records.fingerprint import training_source_hash
-from npflib.training.autograd import ModuleLearner
+from npflib.training.autograd import AutogradLearner
 
 ARCH = FullyConnected(depth=3, width=16)
 SOFT = soft_gates.Budget(150, 2, (0, 3), ((0.25, 0.1), (4.0, 0.1)), (4.0,))
@@ -53,7 +53,9 @@ def test_references_are_the_regimes(digits, soft):
     x, y = digits.train_images.flatten(1)[chosen], digits.train_labels[chosen]
     for regime in ("ReLU", "FRNPF-II"):
         network = regimes.start(regime, ARCH, 3)
-        learner = ModuleLearner([network], x, y, digits.test_images.flatten(1), digits.test_labels, torch.device("cpu"))
+        learner = AutogradLearner(
+            [network], x, y, digits.test_images.flatten(1), digits.test_labels, torch.device("cpu")
+        )
         updates = torch.optim.Adam(learner.parameters(), lr=1e-3, eps=1e-7)
         for epoch in range(2):
             for step in torch.randperm(150, generator=generator(3, "order", epoch)).split(32):

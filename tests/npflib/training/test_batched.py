@@ -16,8 +16,8 @@ from torch import Tensor
 from npflib import regimes
 from npflib.networks import FullyConnected, GConv, ReLUNetwork
 from npflib.training import batched
-from npflib.training.autograd import ModuleLearner
-from npflib.training.batched import StackedLearner
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
 from npflib.training.optimisers import keras_optimiser
 
 CPU = torch.device("cpu")
@@ -73,7 +73,7 @@ def orders(copies: int, count: int, seed: int) -> Tensor:
     )
 
 
-def gradients_of(learner: StackedLearner, copy: int) -> dict[str, Tensor]:
+def gradients_of(learner: BatchedLearner, copy: int) -> dict[str, Tensor]:
     """One copy's gradients under its network's parameter names."""
     parts = {"": learner.value} if learner.feature is None else {"value.": learner.value}
     if learner.trains_feature:
@@ -108,8 +108,8 @@ def unclear(outputs: Tensor) -> int:
 def test_gradients_losses_and_tests_are_those_of_automatic_differentiation(setup):
     regime, arch, copies, count, batch, seed = setup
     data = examples(arch, count, seed)
-    plain = ModuleLearner(networks(regime, arch, range(copies)), *data, CPU)
-    learner = StackedLearner(networks(regime, arch, range(copies)), *data, CPU)
+    plain = AutogradLearner(networks(regime, arch, range(copies)), *data, CPU)
+    learner = BatchedLearner(networks(regime, arch, range(copies)), *data, CPU)
     chosen = orders(copies, count, seed)[:, :batch]
     with torch.no_grad():
         plain.gradients(chosen)
@@ -142,7 +142,7 @@ def test_squared_loss_has_the_gradients_losses_and_answers_of_automatic_differen
     arch = replace(arch, out_features=1)
     x, y, u, v = examples(replace(arch, out_features=2), count, seed)
     data = (x, 2.0 * y - 1, u, 2.0 * v - 1)
-    learner = StackedLearner(networks(regime, arch, range(copies)), *data, CPU, loss="squared")
+    learner = BatchedLearner(networks(regime, arch, range(copies)), *data, CPU, loss="squared")
     chosen = orders(copies, count, seed)[:, :batch]
     with torch.no_grad():
         learner.gradients(chosen)
@@ -167,7 +167,7 @@ def test_squared_loss_has_the_gradients_losses_and_answers_of_automatic_differen
 def test_an_unknown_loss_is_refused_with_what_is_allowed():
     arch = FullyConnected(2, 3, 4, 1)
     with pytest.raises(ValueError, match="unknown loss 'hinge'; allowed: cross_entropy, squared"):
-        StackedLearner([ReLUNetwork(arch)], *examples(arch, 3, 0), CPU, loss="hinge")
+        BatchedLearner([ReLUNetwork(arch)], *examples(arch, 3, 0), CPU, loss="hinge")
 
 
 @pytest.mark.usefixtures("float64")
@@ -177,7 +177,7 @@ def test_thirty_steps_end_where_automatic_differentiation_ends(regime, optimiser
     arch, copies, count = FullyConnected(4, 12, 6, 3), 3, 10
     data = examples(arch, count, 5)
     ends = []
-    for kind in (ModuleLearner, StackedLearner):
+    for kind in (AutogradLearner, BatchedLearner):
         learner = kind(networks(regime, arch, range(copies)), *data, CPU)
         rule = keras_optimiser(optimiser, learner.parameters(), 1e-2)
         with torch.no_grad():
@@ -199,7 +199,7 @@ def test_what_is_frozen_keeps_its_bits_and_the_value_network_moves(setup, optimi
     regime, arch, copies, count, batch, seed = setup
     starts = networks(regime, arch, range(copies))
     before = [{k: v.clone() for k, v in network.state_dict().items()} for network in starts]
-    learner = StackedLearner(starts, *examples(arch, count, seed), CPU)
+    learner = BatchedLearner(starts, *examples(arch, count, seed), CPU)
     assert [p.data_ptr() for p in learner.parameters()] == [learner.value.flat.data_ptr()]
     rule = keras_optimiser(optimiser, learner.parameters(), 1e-2)
     with torch.no_grad():
@@ -221,7 +221,7 @@ def test_what_is_frozen_keeps_its_bits_and_the_value_network_moves(setup, optimi
 def test_gates_looked_up_and_gates_computed_give_the_same_bits(setup):
     regime, arch, copies, count, batch, seed = setup
     data, chosen = examples(arch, count, seed), orders(copies, count, seed)[:, :batch]
-    learners = [StackedLearner(networks(regime, arch, range(copies)), *data, CPU, reuse_gates=r) for r in (True, False)]
+    learners = [BatchedLearner(networks(regime, arch, range(copies)), *data, CPU, reuse_gates=r) for r in (True, False)]
     assert learners[0].table is not None
     assert learners[1].table is None
     with torch.no_grad():
@@ -235,17 +235,17 @@ def test_gates_looked_up_and_gates_computed_give_the_same_bits(setup):
 @pytest.mark.parametrize("regime", ["ReLU", "DLNPF"])
 def test_gates_that_learn_are_never_looked_up(regime):
     arch = FullyConnected(3, 4, 5, 3)
-    assert StackedLearner(networks(regime, arch, [0]), *examples(arch, 6, 0), CPU, reuse_gates=True).table is None
+    assert BatchedLearner(networks(regime, arch, [0]), *examples(arch, 6, 0), CPU, reuse_gates=True).table is None
 
 
 @pytest.mark.parametrize("regime", list(regimes.REGIMES))
 def test_chunks_of_the_gate_table_and_of_the_test_change_nothing(regime, monkeypatch):
     arch = FullyConnected(4, 8, 5, 3)
     data = examples(arch, 11, 2)
-    whole = StackedLearner(networks(regime, arch, range(3)), *data, CPU)
+    whole = BatchedLearner(networks(regime, arch, range(3)), *data, CPU)
     expected = whole.test()
     monkeypatch.setattr(batched, "EVALUATION_CHUNK", 2)  # eleven and five examples: the last chunk is smaller
-    chunked = StackedLearner(networks(regime, arch, range(3)), *data, CPU)
+    chunked = BatchedLearner(networks(regime, arch, range(3)), *data, CPU)
     assert (whole.table is None and chunked.table is None) or torch.equal(whole.table, chunked.table)
     found = chunked.test()
     assert found[0] == pytest.approx(expected[0], rel=1e-6)
@@ -264,8 +264,8 @@ def test_copies_never_mix(setup, other):
     changed[kept] = chosen[kept]
     theirs = networks(regime, arch, range(20, 20 + copies), shift=1)
     theirs[kept] = networks(regime, arch, range(copies))[kept]
-    one = StackedLearner(networks(regime, arch, range(copies)), *data, CPU)
-    two = StackedLearner(theirs, *data, CPU)
+    one = BatchedLearner(networks(regime, arch, range(copies)), *data, CPU)
+    two = BatchedLearner(theirs, *data, CPU)
     with torch.no_grad():
         one.gradients(chosen)
         two.gradients(changed)
@@ -278,7 +278,7 @@ def test_copies_never_mix(setup, other):
 @cache
 def trained(regime: str, seeds: tuple[int, ...], optimiser: str, steps: int = 20) -> dict[int, dict[str, Tensor]]:
     arch, count, batch = FullyConnected(4, 32, 20, 10), 64, 16
-    learner = StackedLearner(networks(regime, arch, seeds), *examples(arch, count, 9), CPU)
+    learner = BatchedLearner(networks(regime, arch, seeds), *examples(arch, count, 9), CPU)
     rule = keras_optimiser(optimiser, learner.parameters(), 1e-3)
     with torch.no_grad():
         for step in range(steps):
@@ -310,4 +310,4 @@ def test_convolutions_are_refused_with_what_is_allowed():
     arch = GConv(image_size=4, channels=(2,), dense=(3,))
     network = regimes.start("ReLU", arch, 0)
     with pytest.raises(ValueError, match=r"FullyConnected.*GConv"):
-        StackedLearner([network], *[torch.zeros(1, 48), torch.zeros(1, dtype=torch.int64)] * 2, CPU)
+        BatchedLearner([network], *[torch.zeros(1, 48), torch.zeros(1, dtype=torch.int64)] * 2, CPU)

@@ -19,7 +19,7 @@ from npflib.networks import DeepGatedNetwork, GConv, ReLUNetwork, ValueNetwork, 
 from npflib.records import run_records, weights
 from npflib.training import autograd
 from npflib.training import runs as training
-from npflib.training.autograd import ModuleLearner
+from npflib.training.autograd import AutogradLearner
 from npflib.training.optimisers import keras_optimiser
 
 CPU = torch.device("cpu")
@@ -115,10 +115,10 @@ def learner(regime, arch, count=11, dtype=None, copies=2, **options):
     else:
         x, u = (images.to(dtype or torch.get_default_dtype()) for images in (x, u))
     y, v = (torch.arange(n) % arch.out_features for n in (count, 7))
-    return ModuleLearner(networks, x, y, u, v, CPU, **options)
+    return AutogradLearner(networks, x, y, u, v, CPU, **options)
 
 
-def train(found: ModuleLearner, steps: int, optimiser="sgd", rate=1e-2, batch=4) -> ModuleLearner:
+def train(found: AutogradLearner, steps: int, optimiser="sgd", rate=1e-2, batch=4) -> AutogradLearner:
     rule = keras_optimiser(optimiser, found.parameters(), rate)
     for step in range(steps):
         order = [torch.randperm(len(found.labels), generator=torch.Generator().manual_seed(100 * c + step))
@@ -353,7 +353,7 @@ def assert_gates_are_those_of(arch, learnt, x):
     relu.load_state_dict(learnt)
     network = regimes.start("FLNPF", arch, 0, relu)
     y = torch.zeros(len(x), dtype=torch.int64)
-    found = ModuleLearner([network], x, y, x, y, CPU).tables[0].lookup(torch.arange(len(x)))
+    found = AutogradLearner([network], x, y, x, y, CPU).tables[0].lookup(torch.arange(len(x)))
     expected = relu.gates(x)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     del network

@@ -9,9 +9,9 @@ from strategies import coins, fully_connected, normal, seeds
 from npflib import regimes
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
-from npflib.training.batched import StackedLearner
-from npflib.training.given_gates import GivenGatesLearner, gate_table, train
-from npflib.training.snapshots import train_and_keep
+from npflib.training.batched import BatchedLearner
+from npflib.training.gate_sources import gate_table
+from npflib.training.loop import train, train_and_keep
 
 # float32 sums of a few dozen terms of size about 1: a hundred roundings of 6e-8.
 ROUNDING = 1e-5
@@ -31,7 +31,7 @@ def test_gradients_and_tests_are_those_of_automatic_differentiation(arch, copies
     networks = [ReLUNetwork(arch, torch.Generator().manual_seed(seed + copy)) for copy in range(copies)]
     x, y = examples(seed, n, arch)
     gates, test_gates = table_of(seed, copies, n, arch), table_of(seed + 1, copies, n, arch)
-    learner = GivenGatesLearner(networks, x, y, x, y, gates, test_gates)
+    learner = BatchedLearner(networks, x, y, x, y, gates=(gates, test_gates))
     chosen = torch.stack([torch.randperm(n, generator=torch.Generator().manual_seed(seed + c)) for c in range(copies)])
     chosen = chosen[:, : max(1, n - 1)]
     learner.gradients(chosen)
@@ -66,8 +66,8 @@ def test_a_feature_network_s_gates_as_a_table_train_the_same_network(regime):
         starts.append(ReLUNetwork(ARCH))
         starts[-1].load_state_dict(network.value.state_dict())
     table = torch.stack([gate_table(network, x) for network in gated])
-    given_table = GivenGatesLearner(starts, x, y, x, y, table, table)
-    behind_network = StackedLearner(gated, x, y, x, y, torch.device("cpu"))
+    given_table = BatchedLearner(starts, x, y, x, y, gates=(table, table))
+    behind_network = BatchedLearner(gated, x, y, x, y, torch.device("cpu"))
     found = [train(learner, 5, seeds=[0, 1], learning_rate=1e-2, batch=16) for learner in (given_table, behind_network)]
     assert found[0] == found[1]
     assert not torch.equal(given_table.value.weights[0][0], given_table.value.weights[0][1])
@@ -76,13 +76,13 @@ def test_a_feature_network_s_gates_as_a_table_train_the_same_network(regime):
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
-def test_training_is_that_of_the_snapshots(optimiser):
+def test_training_is_that_of_the_kept_networks(optimiser):
     """The same orders, steps and optimiser as ``train_and_keep``, a last smaller batch included."""
     x, y = examples(1, 50, ARCH)
     networks = [regimes.start("ReLU", ARCH, seed) for seed in (3, 4)]
     how = {"seeds": [3, 4], "optimiser": optimiser, "learning_rate": 1e-2}
     kept = train_and_keep(networks, x, y, torch.arange(50).expand(2, -1), (3,), **how)
-    learner = StackedLearner(networks, x, y, x, y, torch.device("cpu"))
+    learner = BatchedLearner(networks, x, y, x, y, torch.device("cpu"))
     accuracies = train(learner, 3, **how)
     assert [len(values) for values in accuracies] == [3, 3]
     for copy, networks_kept in enumerate(kept):
@@ -97,9 +97,10 @@ def test_the_gates_can_hold_the_whole_answer():
     arch = FullyConnected(depth=3, width=6, in_features=2, out_features=3)
     x, y = torch.ones(30, 2), torch.arange(30) % 3
     says = torch.nn.functional.one_hot(y, 3).repeat(1, 4).to(torch.uint8)[None]
-    learner = GivenGatesLearner([ReLUNetwork(arch, torch.Generator().manual_seed(0))], x, y, x, y, says, says)
+    network = ReLUNetwork(arch, torch.Generator().manual_seed(0))
+    learner = BatchedLearner([network], x, y, x, y, gates=(says, says))
     assert train(learner, 60, seeds=[0], learning_rate=1e-2)[0][-1] == 1
-    assert learner.test_behind(says.roll(1, 1))[1] == [0.0]
+    assert learner.test(says.roll(1, 1))[1] == [0.0]
 
 
 def test_a_table_is_the_network_s_gates_side_by_side():
@@ -119,8 +120,8 @@ def test_what_does_not_fit_is_refused():
     for wrong in (table[0], table[:, :4], table[..., 1:], table.float(), table.repeat(2, 1, 1), 2 * table):
         for given_tables, what in (((wrong, good[1]), "training"), ((good[0], wrong), "test")):
             with pytest.raises(ValueError, match=f"gates of the {what} examples must be"):
-                GivenGatesLearner([network], x, y, x, y, *given_tables)
-    learner = GivenGatesLearner([network], x, y, x, y, *good)
+                BatchedLearner([network], x, y, x, y, gates=given_tables)
+    learner = BatchedLearner([network], x, y, x, y, gates=good)
     for epochs in (0, -1, 1.0, True):
         with pytest.raises(ValueError, match="positive whole number"):
             train(learner, epochs, seeds=[0])

@@ -19,8 +19,8 @@ from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.experiments import Probe
 from npflib.records import run_records
 from npflib.training import runs as training
-from npflib.training.autograd import ModuleLearner
-from npflib.training.batched import StackedLearner
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
 from npflib.training.runs import ensure
 
 PROFILE = "smoke"
@@ -31,8 +31,8 @@ INTERRUPTED = """
 import os, signal, sys
 from npflib.training import runs as training
 from npflib.cli import main
-from npflib.training.autograd import ModuleLearner
-from npflib.training.batched import StackedLearner
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 kind, regime, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -45,14 +45,14 @@ def count_down():
         os.kill(os.getpid(), getattr(signal, kind))
 
 run, fsync = training._Run.finish, os.fsync
-taking = {kind: kind.gradients for kind in (StackedLearner, ModuleLearner)}
+taking = {kind: kind.gradients for kind in (BatchedLearner, AutogradLearner)}
 if sys.argv[4] == "step":  # in the given step of the given regime (an FLNPF trains its ReLU before)
     def finish(self, progress):
         def counting(learner, chosen):
             if self.regime == regime:
                 count_down()
             taking[type(learner)](learner, chosen)
-        StackedLearner.gradients = ModuleLearner.gradients = counting
+        BatchedLearner.gradients = AutogradLearner.gradients = counting
         return run(self, progress)
     training._Run.finish = finish
 else:  # when the given file is written, but does not have its name yet
@@ -105,7 +105,7 @@ def assert_same_bits(build, other, experiment, regime):
 def count_steps(monkeypatch):
     """Notes every step that is taken: how much was really trained."""
     counted = []
-    for kind in (StackedLearner, ModuleLearner):
+    for kind in (BatchedLearner, AutogradLearner):
         monkeypatch.setattr(
             kind, "gradients", lambda self, chosen, _go=kind.gradients: (counted.append(1), _go(self, chosen))
         )
@@ -214,8 +214,8 @@ def stop_at(monkeypatch, owner, name, number):
 
 
 PLACES = {
-    "first step": (StackedLearner, "gradients", 1),
-    "second epoch's test": (StackedLearner, "test", 2),
+    "first step": (BatchedLearner, "gradients", 1),
+    "second epoch's test": (BatchedLearner, "test", 2),
     "naming the second checkpoint": (Path, "replace", 2),
     "first weights": (Path, "replace", 3),
     "first record": (Path, "replace", 4),
@@ -252,7 +252,7 @@ def test_convolutional_runs_go_on_too(tmp_path, monkeypatch, regime, name, preci
     if regime == "FLNPF":
         train(name, "ReLU", tmp_path / "cut", precision=precision)
     with monkeypatch.context() as patch:
-        stop_at(patch, ModuleLearner, "gradients", 6)  # four steps an epoch
+        stop_at(patch, AutogradLearner, "gradients", 6)  # four steps an epoch
         with pytest.raises(StopHereError):
             train(name, regime, tmp_path / "cut", precision=precision)
     train(name, regime, tmp_path / "cut", precision=precision)
@@ -262,7 +262,7 @@ def test_convolutional_runs_go_on_too(tmp_path, monkeypatch, regime, name, preci
 PROBED = {
     "before the first measure": (training._Run, "_measure", 1),
     "at the second measure": (training._Run, "_measure", 3),
-    "in the fourth epoch": (StackedLearner, "gradients", 3 * 7 + 1),
+    "in the fourth epoch": (BatchedLearner, "gradients", 3 * 7 + 1),
     "naming the third checkpoint": (Path, "replace", 3),
     "first record": (Path, "replace", 6),
 }
@@ -324,7 +324,7 @@ def test_a_checkpoint_of_other_code_is_not_gone_on_from(tmp_path, monkeypatch, c
     expected = uninterrupted("mnist-fc-sgd", "ReLU")
     with monkeypatch.context() as patch:
         patch.setattr(training, "training_source_hash", lambda: "0" * 16)
-        stop_at(patch, StackedLearner, "gradients", STEPS + 1)
+        stop_at(patch, BatchedLearner, "gradients", STEPS + 1)
         with pytest.raises(StopHereError):
             train("mnist-fc-sgd", "ReLU", tmp_path)
     steps = count_steps(monkeypatch)

@@ -9,7 +9,8 @@ from strategies import convolutional, examples, fully_connected, seeds
 from npflib import regimes
 from npflib.networks import DeepGatedNetwork, GConv, ReLUNetwork
 from npflib.randomness import generator
-from npflib.training.mixed_gates import MixedGates, MixedGatesLearner, OpenGates, layer_tables
+from npflib.training.autograd import AutogradLearner
+from npflib.training.gate_sources import MixedGates, OpenGates, layer_tables
 
 archs = st.one_of(convolutional(), fully_connected(min_depth=2, max_size=3))
 
@@ -52,7 +53,7 @@ def test_gradients_behind_mixed_gates_are_those_of_automatic_differentiation(arc
     pattern = letters[: len(gates["L"])] + ["L"] * (len(gates["L"]) - len(letters))
     mixture = MixedGates([tables[letter][layer] for layer, letter in enumerate(pattern)])
     network = regimes.start("FRNPF-II", arch, seed)
-    learner = MixedGatesLearner([network], x, y, x, y, [mixture], [mixture])
+    learner = AutogradLearner([network], x, y, x, y, gates=([mixture], [mixture]))
     chosen = torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:4]
     learner.gradients(chosen[None])
     ours = [p.grad.clone() for p in learner.parameters()]
@@ -72,14 +73,14 @@ def test_refusals():
     x, y = torch.rand(4, 1, 3, 3), torch.tensor([0, 1, 0, 1])
     with pytest.raises(ValueError, match="gates of no images"):
         layer_tables(ReLUNetwork(arch), x[:0])
-    with pytest.raises(ValueError, match="hard gates, 0 or 1; this network's are soft"):
+    with pytest.raises(ValueError, match=r"must be hard, 0 or 1: .* this network's are soft"):
         layer_tables(DeepGatedNetwork(arch, gate="soft"), x)
     network = regimes.start("FRNPF-II", arch, 0)
     good = MixedGates(layer_tables(network, x))
     for layers in ([OpenGates((3,))], [OpenGates((2, 3, 3)), OpenGates((4,))]):
         with pytest.raises(ValueError, match=r"must have the shapes \[\(2, 3, 3\), \(3,\)\]; got"):
-            MixedGatesLearner([network], x, y, x, y, [MixedGates(layers)], [good])
+            AutogradLearner([network], x, y, x, y, gates=([MixedGates(layers)], [good]))
         with pytest.raises(ValueError, match="must have the shapes"):
-            MixedGatesLearner([network], x, y, x, y, [good], [MixedGates(layers)])
+            AutogradLearner([network], x, y, x, y, gates=([good], [MixedGates(layers)]))
     with pytest.raises(ValueError, match="zip"):
-        MixedGatesLearner([network], x, y, x, y, [good, good], [good])
+        AutogradLearner([network], x, y, x, y, gates=([good, good], [good]))

@@ -26,8 +26,8 @@ from npflib.paths import neural_path_feature
 from npflib.randomness import generator
 from npflib.records import locations, run_records
 from npflib.training import runs as training
-from npflib.training.autograd import ModuleLearner
-from npflib.training.batched import StackedLearner
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
 from npflib.training.monitors import MEASURES, Batch
 from npflib.training.runs import MissingGatesError, ensure, trained_network
 
@@ -241,7 +241,7 @@ def test_the_same_seeds_give_the_same_bits_and_other_seeds_others(tiny, tmp_path
 
 def test_each_kind_of_network_has_its_learner(tiny, monkeypatch):
     used = []
-    for kind in (StackedLearner, ModuleLearner):
+    for kind in (BatchedLearner, AutogradLearner):
         start = kind.__init__
         monkeypatch.setattr(
             kind,
@@ -250,7 +250,7 @@ def test_each_kind_of_network_has_its_learner(tiny, monkeypatch):
         )
     run(tiny, experiment="mnist-fc-sgd")
     run(tiny, experiment="cifar10-gconv-sgd")
-    assert used == [StackedLearner, ModuleLearner]
+    assert used == [BatchedLearner, AutogradLearner]
 
 
 @pytest.mark.parametrize("experiment", ["mnist-fc-adam", "cifar10-vconv-adam"])
@@ -335,7 +335,7 @@ def test_best_weights_are_the_first_peaks_and_last_weights_the_last_epochs(tiny,
         states.append([self.state_dict(copy) for copy in range(self.copies)])
         return [1.0, 1.0], next(given)
 
-    monkeypatch.setattr(StackedLearner, "test", dictated)
+    monkeypatch.setattr(BatchedLearner, "test", dictated)
     records = run(tiny)
     assert [(r.peak, r.peak_epoch, r.final) for r in records] == [(0.75, 2, 0.75), (0.5, 1, 0.25)]
     for copy, best in enumerate((1, 0)):
@@ -379,7 +379,7 @@ def dictate(monkeypatch, accuracies):
         states.append([self.state_dict(copy) for copy in range(self.copies)])
         return [1.0] * self.copies, next(given)
 
-    for kind in (StackedLearner, ModuleLearner):
+    for kind in (BatchedLearner, AutogradLearner):
         monkeypatch.setattr(kind, "test", dictated)
     return states
 
@@ -490,9 +490,9 @@ def test_measuring_changes_nothing(tiny, monkeypatch, tmp_path):
 
 def test_shuffled_labels_are_a_permutation_the_same_for_every_seed_and_the_test_labels_stay(tiny, monkeypatch):
     seen = []
-    start = StackedLearner.__init__
+    start = BatchedLearner.__init__
     monkeypatch.setattr(
-        StackedLearner, "__init__", lambda self, *a, **o: (seen.append(a[1:5]), start(self, *a, **o))[1]
+        BatchedLearner, "__init__", lambda self, *a, **o: (seen.append(a[1:5]), start(self, *a, **o))[1]
     )
     for seeds in ((0,), (1, 2)):
         run(tiny, "ReLU", "mnist-alignment-shuffled", seeds=seeds)

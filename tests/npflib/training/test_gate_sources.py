@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import coins, seeds
 
-from npflib.training.gate_table import GateTable
+from npflib.training.gate_sources import GateTable
 
 shape = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)
 shapes = st.lists(shape, min_size=1, max_size=4)

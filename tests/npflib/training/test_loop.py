@@ -6,8 +6,8 @@ import torch
 from npflib import regimes
 from npflib.networks import FullyConnected, ReLUNetwork
 from npflib.randomness import generator
+from npflib.training.loop import train_and_keep
 from npflib.training.optimisers import keras_optimiser
-from npflib.training.snapshots import train_and_keep
 
 ARCH = FullyConnected(depth=3, width=6, in_features=5, out_features=3, bias=False)
 IMAGES = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))

@@ -10,9 +10,9 @@ from npflib.architectures import FullyConnected
 from npflib.gates import soft_gate
 from npflib.networks import DeepGatedNetwork
 from npflib.randomness import generator
-from npflib.training.autograd import ModuleLearner
-from npflib.training.given_gates import train
-from npflib.training.soft_sweep import SoftSweepLearner
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
+from npflib.training.loop import train
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -47,7 +47,7 @@ def test_gradients_are_those_of_automatic_differentiation(
     arch = FullyConnected(depth, width, inputs, classes, bias)
     networks = [regimes.start("DLNPF", arch, seed + k) for k in range(len(kinds))]
     x, y = _examples(seed, 7, inputs, classes)
-    learner = SoftSweepLearner(
+    learner = BatchedLearner(
         networks, x, y, x, y, betas=[beta for beta, _ in kinds], excesses=[eps for _, eps in kinds],
         straight_through=through,
     )  # fmt: skip
@@ -76,12 +76,12 @@ def test_each_copy_trains_as_a_network_of_its_own_does():
     x, y = _examples(1, 90, 6, 3)
     kinds = [(1.0, 0.1), (8.0, 0.5)]
     started = [regimes.start("DLNPF", arch, 0) for _ in kinds]
-    sweep = SoftSweepLearner(started, x, y, x, y, betas=[beta for beta, _ in kinds], excesses=[eps for _, eps in kinds])
+    sweep = BatchedLearner(started, x, y, x, y, betas=[beta for beta, _ in kinds], excesses=[eps for _, eps in kinds])
     together = train(sweep, 3, seeds=[0, 0], learning_rate=0.01)
     for copy, (beta, eps) in enumerate(kinds):
         alone = DeepGatedNetwork(arch, "soft", beta=beta, eps=eps)
         alone.load_state_dict(regimes.start("DLNPF", arch, 0).state_dict())
-        learner = ModuleLearner([alone], x, y, x, y, torch.device("cpu"))
+        learner = AutogradLearner([alone], x, y, x, y, torch.device("cpu"))
         accuracies = train(learner, 3, seeds=[0], learning_rate=0.01)[0]
         # The same steps in another order of summation: an example at a border may change sides.
         assert together[copy] == pytest.approx(accuracies, abs=2.5 / 90)
@@ -90,17 +90,17 @@ def test_each_copy_trains_as_a_network_of_its_own_does():
     )
 
 
-def test_hardened_gates_passing_gates_and_the_pattern():
+def test_binarised_gates_passing_gates_and_the_pattern():
     arch = FullyConnected(3, 5, 4, 2)
     x, y = _examples(2, 40, 4, 2)
     networks = [regimes.start("DLNPF", arch, seed) for seed in range(2)]
-    learner = SoftSweepLearner(networks, x, y, x, y, betas=[2.0, 50.0], excesses=[0.1, 1.0])
-    hardened, undecided, pattern = learner.test_hardened(), learner.undecided(), learner.gate_tables(x)
+    learner = BatchedLearner(networks, x, y, x, y, betas=[2.0, 50.0], excesses=[0.1, 1.0])
+    binarised, undecided, pattern = learner.test_binarised(), learner.undecided(), learner.gate_tables(x)
     for copy, (network, beta, eps) in enumerate(zip(networks, (2.0, 50.0), (0.1, 1.0), strict=True)):
         with torch.no_grad():
             qs = network.feature.pre_activations(x)
             outputs = network.value(x, [(1 + eps) * (q > 0).float() for q in qs])
-        assert hardened[copy] == pytest.approx(float((outputs.argmax(1) == y).float().mean()))
+        assert binarised[copy] == pytest.approx(float((outputs.argmax(1) == y).float().mean()))
         share = [soft_gate(q, beta, eps) / (1 + eps) for q in qs]
         inside = torch.cat([((g > 0.1) & (g < 0.9)).flatten() for g in share]).double().mean()
         assert undecided[copy] == pytest.approx(float(inside))
@@ -112,11 +112,11 @@ def test_hardened_gates_passing_gates_and_the_pattern():
 def test_straight_through_is_hard_at_every_step():
     arch = FullyConnected(3, 5, 4, 2)
     x, y = _examples(3, 40, 4, 2)
-    learner = SoftSweepLearner(
+    learner = BatchedLearner(
         [regimes.start("DLNPF", arch, 0)], x, y, x, y, betas=[4.0], excesses=[0.1], straight_through=True
     )
     train(learner, 2, seeds=[0], learning_rate=0.01)
-    assert learner.test()[1] == learner.test_hardened()
+    assert learner.test()[1] == learner.test_binarised()
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_bad_input(changes, message):
     x, y = torch.eye(2), torch.tensor([0, 1])
     given = {"betas": [1.0, 4.0], "excesses": [0.1, 0.1]} | changes
     with pytest.raises(ValueError, match=message):
-        SoftSweepLearner(networks, x, y, x, y, **given)
+        BatchedLearner(networks, x, y, x, y, **given)
