@@ -105,7 +105,7 @@ def train(
     batch: int = 32,
     test_every_epoch: bool = True,
 ) -> list[list[float]]:
-    """Trains a learner's networks, each in its seed's own order, as :mod:`npflib.training.runs` does.
+    """Trains a learner's networks, each in its seed's own order, as :mod:`npflib.training` does.
 
     Args:
         learner: of any kind that the library has; it is changed.
