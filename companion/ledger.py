@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from npflib import profiles
-from npflib.records.atomic import write_text
+from npflib.records.atomic import read_json, write_text
 
 RELATIONS = ("equal", "at most", "at least")
 VERDICTS = ("holds", "refuted", "undecided")
@@ -224,18 +224,19 @@ def read(path: Path) -> Claim:
     Example:
         >>> from pathlib import Path
         >>> from companion.ledger import read
-        >>> read(Path("no-build/claims/none.json"))  # doctest: +ELLIPSIS
+        >>> read(Path("no-build/claims/none.json"))
         Traceback (most recent call last):
             ...
-        ValueError: no-build/claims/none.json is not a readable claim (...). Delete it and run its chapter again.
+        ValueError: there is no claim no-build/claims/none.json.
     """
-    try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-        claim = Claim(**{f.name: found[f.name] for f in fields(Claim)})
-        if claim.verdict not in VERDICTS or claim.standing not in VERDICTS:
-            raise ValueError(f"verdict {claim.verdict!r} and standing {claim.standing!r} must be among {VERDICTS}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a readable claim ({error!r}). Delete it and run its chapter again.") from error
+    mend = "Delete it and run its chapter again."
+    found = read_json(path, "claim", mend, fields=[f.name for f in fields(Claim)])
+    claim = Claim(**found)
+    if claim.verdict not in VERDICTS or claim.standing not in VERDICTS:
+        raise ValueError(
+            f"{path} is not a readable claim: its verdict {claim.verdict!r} and standing {claim.standing!r} must be "
+            f"among {', '.join(VERDICTS)}. {mend}"
+        )
     return claim
 
 

@@ -20,6 +20,8 @@ from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.signals import PARTS, LayerSignals, tangent_signals
 
+__all__ = ["alignment", "neural_path_kernel", "neural_tangent_kernel", "path_overlap", "well_above_rounding"]
+
 CHUNK = 512
 
 

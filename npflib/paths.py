@@ -16,6 +16,8 @@ from torch import Tensor
 
 from npflib import checks
 
+__all__ = ["active_paths", "enumerate_paths", "neural_path_feature", "neural_path_value", "path_sum"]
+
 MAX_PATHS = 2_000_000
 EXAMPLES = 100  # features of so many examples, of as many paths as may be listed, are still made: 200 million numbers
 

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import launch_buttons
+import library_pages
 import nbformat
 import yaml
 from link_notation import link_symbols, link_terms, symbols_of, terms_of
@@ -26,6 +27,7 @@ def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None
     """Fill `target` with the sources of the book: those of `book` and the notebooks `names` of `executed`."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(book, target)
+    library_pages.write(target)
     symbols, terms = symbols_of((target / "notation.md").read_text()), terms_of((target / "glossary.md").read_text())
     for name in names:
         page = nbformat.read(executed / f"{name}.ipynb", as_version=4)

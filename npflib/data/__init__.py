@@ -12,12 +12,14 @@ from npflib.data.datasets import (
     register,
     subset,
 )
+from npflib.data.stand_ins import StandIn
 
 __all__ = [
     "PARTS",
     "CorruptDataError",
     "Dataset",
     "Source",
+    "StandIn",
     "binary",
     "digests",
     "load",

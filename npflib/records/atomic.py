@@ -1,11 +1,13 @@
-"""Files that appear whole or not at all: written under a temporary name in the same folder, then renamed."""
+"""Files that appear whole or not at all, written under a temporary name and renamed; and one reader of JSON files."""
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 
 @contextmanager
@@ -38,3 +40,57 @@ def write_with(path: Path, save: Callable[[BinaryIO], object]) -> None:
     """Lets ``save`` write to a file object, atomically."""
     with replacing(path) as file:
         save(file)
+
+
+def read_json(
+    path: Path,
+    what: str,
+    mend: str,
+    *,
+    schema: int | None = None,
+    fields: Collection[str] = (),
+    older: Collection[str] = (),
+    error: type[ValueError] = ValueError,
+) -> dict[str, Any]:
+    """The object in a JSON file, with the checks that all kinds share; an error names the file, the fault and the mend.
+
+    Args:
+        path: the file.
+        what: what it should be, in words ("run record").
+        mend: what to do about a damaged one, a sentence.
+        schema: the schema that it must say, if it says one.
+        fields: all fields that it must have, if they are known.
+        older: of these, the ones that older files lack.
+        error: the class of the errors.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from npflib.records.atomic import read_json
+        >>> read_json(Path("none.json"), "note", "Make it again.")
+        Traceback (most recent call last):
+            ...
+        ValueError: there is no note none.json.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
+    except FileNotFoundError:
+        raise error(f"there is no {what} {path}.") from None
+    except (OSError, ValueError, RecursionError) as fault:  # what is not UTF-8, JSON or finite is a ValueError
+        raise error(f"{path} is not a readable {what} ({fault}). {mend}") from fault
+    given = found.get("schema") if isinstance(found, dict) else type(found).__name__
+    if not isinstance(found, dict) or (schema is not None and (given != schema or isinstance(given, bool))):
+        allowed = "objects" if schema is None else f"schema {schema}"
+        raise error(f"{path} is not a readable {what}: it has schema {given!r}; this library reads {allowed}. {mend}")
+    missing, extra = sorted(set(fields) - set(found) - set(older)), sorted(set(found) - set(fields))
+    if fields and (missing or extra):
+        raise error(
+            f"{path} is not a readable {what}: it lacks fields {missing} and has unknown fields {extra}. {mend}"
+        )
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"it holds {text}, a number that is not finite")
+    return number

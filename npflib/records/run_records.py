@@ -4,17 +4,13 @@ Records of a build lie in ``<build>/runs``; published full-budget records in ``r
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from itertools import chain
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from npflib.records.atomic import write_text
-
-if TYPE_CHECKING:
-    import pandas
+from npflib.records.atomic import read_json, write_text
 
 SCHEMA = 1
 
@@ -140,22 +136,11 @@ def read(path: Path) -> Record:
     """
     path = Path(path)
     mend = "Delete it and run the experiment again, or restore it from version control."
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecordError(f"there is no run record {path}.") from None
-    except (OSError, ValueError) as error:  # what is not UTF-8 and what is not JSON are both ValueErrors
-        raise RecordError(f"{path} is not a readable run record ({error}). {mend}") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        given = found.get("schema") if isinstance(found, dict) else type(found).__name__
-        raise RecordError(f"{path} has schema {given!r}; this library reads schema {SCHEMA}. {mend}")
     # Records published before there were series and digests lack them.
-    found = {"series": {}, "weights": "", "gates": "", **found}
+    older = {"series": {}, "weights": "", "gates": ""}
     names = {f.name for f in fields(Record)}
-    if set(found) != names:
-        missing, extra = sorted(names - set(found)), sorted(set(found) - names)
-        raise RecordError(f"{path} lacks fields {missing} and has unknown fields {extra}. {mend}")
-    record = Record(**found)
+    found = read_json(path, "run record", mend, schema=SCHEMA, fields=names, older=older, error=RecordError)
+    record = Record(**(older | found))
     if fault := _fault(record):
         raise RecordError(f"{path} contradicts itself: {fault}. {mend}")
     own = path_of(Path(), record.experiment, record.regime, record.seed)
@@ -205,36 +190,3 @@ def read_all(folder: Path, experiment: str | None = None, regime: str | None = N
     """
     paths = Path(folder).glob(f"{experiment or '*'}/{regime or '*'}/seed-*.json")
     return sorted((read(p) for p in paths), key=lambda r: (r.experiment, r.regime, r.seed))
-
-
-def tabulate(records: Iterable[Record]) -> "pandas.DataFrame":
-    """Records as a pandas table: one row a run, accuracies in per cent.
-
-    Example:
-        >>> from npflib.records.run_records import Record, tabulate
-        >>> given, data = {"train_examples": 10}, {"title": "MNIST", "stand_in": False}
-        >>> run = Record("one", "ReLU", 0, "smoke", given, {"test_accuracy": [0.5]}, 0.5, 1, 0.5, 1.0, data, {}, {})
-        >>> tabulate([run])[["regime", "seed", "peak"]].to_dict("records")
-        [{'regime': 'ReLU', 'seed': 0, 'peak': 50.0}]
-    """
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "experiment": r.experiment,
-                "regime": r.regime,
-                "seed": r.seed,
-                "profile": r.profile,
-                "epochs": r.epochs,
-                "train examples": r.configuration["train_examples"],
-                "peak": 100 * r.peak,
-                "final": 100 * r.final,
-                "peak epoch": r.peak_epoch,
-                "seconds": r.seconds,
-                "data": r.data["title"],
-                "stand-in": r.data["stand_in"],
-            }
-            for r in records
-        ]
-    )

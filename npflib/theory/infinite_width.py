@@ -46,34 +46,12 @@ SLICE = 4096
 SMALL = 0.03
 
 
-def next_angle(theta: Tensor) -> Tensor:
-    """ϑ_l from ϑ_{l-1}: cos ϑ_l = (sin ϑ_{l-1} + (π - ϑ_{l-1}) cos ϑ_{l-1}) / π.
-
-    No cancellation at either end: near 0 the result is ϑ (1 - ϑ/(3π) + O(ϑ²)) to full relative precision, where the
-    arc cosine of the formula as it stands would be 0 below about 1e-8; at π it is π/2.
-
-    Args:
-        theta: ϑ_{l-1} in [0, π], any shape, a floating type.
-
-    Returns:
-        ϑ_l in [0, π/2], same shape.
-
-    Raises:
-        ValueError: not a floating tensor, or angles outside [0, π].
-
-    Example:
-        >>> import torch
-        >>> from npflib.theory.infinite_width import next_angle
-        >>> next_angle(torch.tensor([0.0, 1e-12, torch.pi / 2], dtype=torch.float64))  # arccos(1/π) at a right angle
-        tensor([0.0000e+00, 1.0000e-12, 1.2469e+00], dtype=torch.float64)
-    """
-    _check_angles(theta)
-    pairs = _pairs(theta)
-    return _angle_of(_next_versine(theta, pairs.versine, pairs.sine))
-
-
 def angles(theta: Tensor, depth: int) -> list[Tensor]:
     """ϑ_0, …, ϑ_{d-1}: the angle of two inputs, then that of their hidden outputs in each of the d - 1 hidden layers.
+
+    cos ϑ_l = (sin ϑ_{l-1} + (π - ϑ_{l-1}) cos ϑ_{l-1}) / π, without cancellation at either end: near 0 the next angle
+    is ϑ (1 - ϑ/(3π) + O(ϑ²)) to full relative precision, where the arc cosine of the formula as it stands would be 0
+    below about 1e-8; at π it is π/2.
 
     Args:
         theta: ϑ_0 in [0, π], any shape.
@@ -83,11 +61,13 @@ def angles(theta: Tensor, depth: int) -> list[Tensor]:
         d tensors of theta's shape.
 
     Raises:
-        ValueError: angles outside [0, π], or a depth that is not a positive whole number.
+        ValueError: not a floating tensor, angles outside [0, π], or a depth that is not a positive whole number.
 
     Example:
         >>> import torch
         >>> from npflib.theory.infinite_width import angles
+        >>> angles(torch.tensor([0.0, 1e-12, torch.pi / 2], dtype=torch.float64), depth=2)[1]  # arccos(1/π) at the end
+        tensor([0.0000e+00, 1.0000e-12, 1.2469e+00], dtype=torch.float64)
         >>> torch.stack(angles(torch.tensor(torch.pi), depth=4)).rad2deg()  # opposite inputs, then ever more alike
         tensor([180.0000,  90.0000,  71.4393,  60.4139])
     """
@@ -95,7 +75,8 @@ def angles(theta: Tensor, depth: int) -> list[Tensor]:
     checks.whole(depth, "depth, the number of weight layers,")
     found = [theta]
     for _ in range(depth - 1):
-        found.append(next_angle(found[-1]))
+        pairs = _pairs(found[-1])
+        found.append(_angle_of(_next_versine(pairs.theta, pairs.versine, pairs.sine)))
     return found
 
 
@@ -138,18 +119,7 @@ def input_angles(
     2 atan2(‖u - v‖, ‖u + v‖) of the unit vectors u, v where they are nearly parallel, arccos ⟨u, v⟩ elsewhere. An
     input without a direction, x = 0, counts as orthogonal to every input, itself included.
 
-    Args:
-        x: inputs [n, d_in].
-        x2: other inputs [m, d_in]; None means x itself: then 0 on the diagonal, and symmetric to the bit.
-        dtype: floating type to compute in; None keeps x's own (float64 for whole-number pixels).
-        chunk: examples to a block.
-
-    Returns:
-        Angles [n, m].
-
-    Raises:
-        ValueError: shapes that do not match, numbers that are not finite, a type that is not floating, or a chunk that
-            is not positive.
+    Arguments and errors as for :func:`kernels`. Angles [n, m]; without x2 0 on the diagonal, and symmetric to the bit.
 
     Example:
         >>> import torch
@@ -213,40 +183,6 @@ def kernels(
         return [value.mul_(scale.sign() if kind == "overlap" else scale) for kind, value in found.items()]
 
     return dict(zip(kinds, _blocks(x, x2, dtype, chunk, block, len(kinds)), strict=True))
-
-
-def fixed_gate_kernel(
-    x: Tensor, x2: Tensor | None = None, *, depth: int, dtype: torch.dtype | None = None, chunk: int = CHUNK
-) -> Tensor:
-    """d · Σ · Π_{l=1}^{d-1} (1 - ϑ_{l-1}/π) [n, m]: the infinitely wide value network behind independent random gates.
-
-    ``kernels(…, kinds=["gates"])``; see there for arguments and errors.
-
-    Example:
-        >>> import torch
-        >>> from npflib.theory.infinite_width import fixed_gate_kernel
-        >>> fixed_gate_kernel(torch.eye(2), depth=3).abs() < 1e-6  # orthogonal inputs: Σ = 0 off the diagonal
-        tensor([[False,  True],
-                [ True, False]])
-    """
-    return kernels(x, x2, depth=depth, kinds=("gates",), dtype=dtype, chunk=chunk)["gates"]
-
-
-def relu_tangent_kernel(
-    x: Tensor, x2: Tensor | None = None, *, depth: int, dtype: torch.dtype | None = None, chunk: int = CHUNK
-) -> Tensor:
-    """‖x‖ ‖x'‖ Σ_{l=1}^{d} cos ϑ_{l-1} Π_{k=l}^{d-1} (1 - ϑ_{k-1}/π) [n, m]: the infinitely wide ReLU network.
-
-    ``kernels(…, kinds=["relu"])``; see there for arguments and errors.
-
-    Example:
-        >>> import torch
-        >>> from npflib.theory.infinite_width import relu_tangent_kernel
-        >>> relu_tangent_kernel(torch.eye(2), depth=2)  # 1/π off the diagonal: the units that see both inputs
-        tensor([[2.0000, 0.3183],
-                [0.3183, 2.0000]])
-    """
-    return kernels(x, x2, depth=depth, kinds=("relu",), dtype=dtype, chunk=chunk)["relu"]
 
 
 class _Pairs(NamedTuple):

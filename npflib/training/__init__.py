@@ -13,9 +13,16 @@ from npflib.training.runs import (
 __all__ = [
     "DivergenceError",
     "MissingGatesError",
+    "autograd",
+    "batched",
     "configuration_of",
     "ensure",
     "environment_of",
+    "gate_sources",
+    "loop",
+    "losses",
+    "monitors",
+    "optimisers",
     "shuffled",
     "trained_network",
 ]

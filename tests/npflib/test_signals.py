@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import examples, fully_connected, normal, seeds, shuffled
 
-from npflib import gate_registry
+from npflib import gates
 from npflib.kernels import neural_tangent_kernel
 from npflib.networks import DeepGatedNetwork, FullyConnected, ReLUNetwork
 from npflib.signals import tangent_signals
@@ -53,12 +53,12 @@ REGISTERED = {"ramp": ramp, "logistic": logistic, "straight": straight, "sharing
 
 @pytest.fixture(autouse=True, scope="module")
 def _registered():
-    before = dict(gate_registry._GATES)
+    before = dict(gates._GATES)
     for name, gate in REGISTERED.items():
-        gate_registry.register(name, gate)
+        gates.register(name, gate)
     yield
-    gate_registry._GATES.clear()
-    gate_registry._GATES.update(before)
+    gates._GATES.clear()
+    gates._GATES.update(before)
 
 
 WITHOUT_GRADIENT = ("hard", "threshold")

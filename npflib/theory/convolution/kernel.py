@@ -111,22 +111,11 @@ def pooled_path_kernel(
     If the gates move with the image (circular padding, gates of a circular convolutional network), H does not change
     when either input is shifted by itself; with zero padding, as long as nothing reaches the border.
 
+    Arguments, result and errors as for ``flattened_path_kernel``, but
+
     Args:
-        x: images [n, c, h, w].
-        gates: one tensor [n, c_l, h, w] for each convolution, then any number [n, w_l] for hidden dense layers.
-        x2: other images [m, c, h, w]; None means x itself.
-        gates2: the other images' gates; given exactly when x2 is.
-        kernel_size: odd side of the square kernel of every convolution; stride 1, 'same' padding.
-        padding: "zeros" or "circular".
-        dtype: floating type to compute in; None keeps x's own.
         chunk: examples of the second set at a time, each of which takes about 3·s⁴ numbers; None means as many as
             make a million pairs of positions, at least one.
-
-    Returns:
-        H [n, m], symmetric to the bit when x2 is None.
-
-    Raises:
-        ValueError: as ``flattened_path_kernel``.
 
     Example:
         >>> import torch

@@ -218,7 +218,7 @@ def test_tangent_kernel_by_automatic_differentiation():
         each = torch.func.vmap(torch.func.grad(output), in_dims=(None, 0))(weights, inputs())
         rows = torch.cat([gradient.flatten(1) for gradient in each.values()], dim=1)
         found.append(rows @ rows.T)
-    assert largest_z(torch.stack(found), infinite_width.relu_tangent_kernel(inputs(), depth=3)) < 4
+    assert largest_z(torch.stack(found), infinite_width.kernels(inputs(), depth=3)["relu"]) < 4
 
 
 def test_output_covariance():
@@ -264,8 +264,10 @@ def test_single_precision_is_enough_to_multiply_with():
 
 def test_shortcuts_types_and_sizes():
     x = torch.rand(3, 4, generator=seeded(0))
-    assert torch.equal(infinite_width.fixed_gate_kernel(x, depth=3), infinite_width.kernels(x, depth=3)["gates"])
-    assert torch.equal(infinite_width.relu_tangent_kernel(x, depth=3), infinite_width.kernels(x, depth=3)["relu"])
+    for kind in KINDS:
+        alone = infinite_width.kernels(x, depth=3, kinds=[kind])
+        assert list(alone) == [kind]
+        assert torch.equal(alone[kind], infinite_width.kernels(x, depth=3)[kind])
     assert infinite_width.kernels(torch.ones(2, 2, dtype=torch.uint8), depth=2)["relu"].dtype == torch.float64
     huge = infinite_width.kernels(1e150 * torch.eye(2, dtype=torch.float64), depth=2)["relu"]
     assert float(huge[0, 1]) == pytest.approx(1e300 / pi)
@@ -286,10 +288,10 @@ def test_shortcuts_types_and_sizes():
         (lambda x: infinite_width.kernels(x.view(2, 1, 2), depth=2), r"flatten\(1\)"),
         (lambda x: infinite_width.kernels(x[:0], depth=2), "one example or more"),
         (lambda x: infinite_width.kernels(x, x / 0, depth=2), "x2 must hold finite"),
-        (lambda x: infinite_width.next_angle(180 * x), "deg2rad"),
+        (lambda x: infinite_width.angles(180 * x, 2), "deg2rad"),
         (lambda x: infinite_width.angles(-x, 2), "deg2rad"),
         (lambda x: infinite_width.of_angle(x / 0, 2), "deg2rad"),
-        (lambda x: infinite_width.next_angle(torch.ones(2, dtype=torch.int64)), "floating"),
+        (lambda x: infinite_width.angles(torch.ones(2, dtype=torch.int64), 2), "floating"),
     ],
 )
 def test_bad_input(call, message):

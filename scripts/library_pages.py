@@ -1,0 +1,32 @@
+"""The library's pages of the book: one a package, made of the package's `__all__`; what is not in it has no page."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = ("npflib", "npflib.theory", "npflib.training", "npflib.data", "npflib.records", "companion")
+# What a network can do is told with it, also where a class above defines it, but not all that torch's modules can.
+OPTIONS = {"npflib.networks": "   :inherited-members: ValueNetwork, Module\n"}
+
+
+def contents(package: str) -> dict[str, list[str]]:
+    """What a package's page documents: module → the names from it, where not simply all that are public.
+
+    It is what its `__all__` names: functions and classes, as the package's own, and modules; packages among these have
+    pages of their own, unless they are small ones not in `PACKAGES`.
+    """
+    names = import_module(package).__all__
+    modules = [name for name in names if find_spec(f"{package}.{name}")]
+    found = {package: [name for name in names if name not in modules]}
+    return found | {f"{package}.{name}": [] for name in modules if f"{package}.{name}" not in PACKAGES}
+
+
+def write(folder: Path) -> None:
+    """Writes `api_<package>.md` for every package."""
+    for package in PACKAGES:
+        parts = []
+        for name, members in contents(package).items():
+            chosen = f"   :members: {', '.join(members)}\n" if members else "" if name == package else "   :members:\n"
+            title = f"# {name}" if name == package else f"## {name}"
+            parts.append(f"{title}\n\n```{{eval-rst}}\n.. automodule:: {name}\n{chosen}{OPTIONS.get(name, '')}```\n")
+        (folder / f"api_{package.rpartition('.')[2]}.md").write_text("\n".join(parts), encoding="utf-8")
