@@ -2,7 +2,7 @@
 
     snakemake --cores 2                           the whole book, profile quick, in build/
     snakemake --cores 2 --config profile=smoke    everything runs, nothing is concluded, in build/smoke/
-    snakemake --cores 2 --config build=elsewhere  another build folder
+    NPF_BUILD=elsewhere snakemake --cores 2       another build folder
     snakemake --cores 2 --config profile=paper only=mnist-fc -- runs    the runs of a part of the table
     snakemake --cores 2 --config profile=paper -- studies               the studies of chapters 10, 11, 12 and 14
 
@@ -10,7 +10,6 @@
 the build folder; `results/`, the published run records, is an input and never an output.
 """
 
-import json
 import os
 import re
 import shlex
@@ -25,7 +24,10 @@ from snakemake.exceptions import WorkflowError
 PROFILE = config.get("profile", "quick")
 if PROFILE not in profiles.PROFILES:
     raise WorkflowError(f"unknown profile {PROFILE!r}; allowed: {', '.join(sorted(profiles.PROFILES))}")
-BUILD = str(config.get("build") or ("build" if PROFILE == "quick" else f"build/{PROFILE}")).rstrip("/")
+# A variable, since --config would make a number of 2024.
+BUILD = os.environ.get("NPF_BUILD") or ("build" if PROFILE == "quick" else f"build/{PROFILE}")
+if "build" in config:
+    raise WorkflowError(f"--config build={config['build']} is not read: name the build folder by NPF_BUILD=…")
 
 SEEDS = profiles.PROFILES[PROFILE].seeds
 # `only=mnist-fc,cifar10-gconv-adam` leaves out every other experiment, for a part of the table at a time.
@@ -52,7 +54,7 @@ def records(experiment, regime):
 
 
 def weights(experiment, regime):
-    return expand(f"{BUILD}/weights/{experiment}/{regime}/seed-{{seed}}.pt", seed=SEEDS)
+    return expand(f"{BUILD}/runs/{experiment}/{regime}/seed-{{seed}}.safetensors", seed=SEEDS)
 
 
 def gates_for(wildcards):
@@ -110,20 +112,17 @@ def inputs_of(notebook):
     return files + LIBRARY + PUBLISHED
 
 
-def retire_stand_ins():
-    """Where a build was made with stand-in data and the real files have arrived since, load the data again."""
-    folders = {"mnist": "MNIST/raw", "cifar10": "cifar-10-batches-py"}
+def files_of(dataset):
+    """The folder that holds a data set's files, "" while there is none: its appearance makes the note anew."""
     root = Path(os.environ.get("NPF_DATA") or "data").expanduser()
-    for name, folder in folders.items():
-        note = Path(BUILD, "data", f"{name}.json")
-        if note.exists() and (root / folder).is_dir() and json.loads(note.read_text())["stand_in"]:
-            note.unlink()
+    folder = root / {"mnist": "MNIST/raw", "cifar10": "cifar-10-batches-py"}[dataset]
+    return str(folder) if folder.is_dir() else ""
 
 
-retire_stand_ins()
-
-# The programs come from the environment that Snakemake itself runs in; one thread a job, jobs side by side.
+# The programs come from the environment that Snakemake itself runs in; one thread a job, jobs side by side. What the
+# user's own environment says of figures, languages and start-up files changes no page.
 shell.prefix(
+    "unset MPLBACKEND MATPLOTLIBRC PYTHONSTARTUP PYTHONWARNINGS IPYTHONDIR; export LC_ALL=C.UTF-8; "
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH JUPYTER_PREFER_ENV_PATH=1 PYTHONUTF8=1 "
     "OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1; "
 )
@@ -186,6 +185,9 @@ rule data:
         "scripts/fetch_data.py",
     output:
         f"{BUILD}/data/{{dataset}}.json",
+    params:
+        # Where files arrive after a book was built of stand-ins, everything that was made of those is made anew.
+        files=lambda wildcards: files_of(wildcards.dataset),
     message:
         "data: {wildcards.dataset}"
     shell:
@@ -204,7 +206,7 @@ rule train:
         gates=gates_for,
     output:
         update(expand(f"{BUILD}/runs/{{{{experiment}}}}/{{{{regime}}}}/seed-{{seed}}.json", seed=SEEDS)),
-        update(expand(f"{BUILD}/weights/{{{{experiment}}}}/{{{{regime}}}}/seed-{{seed}}.pt", seed=SEEDS)),
+        update(expand(f"{BUILD}/runs/{{{{experiment}}}}/{{{{regime}}}}/seed-{{seed}}.safetensors", seed=SEEDS)),
     log:
         f"{BUILD}/logs/train/{{experiment}}/{{regime}}.log",
     params:
@@ -229,7 +231,7 @@ EXECUTE = (
     "part={params.stem:q}.$$.part.ipynb; failed={params.stem:q}.failed.ipynb; "
     "rm -f {params.stem:q}.*.part.ipynb \"$failed\"; "
     "execute() {{ papermill {input.notebook:q} \"$part\" --cwd . --kernel python3 --no-progress-bar "
-    " -p profile {PROFILE} -p build {BUILD:q} > {log:q} 2>&1; }}; "
+    " -p profile {PROFILE} -r build {BUILD:q} > {log:q} 2>&1; }}; "
     # Kernels that start in the same instant may be given the same port; the one that loses has computed nothing yet.
     "again() {{ grep -q 'Kernel died before replying' {log:q} && execute; }}; "
     "if execute || again || again; then mv \"$part\" {output:q}; "
@@ -304,7 +306,7 @@ rule book:
         "book: build the pages"
     shell:
         "python scripts/build_book.py --book book --notebooks {BUILD:q}/notebooks --build {BUILD:q}"
-        " --names {NOTEBOOKS} > {log:q} 2>&1 || {{ tail -n 40 {log:q} >&2; exit 1; }}"
+        " --names {NOTEBOOKS:q} > {log:q} 2>&1 || {{ tail -n 40 {log:q} >&2; exit 1; }}"
 
 
 rule check_ledger:

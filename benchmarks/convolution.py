@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from npflib import regimes
 from npflib.architectures import ConvLayer
 from npflib.networks import GConv, VConv
-from npflib.training.autograd import ModuleLearner
+from npflib.training.autograd import AutogradLearner
 from npflib.training.optimisers import keras_optimiser
 
 BATCH, LEARNING_RATE = 32, 3e-4
@@ -180,7 +180,7 @@ def ours(
     images, labels = batches(device)
     network = regimes.start(regime, arch, 0)
     parts = ([network], images, labels, images[:BATCH], labels[:BATCH], device)
-    learner = ModuleLearner(*parts, precision=precision, reuse_gates=reuse_gates)
+    learner = AutogradLearner(*parts, precision=precision, reuse_gates=reuse_gates)
     optimiser = keras_optimiser("adam", learner.parameters(), LEARNING_RATE)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(1)).to(device).split(BATCH)
 

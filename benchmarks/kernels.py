@@ -10,7 +10,7 @@ from torch.func import functional_call, jacrev, vmap
 from npflib import data
 from npflib.kernels import neural_path_kernel, neural_tangent_kernel
 from npflib.networks import FullyConnected, ReLUNetwork
-from npflib.theory.convolution_kernel import flattened_path_kernel
+from npflib.theory.convolution import flattened_path_kernel
 
 TANGENT_TARGET, AGREEMENT_TARGET, RATE_TARGET, CONVOLUTION_TARGET = 50.0, 1e-5, 0.5, 0.3
 SIZE = 2048  # of the square matrices that measure the machine's rate

@@ -18,7 +18,7 @@ from torchvision.transforms import ToTensor
 from npflib import data, regimes
 from npflib.networks import FullyConnected
 from npflib.randomness import generator
-from npflib.training.batched import StackedLearner
+from npflib.training.batched import BatchedLearner
 from npflib.training.optimisers import keras_optimiser
 
 BATCH, SEEDS, TARGET = 32, 5, 5.0
@@ -110,7 +110,7 @@ def stacked(regime: str, dataset: data.Dataset, steps: int, reuse_gates: bool = 
     """A call trains the seeds for some steps, as ``npflib.training.runs`` does."""
     networks = [regimes.start(regime, FullyConnected(6, 128), seed) for seed in range(SEEDS)]
     tensors = (dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels)
-    learner = StackedLearner(networks, *tensors, torch.device("cpu"), reuse_gates=reuse_gates)
+    learner = BatchedLearner(networks, *tensors, torch.device("cpu"), reuse_gates=reuse_gates)
     optimiser = keras_optimiser("adam", learner.parameters(), 1e-4)
     count = len(dataset.train_labels)
 

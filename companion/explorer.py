@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from npflib import kernels, paths
+from npflib.gates import hard_gate
 from npflib.networks import ReLUNetwork
 
 MAX_LISTED = 64  # paths that a page can list and a reader can look through
@@ -184,7 +185,7 @@ def at(
     both = torch.tensor([[*x, *constants], [*x2, *constants]], dtype=torch.float64)
     matrices = [torch.from_numpy(weight) for weight in weights]
     pre_activations, output = _forward(both, matrices)
-    gates = [(q > 0).double() for q in pre_activations]
+    gates = [hard_gate(q) for q in pre_activations]
     first, second = ([gate[k : k + 1] for gate in gates] for k in (0, 1))
     phi, v = paths.neural_path_feature(both, gates), paths.neural_path_value(matrices)[:, 0]
     overlap = kernels.path_overlap(first, second)

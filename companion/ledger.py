@@ -256,6 +256,19 @@ def collect(build: Path) -> list[Claim]:
     return found
 
 
+def collected(build: Path) -> list[Claim]:
+    """The claims that ``collect`` put into a build's ledger; none if it has not been called.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from companion.ledger import collected
+        >>> collected(Path("no-build"))
+        []
+    """
+    path = Path(build) / "claims.json"
+    return [Claim(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+
+
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:
     """The claims whose verdict is decided, and not the one they stand at.
 

@@ -56,7 +56,11 @@ class Summary:
     runs: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f}" if self.std is None else f"{self.mean:.2f} ± {self.std:.2f}"
+        return format(self)
+
+    def __format__(self, form: str) -> str:
+        parts = (self.mean,) if self.std is None else (self.mean, self.std)
+        return " ± ".join(format(part, form or ".2f") for part in parts).replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,10 @@ class Estimate:
         return self.low, self.high
 
     def __str__(self) -> str:
-        value, low, high = (f"{v:+.2f}".replace("-", "−") for v in (self.value, self.low, self.high))
+        return format(self)
+
+    def __format__(self, form: str) -> str:
+        value, low, high = (format(v, form or "+.2f").replace("-", "−") for v in (self.value, self.low, self.high))
         return f"{value} [{low}, {high}]"
 
 
@@ -180,7 +187,7 @@ def welch(ours: Summary, theirs: Summary | Published, level: float = 0.95) -> Es
     return Estimate(value, value - half, value + half, level, ours.runs)
 
 
-def paired(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> Estimate:
+def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
     """The t interval for the mean of first - second, whose entries belong together in pairs.
 
     Raises:
@@ -198,6 +205,41 @@ def paired(first: Sequence[float], second: Sequence[float], level: float = 0.95)
     assert found.std is not None  # of two numbers or more
     half = float(stats.t.ppf((1 + level) / 2, found.runs - 1)) * found.std / sqrt(found.runs)
     return Estimate(found.mean, found.mean - half, found.mean + half, level, found.runs)
+
+
+def mean(values: Sequence[float] | np.ndarray, level: float = 0.90) -> Estimate:
+    """The t interval for the mean of two or more numbers, one a run.
+
+    Example:
+        >>> from companion.statistics import mean
+        >>> print(f"{mean([1.0, 2.0], 0.95):.1f}")
+        1.5 [−4.9, 7.9]
+    """
+    return paired(values, np.zeros(len(values)), level)
+
+
+def normal(centre: float, error: float, runs: int = 0) -> Estimate:
+    """A value with its 95 % normal interval, from its standard error.
+
+    Example:
+        >>> from companion.statistics import normal
+        >>> print(f"{normal(1.0, 0.5):.2f}")
+        1.00 [0.02, 1.98]
+    """
+    return Estimate(float(centre), float(centre - 1.96 * error), float(centre + 1.96 * error), 0.95, runs)
+
+
+def in_words(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
+    """A mean and, in brackets, the range from least to greatest where there is one.
+
+    Example:
+        >>> from companion.statistics import in_words
+        >>> in_words([1, 2, 3]), in_words([2, 2], ".0f")
+        ('2.00 (1.00 to 3.00)', '2')
+    """
+    found = np.asarray(values, dtype=float)
+    centre, low, high = (format(value, form) for value in (found.mean(), found.min(), found.max()))
+    return f"{centre} ({low} to {high})" if low != high else centre
 
 
 def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.95, measure: str = "peak") -> Estimate:

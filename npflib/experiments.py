@@ -18,6 +18,7 @@ from npflib.regimes import find as find_regime
 OPTIMISERS = ("sgd", "adam", "rmsprop")
 LOSSES = ("cross_entropy", "squared")
 INITIALISATIONS = ("glorot_uniform", "signed")
+FIVE = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II")
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Experiment:
     epochs: int
     batch: int = 32
     published: Mapping[str, Published] = field(default_factory=dict)
-    regimes: tuple[str, ...] = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II")
+    regimes: tuple[str, ...] = FIVE
     classes: tuple[int, int] | None = None
     loss: str = "cross_entropy"
     initialisation: str = "glorot_uniform"
@@ -219,6 +220,22 @@ PAPER: Mapping[str, Experiment] = MappingProxyType({experiment.name: experiment 
 
 # An eighth of GCONV's channels and units: what two cores can train on all of CIFAR-10 within an hour.
 _NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))
+_STAGE = 7
+
+
+def _quarter(title: str, arch: type[GConv] | type[VConv], optimiser: str, rate: float, staged: bool) -> Experiment:
+    """A row of the table with a quarter of the channels and units: GCONV's step takes some 50 ms of one thread.
+
+    Where it is staged, the last stage's gates are FLNPF's own: one ReLU run serves the five regimes and the stages.
+    The rate is chosen on ReLU alone by ``scripts/choose_rate.py``: results/<name>/rates.json.
+    """
+    stages = range(1, STAGES + 1) if staged else ()
+    return Experiment(
+        f"cifar10-quarter-{arch.__name__.lower()}-{optimiser}", title, "cifar10",
+        arch(channels=(16, 16, 32, 32), dense=(64, 64)), optimiser, rate, epochs=STAGES * _STAGE,
+        stages=tuple(_STAGE * k for k in stages), regimes=(*FIVE, *(f"FLNPF-stage-{k}" for k in stages[:-1])),
+    )  # fmt: skip
+
 
 COMPANION: Mapping[str, Experiment] = MappingProxyType(
     {
@@ -238,6 +255,10 @@ COMPANION: Mapping[str, Experiment] = MappingProxyType(
                 "cifar10-narrow-continuous", "CIFAR-10, GCONV/8, Adam: gates by stage", _NARROW, 1e-3,
                 epochs_a_stage=2, value_epochs=5,
             ),
+            _quarter("CIFAR-10, GCONV/4, Adam", GConv, "adam", 2e-3, staged=True),
+            _quarter("CIFAR-10, GCONV/4, SGD", GConv, "sgd", 1e-1, staged=False),
+            _quarter("CIFAR-10, VCONV/4, Adam", VConv, "adam", 3e-4, staged=False),
+            _quarter("CIFAR-10, VCONV/4, SGD", VConv, "sgd", 1e-2, staged=False),
         )
     }
 )  # fmt: skip
@@ -366,8 +387,8 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
 def runs_of(profile_name: str) -> list[tuple[str, str]]:
     """(experiment, regime) pairs that the book of a profile trains, an FLNPF always after its ReLU.
 
-    Every profile trains all experiments on MNIST and the companion's narrow network on CIFAR-10; the paper's own
-    networks on CIFAR-10, hours of an accelerator or days of a processor, belong to the profile ``paper`` alone.
+    Every profile trains all experiments on MNIST and the companion's narrow network on CIFAR-10; wider networks on
+    CIFAR-10, hours of an accelerator or days of a processor, belong to the profile ``paper`` alone.
 
     Example:
         >>> from npflib.experiments import runs_of
@@ -377,4 +398,4 @@ def runs_of(profile_name: str) -> list[tuple[str, str]]:
     """
     full = profiles.find(profile_name).is_full
     chosen = [*COMPANION.values(), *PAPER.values()]
-    return [(e.name, r) for e in chosen if full or e.dataset == "mnist" or e.name in COMPANION for r in e.regimes]
+    return [(e.name, r) for e in chosen if full or e.dataset == "mnist" or e.arch == _NARROW for r in e.regimes]

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from npflib import checks
 from npflib.records.fingerprint import code_digest
 
 BETA = 4.0
@@ -31,7 +32,8 @@ def hard_gate(q: Tensor) -> Tensor:
         Zeros and ones of q's shape and dtype. The gate is piecewise constant: no gradient flows into q.
 
     Raises:
-        ValueError: q is not a floating tensor.
+        ValueError: q is not a floating tensor, or holds NaN, which is neither positive nor not (under
+            ``torch.func.vmap``, where values cannot be looked at, NaN passes as shut).
 
     Example:
         >>> import torch
@@ -39,7 +41,12 @@ def hard_gate(q: Tensor) -> Tensor:
         >>> hard_gate(torch.tensor([-2.0, 0.0, 3.0]))
         tensor([0., 0., 1.])
     """
-    _require_floating(q)
+    checks.tensor(q, "pre-activations", kind="floating", hint=" Convert with q.float().")
+    if _holds_nan(q):
+        raise ValueError(
+            f"{int(q.isnan().sum())} of {q.numel():,} pre-activations are NaN: their gates are neither open nor shut. "
+            "Look for NaN in the inputs and the weights; training that diverged leaves such weights."
+        )
     return (q > 0).to(q.dtype)
 
 
@@ -58,7 +65,7 @@ def soft_gate(q: Tensor, beta: float = BETA, eps: float = EPS) -> Tensor:
         Values in (0, 1 + ε), q's shape and dtype.
 
     Raises:
-        ValueError: q is not floating, β is not positive, or ε is negative.
+        ValueError: q is not floating, β is not positive, ε is negative, or one of them is not finite.
 
     Example:
         >>> import torch
@@ -66,18 +73,19 @@ def soft_gate(q: Tensor, beta: float = BETA, eps: float = EPS) -> Tensor:
         >>> soft_gate(torch.tensor([0.0]), eps=1.0)  # at q = 0, half of 1 + ε
         tensor([1.])
     """
-    _require_floating(q)
-    if not beta > 0:
-        raise ValueError(f"beta is the steepness of the soft gate and must be positive; got {beta!r}.")
-    if not eps >= 0:
-        raise ValueError(f"eps is what an open gate adds to 1 and must be at least 0; got {eps!r}.")
+    checks.tensor(q, "pre-activations", kind="floating", hint=" Convert with q.float().")
+    checks.number(beta, "beta, the steepness of the soft gate,")
+    checks.number(eps, "eps, what an open gate adds to 1,", least=0)
     return (1 + eps) * torch.sigmoid(beta * q)
 
 
-def _require_floating(q: Tensor) -> None:
-    if not torch.is_tensor(q) or not q.is_floating_point():
-        given = q.dtype if torch.is_tensor(q) else type(q).__name__
-        raise ValueError(f"pre-activations must be a floating tensor; got {given}. Convert with q.float().")
+def _holds_nan(q: Tensor) -> bool:
+    if not q.numel():
+        return False
+    try:
+        return bool(q.detach().amax().isnan())  # one pass: the maximum is NaN wherever one is
+    except RuntimeError:  # under torch.func.vmap, where no number can be looked at
+        return False
 
 
 _GATES: dict[str, Callable[[Tensor], Tensor]] = {"hard": hard_gate, "soft": soft_gate}

@@ -15,9 +15,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from npflib import checks
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
-from npflib.paths import check_examples
 from npflib.signals import PARTS, LayerSignals, tangent_signals
 
 CHUNK = 512
@@ -44,7 +44,8 @@ def path_overlap(
         Λ [n, m].
 
     Raises:
-        ValueError: no gates, shapes that do not match, a type that is not floating, or a chunk that is not positive.
+        ValueError: no gates, shapes that do not match, numbers that are not finite or counts beyond the type's range,
+            a type that is not floating, or a chunk that is not positive.
 
     Example:
         >>> import torch
@@ -81,8 +82,8 @@ def neural_path_kernel(
         H [n, m], symmetric to the bit when x2 is None.
 
     Raises:
-        ValueError: shapes that do not match, x2 without gates2 or the reverse, a type that is not floating, or a chunk
-            that is not positive.
+        ValueError: shapes that do not match, x2 without gates2 or the reverse, numbers that are not finite or beyond
+            the type's range, a type that is not floating, or a chunk that is not positive.
 
     Example:
         >>> import torch
@@ -92,10 +93,8 @@ def neural_path_kernel(
         tensor([[10.,  3.],
                 [ 3., 18.]])
     """
-    if (x2 is None) != (gates2 is None):
-        missing = "gates2" if gates2 is None else "x2"
-        raise ValueError(f"x2 and gates2 belong together: {missing} is missing. Give both, or neither.")
-    left, right = _checked_pair(x, gates, x2, gates2, dtype)
+    checks.together(x2, gates2)
+    left, right = _checked_pair(checks.tensor(x, "inputs"), gates, x2, gates2, dtype)
     return _product_of_grams(left, right, chunk)
 
 
@@ -120,8 +119,8 @@ def neural_tangent_kernel(
     with b_l = 1 where layer l has biases and 0 elsewhere: two Gram matrices a layer, and never a Jacobian.
 
     In a deep gated network the parameters of the value and the feature network are disjoint, so K = K_value + K_gate
-    exactly (Claim 3). Hard gates have derivative 0 almost everywhere: then K_gate = 0 and K = K_value; the same holds
-    for a ReLU network.
+    exactly (Claim 3). K_gate takes the gate's own derivative, by automatic differentiation, whatever gate it is. Hard
+    gates have derivative 0 almost everywhere: then K_gate = 0 and K = K_value; the same holds for a ReLU network.
 
     Args:
         network: a fully connected ``ReLUNetwork`` or ``DeepGatedNetwork``.
@@ -135,8 +134,8 @@ def neural_tangent_kernel(
         K [n, m], symmetric to the bit when x2 is None.
 
     Raises:
-        ValueError: unknown part, another kind of network, inputs of the wrong size, a type that is not floating, or a
-            chunk that is not positive.
+        ValueError: unknown part, another kind of network, inputs of the wrong size, numbers that are not finite or
+            beyond the type's range, a type that is not floating, or a chunk that is not positive.
 
     Example:
         >>> import torch
@@ -147,17 +146,16 @@ def neural_tangent_kernel(
         tensor([[5., 3.],
                 [3., 9.]])
     """
-    if part not in PARTS:
-        raise ValueError(f"unknown part {part!r} of the tangent kernel; allowed: {', '.join(PARTS)}.")
+    checks.one_of(part, "part", PARTS, "the tangent kernel")
     arch = getattr(network, "arch", None)
     if not isinstance(network, ReLUNetwork | DeepGatedNetwork) or not isinstance(arch, FullyConnected):
         raise ValueError(
             "neural_tangent_kernel is for ReLUNetwork and DeepGatedNetwork of the FullyConnected architecture; got "
             f"{type(network).__name__} of {type(arch).__name__}."
         )
-    _check_floating(dtype)
+    checks.floating(dtype, network.weights[0])
     for inputs in (x,) if x2 is None else (x, x2):
-        if inputs.ndim < 2 or inputs.shape[1:].numel() != arch.in_features:
+        if checks.tensor(inputs, "inputs", "[n, …]").ndim < 2 or inputs.shape[1:].numel() != arch.in_features:
             raise ValueError(
                 f"inputs must be [n, …] with {arch.in_features} numbers each; got {tuple(inputs.shape)}. "
                 "A single example needs a leading dimension: x[None]."
@@ -167,7 +165,6 @@ def neural_tangent_kernel(
     parameter = network.weights[0]
     x = x.to(parameter)
     x2 = None if x2 is None else x2.to(parameter)
-    n, m = len(x), len(x if x2 is None else x2)
 
     # A row of blocks shares its left signals; the right ones are made anew for every block: two passes through the
     # network for each example, small beside the block's Gram matrices. Nothing of size n · width is ever held.
@@ -175,16 +172,17 @@ def neural_tangent_kernel(
     def left_signals(start: int, stop: int) -> list[LayerSignals]:
         return tangent_signals(network, x[start:stop], part)
 
-    def block(rows: slice, columns: slice, out: Tensor) -> None:
+    def block(rows: slice, columns: slice) -> Tensor:
         left = left_signals(rows.start, rows.stop)
         same = x2 is None and rows == columns
         right = left if same else tangent_signals(network, (x if x2 is None else x2)[columns], part)
-        out.zero_()
+        out = x.new_zeros(rows.stop - rows.start, columns.stop - columns.start)
         for a, b in zip(left, right, strict=True):
             forward = torch.mm(a.forward, b.forward.T).add_(a.bias)
             out.addcmul_(forward, torch.mm(a.backward, b.backward.T))
+        return out
 
-    return _blockwise(n, m, chunk, x2 is None, x, block)
+    return blockwise(x.new_empty(len(x), len(x if x2 is None else x2)), chunk, x2 is None, block)
 
 
 def alignment(kernel: Tensor, y: Tensor) -> float:
@@ -203,7 +201,7 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
 
     Raises:
         ValueError: K is not a square symmetric matrix of finite numbers, labels are not ±1, or K is singular to
-            working precision.
+            working precision, that of the type in which K is given: see :func:`well_above_rounding`.
 
     Example:
         >>> import torch
@@ -215,24 +213,15 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
         6.4
     """
     kernel = torch.as_tensor(kernel)
-    if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or not len(kernel):
-        raise ValueError(f"kernel must be a square matrix [n, n] of n ≥ 1 examples; got {tuple(kernel.shape)}.")
-    k = kernel.detach().to(torch.float64)
+    k = checked_kernel(kernel)
     labels = torch.as_tensor(y).detach().to(device=k.device, dtype=torch.float64)
     if labels.shape != (len(k),):
         raise ValueError(f"y must hold one label for each of the kernel's {len(k)} rows; got {tuple(labels.shape)}.")
     if not torch.all(labels.abs() == 1):
         wrong = labels[labels.abs() != 1][:5].tolist()
         raise ValueError(f"labels must be -1 or +1; got {wrong} among them. Map two classes to -1 and +1 first.")
-    if not torch.isfinite(k).all():
-        raise ValueError("kernel holds numbers that are not finite.")
-    # A kernel summed in float32 is symmetric only up to that type's rounding.
-    tolerance = 1e-10 if kernel.dtype == torch.float64 else 1e-4
-    if (k - k.T).abs().max() > tolerance * k.abs().max():
-        raise ValueError("kernel must be symmetric: it is not, beyond rounding. Was it computed between two sets?")
-    factor, info = torch.linalg.cholesky_ex(k)
-    pivots = factor.diagonal() ** 2
-    if info.item() or pivots.min() <= len(k) * torch.finfo(torch.float64).eps * pivots.max():
+    factor = cholesky(k, kernel.dtype)
+    if factor is None:
         raise ValueError(
             f"kernel of {len(k)} examples is singular to working precision (or not positive definite), so ν is not "
             "defined. Examples that occur twice, or whose path features are linearly dependent, make it so: leave "
@@ -240,6 +229,55 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
         )
     solution = torch.cholesky_solve(labels[:, None], factor)[:, 0]
     return float(k.trace() * (labels @ solution))
+
+
+def square(kernel: Tensor) -> Tensor:
+    """The kernel, if it is a square matrix."""
+    if checks.tensor(kernel, "kernel", "[n, n]").ndim != 2 or kernel.shape[0] != kernel.shape[1] or not len(kernel):
+        raise ValueError(f"kernel must be a square matrix [n, n] of n ≥ 1 examples; got {tuple(kernel.shape)}.")
+    return kernel
+
+
+def checked_kernel(kernel: Tensor) -> Tensor:
+    """K in float64, if it is a square symmetric matrix of finite numbers."""
+    k = checks.finite(square(kernel).detach().double(), "kernel")
+    # A kernel summed in float32 is symmetric only up to that type's rounding.
+    tolerance = (1e-10 if kernel.dtype == torch.float64 else 1e-4) * float(k.abs().max())
+    for start in range(0, len(k), CHUNK):
+        part = slice(start, start + CHUNK)
+        if (k[part] - k[:, part].T).abs().max() > tolerance:
+            raise ValueError("kernel must be symmetric: it is not, beyond rounding. Was it computed between two sets?")
+    return k
+
+
+def cholesky(k: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """The factor of K [n, n], float64; None where K is not positive definite, or singular to the precision of the type
+    in which it was computed: see :func:`well_above_rounding`."""
+    factor, info = torch.linalg.cholesky_ex(k)
+    return None if info.item() or not well_above_rounding(factor.diagonal().square(), dtype) else factor
+
+
+def well_above_rounding(pivots: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a kernel's least pivot (or eigenvalue) stands out of the rounding of the type it was computed in.
+
+    Rounding changes each entry by about ε times the largest, ε that type's, and so an eigenvalue of a matrix of n by n
+    by some √n ε; what is divided by a pivot p is off by the share √n ε / p. 8 √n ε is the least that is let through:
+    what is found then has one digit or more.
+
+    Args:
+        pivots: squared diagonal of the Cholesky factor, or eigenvalues, [n].
+        dtype: the type in which the kernel was computed, whatever type it is solved in; whole numbers count as
+            float64.
+
+    Example:
+        >>> import torch
+        >>> from npflib.kernels import well_above_rounding
+        >>> pivots = torch.tensor([1.0, 1e-9], dtype=torch.float64)
+        >>> well_above_rounding(pivots, torch.float64), well_above_rounding(pivots, torch.float32)
+        (True, False)
+    """
+    epsilon = torch.finfo(dtype if dtype.is_floating_point else torch.float64).eps
+    return bool(pivots.min() > 8 * len(pivots) ** 0.5 * epsilon * pivots.max())
 
 
 def _checked_pair(
@@ -250,15 +288,13 @@ def _checked_pair(
     dtype: torch.dtype | None,
 ) -> tuple[list[Tensor], list[Tensor] | None]:
     """The factors of a product of Gram matrices, of one type, for both sides (None: the second is the first)."""
-    _check_floating(dtype)
 
     def factors(inputs: Tensor | None, gates: Sequence[Tensor]) -> list[Tensor]:
-        check_examples(inputs, gates)
-        return [*([] if inputs is None else [inputs]), *gates]
+        _, layers = checks.examples(inputs, gates)
+        return [checks.finite(f, "inputs and gates") for f in ([] if inputs is None else [inputs]) + layers]
 
     left = factors(x, gates)
-    if dtype is None:
-        dtype = left[0].dtype if left[0].is_floating_point() else torch.float64
+    dtype = checks.floating(dtype, left[0])
     if gates2 is None:
         return [f.detach().to(dtype) for f in left], None
     right = factors(x2, gates2)
@@ -270,42 +306,46 @@ def _checked_pair(
     return [f.detach().to(dtype) for f in left], [f.detach().to(left[0].device, dtype) for f in right]
 
 
-def _check_floating(dtype: torch.dtype | None) -> None:
-    if dtype is not None and not dtype.is_floating_point:
-        raise ValueError(f"kernels are computed in a floating type, such as torch.float64; got dtype {dtype}.")
-
-
 def _product_of_grams(left: list[Tensor], right: list[Tensor] | None, chunk: int) -> Tensor:
     """The elementwise product of the Gram matrices of several factors, in blocks that stay in the cache."""
     symmetric = right is None
     right = left if right is None else right
 
-    def block(rows: slice, columns: slice, out: Tensor) -> None:
-        torch.mm(left[0][rows], right[0][columns].T, out=out)
+    def block(rows: slice, columns: slice) -> Tensor:
+        out = torch.mm(left[0][rows], right[0][columns].T)
         gram = torch.empty_like(out)
         for a, b in zip(left[1:], right[1:], strict=True):
             out.mul_(torch.mm(a[rows], b[columns].T, out=gram))
+        return out
 
-    return _blockwise(len(left[0]), len(right[0]), chunk, symmetric, left[0], block)
+    return blockwise(left[0].new_empty(len(left[0]), len(right[0])), chunk, symmetric, block)
 
 
-def _blockwise(
-    n: int, m: int, chunk: int, symmetric: bool, like: Tensor, block: Callable[[slice, slice, Tensor], None]
+def blockwise(
+    result: Tensor, chunk: int, symmetric: bool, block: Callable[[slice, slice], Tensor], columns_at_once: int = 0
 ) -> Tensor:
-    """Fills a matrix [n, m] block by block; of a symmetric one, only the upper blocks are computed."""
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk must be a positive whole number of examples; got {chunk!r}.")
-    result = like.new_empty(n, m)
+    """Fills one or several matrices [..., n, m] block by block; of symmetric ones, only the upper blocks are computed.
+
+    ``block`` gives fresh numbers [..., rows, columns]; it takes ``chunk`` columns at a time unless told otherwise.
+    """
+    checks.whole(chunk, "chunk", "examples")
+    n, m = result.shape[-2:]
+    wide = columns_at_once or chunk
     for i in range(0, n, chunk):
         rows = slice(i, min(i + chunk, n))
-        for j in range(i if symmetric else 0, m, chunk):
-            columns = slice(j, min(j + chunk, m))
-            out = like.new_empty(rows.stop - rows.start, columns.stop - columns.start)
-            block(rows, columns, out)
+        for j in range(i if symmetric else 0, m, wide):
+            columns = slice(j, min(j + wide, m))
+            part = checks.finite(
+                block(rows, columns),
+                "kernel",
+                f" They are beyond the range of {result.dtype}, or inputs, gates or weights are not finite: compute in "
+                "float64 (dtype=torch.float64), or scale the inputs.",
+            )
             if symmetric and i == j:
                 # The product of a matrix with its own transpose is symmetric only up to rounding; make it exact.
-                out = torch.triu(out) + torch.triu(out, 1).T
-            result[rows, columns] = out
-            if symmetric and i != j:
-                result[columns, rows] = out.T
+                square = part[..., : rows.stop - i]
+                square.copy_(torch.triu(square) + torch.triu(square, 1).mT)
+            if symmetric:
+                result[..., columns, rows] = part.mT
+            result[..., rows, columns] = part
     return result

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor, nn
 
+from npflib import checks
 from npflib.architectures import ConvLayer, DenseLayer, FullyConnected, GConv, Layer, VConv
 from npflib.gates import BETA, EPS, GATES, hard_gate, soft_gate
 from npflib.initialisation import initialise_
@@ -24,6 +25,7 @@ __all__ = [
     "ReLUNetwork",
     "VConv",
     "ValueNetwork",
+    "hard_gates",
 ]
 
 Architecture = FullyConnected | VConv | GConv
@@ -94,6 +96,7 @@ class ValueNetwork(nn.Module):
         return self.pre_activation(self.hidden_layers, z)
 
     def _input(self, x: Tensor) -> Tensor:
+        checks.tensor(x, "inputs", "[n, …]")
         given = x.numel() // x.shape[0] if x.ndim > 1 and x.shape[0] else None
         if isinstance(self.specification[0], ConvLayer):
             size = self.arch.image_size  # type: ignore[union-attr]  # a convolution comes first
@@ -219,8 +222,7 @@ class DeepGatedNetwork(nn.Module):
         linear: bool = False,
     ):
         super().__init__()
-        if gate not in GATES:
-            raise ValueError(f"unknown gate {gate!r}; allowed: {', '.join(map(repr, GATES))}.")
+        checks.one_of(gate, "gate", GATES)
         soft_gate(torch.zeros(()), beta, eps)
         self.arch, self.gate, self.beta, self.eps, self.linear = arch, gate, beta, eps, linear
         self.feature = (DeepLinearNetwork if linear else ReLUNetwork)(arch, generator)
@@ -242,6 +244,37 @@ class DeepGatedNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits [n, C] of inputs x [n, …]."""
         return self.value(x, self.gates(x))
+
+
+@torch.no_grad()
+def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: int = 50) -> list[Tensor]:
+    """The hard gates of a network on many inputs: one boolean tensor [n, …] a hidden layer.
+
+    Args:
+        network: a ReLU network, or a deep gated network with hard gates.
+        images: [n, …], floating; or uint8, which become pixels / 255.
+        chunk: inputs to a forward pass, so that pre-activations are held for so many only.
+
+    Raises:
+        ValueError: no inputs, gates that are not 0 or 1, or a chunk that is not a positive whole number.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork, hard_gates
+        >>> network = ReLUNetwork(FullyConnected(depth=3, width=4, in_features=2))
+        >>> [(layer.dtype, tuple(layer.shape)) for layer in hard_gates(network, torch.ones(5, 2))]
+        [(torch.bool, (5, 4)), (torch.bool, (5, 4))]
+    """
+    checks.whole(chunk, "chunk", "inputs")
+    if not len(checks.tensor(images, "inputs", "[n, …]")):
+        raise ValueError("one or more inputs are needed; got none.")
+    like = network.weights[0]
+    parts = []
+    for some in images.split(chunk):
+        found = network.gates(some.to(like) if some.is_floating_point() else some.to(like) / 255)
+        checks.hard(found, f"this network's are {getattr(network, 'gate', 'hard')!r}")
+        parts.append([gate.bool() for gate in found])
+    return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
 
 def _module(layer: Layer) -> nn.Module:

@@ -7,13 +7,17 @@ Source: Lakshminarayanan & Singh (2020), Claim 1.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
 from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from npflib import checks
+
 MAX_PATHS = 2_000_000
+EXAMPLES = 100  # features of so many examples, of as many paths as may be listed, are still made: 200 million numbers
 
 
 def enumerate_paths(widths: Sequence[int], limit: int = MAX_PATHS) -> Tensor:
@@ -61,7 +65,7 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], limit: int = MAX_PAT
         [n, P], paths in the order of ``enumerate_paths``.
 
     Raises:
-        ValueError: shapes that do not match, or too many paths.
+        ValueError: shapes that do not match, too many paths, or too many examples for them.
 
     Example:
         >>> import torch
@@ -70,8 +74,9 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], limit: int = MAX_PAT
         >>> neural_path_feature(x, gates)  # paths through the second unit are closed
         tensor([[3., 0., 5., 0.]])
     """
-    check_examples(x, gates)
+    _, gates = checks.examples(checks.tensor(x, "inputs"), gates)
     paths = enumerate_paths((x.shape[1], *(g.shape[1] for g in gates)), limit)
+    check_size(len(x), len(paths), limit)
     feature = x[:, paths[:, 0]]
     for layer, gate in enumerate(gates, start=1):
         feature = feature * gate[:, paths[:, layer]]
@@ -98,7 +103,7 @@ def neural_path_value(weights: Sequence[Tensor], limit: int = MAX_PATHS) -> Tens
         >>> neural_path_value(weights).T  # 1·1, 3·10, 2·1, 4·10
         tensor([[ 1., 30.,  2., 40.]])
     """
-    _check_weights(weights)
+    weights = _checked_weights(weights)
     paths = enumerate_paths([weight.shape[1] for weight in weights], limit)
     value = weights[-1][:, paths[:, -1]].T
     for layer, weight in enumerate(weights[:-1]):
@@ -131,8 +136,8 @@ def path_sum(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor]) -> T
         >>> path_sum(x, gates, weights)  # 3·1 + 5·2, by the examples of φ and v
         tensor([[13.]])
     """
-    check_examples(x, gates)
-    _check_weights(weights)
+    _, gates = checks.examples(checks.tensor(x, "inputs"), gates)
+    weights = _checked_weights(weights)
     widths = [weight.shape[1] for weight in weights]
     if widths != [x.shape[1], *(gate.shape[1] for gate in gates)]:
         raise ValueError(
@@ -160,40 +165,25 @@ def active_paths(gates: Sequence[Tensor]) -> Tensor:
         >>> active_paths([torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[1.0, 1.0, 1.0]])])  # 2 · 3
         tensor([6.], dtype=torch.float64)
     """
-    check_examples(None, gates)
-    return torch.stack([gate.sum(1, dtype=torch.float64) for gate in gates]).prod(0)
+    _, gates = checks.examples(None, gates)
+    count = torch.stack([gate.sum(1, dtype=torch.float64) for gate in gates]).prod(0)
+    return checks.finite(count, "numbers of active paths", " Beyond 10^308 no type holds them: take fewer layers.")
 
 
-def check_examples(x: Tensor | None, gates: Sequence[Tensor]) -> None:
-    """Raises a ValueError unless x is [n, d_in] and every gate tensor [n, w_l] with the same n.
-
-    Example:
-        >>> import torch
-        >>> from npflib.paths import check_examples
-        >>> check_examples(torch.ones(5, 2), [torch.ones(4, 3)])
-        Traceback (most recent call last):
-            ...
-        ValueError: gates of hidden layer 1 are for 4 examples, expected 5.
-    """
-    if x is None and not gates:
-        raise ValueError("gates must hold at least one tensor [n, w_l]; got none.")
-    if x is not None and x.ndim != 2:
-        raise ValueError(f"inputs must be [n, d_in]; got {tuple(x.shape)}. Flatten images with x.flatten(1).")
-    first = gates[0] if x is None else x
-    for layer, gate in enumerate(gates, start=1):
-        if gate.ndim != 2:
-            raise ValueError(
-                f"gates of hidden layer {layer} must be [n, w_{layer}]; got {tuple(gate.shape)}. "
-                "These formulas are for fully connected networks."
-            )
-        if len(gate) != len(first):
-            raise ValueError(f"gates of hidden layer {layer} are for {len(gate)} examples, expected {len(first)}.")
+def check_size(examples: int, paths: int, limit: int) -> None:
+    """Raises a ValueError where the features of so many examples would fill the memory."""
+    if examples * paths > EXAMPLES * limit:
+        raise ValueError(
+            f"features of {examples:,} examples on {paths:,} paths are {examples * paths:,} numbers, more than the "
+            f"{EXAMPLES * limit:,} that may be made. Take fewer examples at a time, or kernels.neural_path_kernel."
+        )
 
 
-def _check_weights(weights: Sequence[Tensor]) -> None:
-    if not len(weights):
+def _checked_weights(weights: Sequence[Tensor]) -> list[Tensor]:
+    found = checks.tensors(weights, "weights of layer {}", "[out, in]")
+    if not found:
         raise ValueError("weights must hold at least one matrix [out, in]; got none.")
-    for layer, weight in enumerate(weights):
-        if weight.ndim != 2 or (layer and weight.shape[1] != weights[layer - 1].shape[0]):
-            shapes = [tuple(w.shape) for w in weights]
-            raise ValueError(f"weights must chain as [w_1, d_in], [w_2, w_1], …, [C, w_(d-1)]; got {shapes}.")
+    shapes = [tuple(weight.shape) for weight in found]
+    if any(weight.ndim != 2 for weight in found) or any(b[1] != a[0] for a, b in pairwise(shapes)):
+        raise ValueError(f"weights must chain as [w_1, d_in], [w_2, w_1], …, [C, w_(d-1)]; got {shapes}.")
+    return found

@@ -6,8 +6,9 @@ gated network, with q_v, z_v the value network's signals, q_f, z_f the feature n
     value part  δ_v(l) = G(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)
     gate part   δ_f(l) = G'(q_f(l)) ∘ q_v(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)  +  1[q_f(l) > 0] ∘ Θ_f(l+1)ᵀ δ_f(l+1)
 
-The first term of δ_f is layer l's own gate, the second what later gates see through the feature network; where that
-network is linear, z_f = q_f and the factor 1[q_f(l) > 0] is absent.
+G' is the gate's own derivative, by automatic differentiation, whatever function it is; where that has no gradient
+(hard gates) the gate part is 0. The first term of δ_f is layer l's own gate, the second what later gates see through
+the feature network; where that network is linear, z_f = q_f and the factor 1[q_f(l) > 0] is absent.
 
 With J_x [C, parameters] the Jacobian of the C outputs at x, the matrix M_x = J_x J_xᵀ [C, C] gives the diagonal entry
 K(x, x) of the tangent kernel of *any* function of the outputs: for f(ŷ) with gradient g, it is gᵀ M_x g. So of one
@@ -65,8 +66,8 @@ def tangent_signals(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: st
     gates = network.gates(x)
     value, arriving, pre_activations = _value_signals(network.value, x, gates)
     found = list(value) if part != "gate" else []
-    if part != "value" and network.gate == "soft":
-        found += _gate_signals(network, x, gates, arriving, pre_activations)
+    if part != "value":
+        found += _gate_signals(network, x, arriving, pre_activations)
     return found
 
 
@@ -144,16 +145,25 @@ def _value_signals(
 
 
 def _gate_signals(
-    network: DeepGatedNetwork, x: Tensor, gates: list[Tensor], arriving: list[Tensor], pre_activations: list[Tensor]
+    network: DeepGatedNetwork, x: Tensor, arriving: list[Tensor], pre_activations: list[Tensor]
 ) -> list[LayerSignals]:
-    """Signals of the feature network's hidden layers, through which the soft gates depend on its parameters."""
+    """Signals of the feature network's hidden layers, through which the gates depend on its parameters; none of gates
+    that have no gradient."""
     feature, weights = network.feature, network.feature.weights
     q = feature.pre_activations(x)
+    with torch.enable_grad():
+        sources = [layer.detach().requires_grad_() for layer in q]
+        gates = [network.gate_of(source) for source in sources]
+    if not any(gate.requires_grad for gate in gates):
+        return []
     forwards = [x, *(feature.activation(layer) for layer in q)]
     signals, delta = [], None  # type: ignore[var-annotated]
-    for index in reversed(range(len(gates))):
-        slope = network.beta * gates[index] * (1 - gates[index] / (1 + network.eps))
-        own = arriving[index] * (pre_activations[index] * slope)[:, None]
+    for index in reversed(range(len(q))):
+        above = arriving[index] * pre_activations[index][:, None]  # ∂ŷ_c/∂G, [n, C, w]
+        columns = [
+            torch.autograd.grad(gates[index], sources[index], one, retain_graph=True)[0] for one in above.unbind(1)
+        ]
+        own = torch.stack(columns, 1)
         if delta is not None:
             through = delta @ weights[index + 1]
             own = own + (through if network.linear else through * hard_gate(q[index])[:, None])

@@ -14,8 +14,12 @@ RUN_METADATA = ("execution", "papermill", "collapsed", "scrolled")
 def faults(path: Path) -> list[str]:
     """What a committed notebook must not hold; empty for a clean one."""
     found = []
-    page = nbformat.read(path, as_version=4)
-    nbformat.validate(page)
+    try:
+        page = nbformat.read(path, as_version=4)
+        nbformat.validate(page)
+    except (OSError, ValueError, AttributeError, nbformat.ValidationError) as error:
+        # An empty file, one with the marks of a merge, another format.
+        return [f"{path}: is not a notebook ({type(error).__name__}: {str(error).splitlines()[0][:80]})"]
     if "papermill" in page.metadata or "widgets" in page.metadata:
         found.append(f"{path}: metadata of a run (papermill, widgets)")
     for number, cell in enumerate(page.cells):

@@ -9,17 +9,14 @@ import sys
 from pathlib import Path
 
 from npflib import data
+from npflib.records.atomic import write_text
 
 
 def main(name: str, output: str) -> None:
-    """Write the data set's source (see `npflib.data.datasets.Source`) to `output`, by way of a temporary file."""
+    """Write the data set's source (see `npflib.data.datasets.Source`) to `output`, whole or not at all."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     source = data.load(name).source
-    target = Path(output)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    part.write_text(json.dumps(source.as_dict(), indent=2) + "\n")
-    part.replace(target)
+    write_text(Path(output), json.dumps(source.as_dict(), indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,17 +11,23 @@ VARIABLE = "NPF_REPOSITORY"
 BINDER, COLAB = "https://mybinder.org", "https://colab.research.google.com"
 
 
-def switch_on(configuration: dict, repository: str) -> dict:
-    """The book's configuration with the buttons on, or as it was where ``repository`` is empty.
+def checked(repository: str) -> str:
+    """The repository's plain address; "" where there is none.
 
     Raises:
-        SystemExit: a repository that is not the address of one on GitHub, which is all that Colab opens.
+        ValueError: it is not the address of one on GitHub, which is all that Colab opens.
     """
-    repository = repository.strip().rstrip("/").removesuffix(".git")
+    plain = repository.strip().rstrip("/").removesuffix(".git")
+    if plain and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", plain):
+        raise ValueError(f"{VARIABLE}={plain} is not allowed; it must look like https://github.com/OWNER/NAME")
+    return plain
+
+
+def switch_on(configuration: dict, repository: str) -> dict:
+    """The book's configuration with the buttons on, or as it was where ``repository`` is empty."""
+    repository = checked(repository)
     if not repository:
         return configuration
-    if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", repository):
-        raise SystemExit(f"{VARIABLE}={repository} is not allowed; it must look like https://github.com/OWNER/NAME")
     options = configuration["sphinx"]["config"]["html_theme_options"]
     options |= {
         "repository_url": repository,

@@ -1,9 +1,11 @@
 """What all tests share: real data where there are any, repeatable randomness, and one smoke build of the book.
 
-The smoke build runs beside the unit tests from the moment the tests are collected, so that on two cores it costs
-little time of its own; the tests that need it come last.
+The tests may run in several processes (``pytest -n 2``). The smoke build runs beside the unit tests from the moment
+the tests are collected, once for all processes; the tests that need it, and those that need a browser, come last. Both
+kinds are marked, ``book`` and ``browser``, by the fixtures that they ask for.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,8 +21,9 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("NPF_OFFLINE", "1")  # no test downloads; NPF_OFFLINE=0 allows it
 
+import hypothesis_profiles  # noqa: F401  (loaded by being imported)
 import pytest
-from hypothesis import HealthCheck, settings
+from filelock import FileLock
 
 PROJECT = Path(__file__).resolve().parents[1]
 SMOKE_BUILD = PROJECT / "build" / "smoke"
@@ -36,10 +39,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-
-settings.register_profile("default-npf", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci-npf", settings.get_profile("default-npf"), derandomize=True, print_blob=True)
-settings.load_profile("ci-npf" if os.environ.get("CI") else "default-npf")
 
 
 def find_real_data() -> Path | None:
@@ -96,42 +95,59 @@ def browser():
 
 
 class SmokeBuild:
-    """The workflow of profile smoke, started in the background once and waited for once."""
+    """The workflow of profile smoke: whichever process comes first starts it, in the background, and all wait for it.
+
+    The processes meet in ``folder``: the log there can be created once, and the build's exit status ends up beside it.
+    """
 
     def __init__(self) -> None:
-        self.process: subprocess.Popen | None = None
-        self.log = SMOKE_BUILD / "workflow.log"
+        # Workers of pytest-xdist inherit the variable from the process that starts them.
+        self.owner = "NPF_TEST_RUN" not in os.environ
+        if self.owner:
+            os.environ["NPF_TEST_RUN"] = tempfile.mkdtemp(prefix="npf-tests-")
+        folder = Path(os.environ["NPF_TEST_RUN"])
+        self.log, self.status, self.group = folder / "log", folder / "status", folder / "group"
+        self.started = time.monotonic()
 
     def start(self) -> None:
-        SMOKE_BUILD.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if k not in ("NPF_BUILD", "MPLBACKEND")}
         if (data := find_real_data()) is not None:
             environment["NPF_DATA"] = str(data)
-        command = [sys.executable, "scripts/make_book.py", "--profile", "smoke"]
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                command, cwd=PROJECT, env=environment, stdout=log, stderr=log, start_new_session=True
-            )
-        self.started = time.monotonic()
+        keep_status = '"$@"; echo $? > "$0.part"; mv "$0.part" "$0"'
+        build = [sys.executable, "scripts/make_book.py", "--profile", "smoke"]
+        try:
+            with self.log.open("x") as log:
+                process = subprocess.Popen(
+                    ["sh", "-c", keep_status, str(self.status), *build],
+                    cwd=PROJECT, env=environment, stdout=log, stderr=log, start_new_session=True,
+                )  # fmt: skip
+            self.group.write_text(str(process.pid))
+            process.returncode = 0  # nobody reaps it: it may outlive the process that started it
+        except FileExistsError:
+            pass  # another process was first
 
     def wait(self) -> Path:
-        if self.process is None:
-            self.start()
-        left = SMOKE_SECONDS - (time.monotonic() - self.started)
-        try:
-            status = self.process.wait(timeout=max(left, 1))
-        except subprocess.TimeoutExpired:
-            self.stop()
-            status = f"none within {SMOKE_SECONDS} s"
-        if status != 0:
+        self.start()
+        while not self.status.exists():
+            if time.monotonic() - self.started > SMOKE_SECONDS:
+                self.stop()
+                self.status.write_text(f"none within {SMOKE_SECONDS} s")
+            time.sleep(0.2)
+        if (status := self.status.read_text().strip()) != "0":
             tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-60:])
             pytest.fail(f"the smoke build of the book failed (status {status}):\n{tail}", pytrace=False)
         return SMOKE_BUILD / "html"
 
     def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait()
+        if self.group.exists() and not self.status.exists():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(int(self.group.read_text()), signal.SIGTERM)
+
+    def finish(self) -> None:
+        """Where the tests began, after the last of them."""
+        if self.owner:
+            self.stop()
+            shutil.rmtree(self.log.parent, ignore_errors=True)
 
 
 _smoke = SmokeBuild()
@@ -143,15 +159,27 @@ def smoke_book() -> Path:
     return _smoke.wait()
 
 
+@pytest.fixture
+def alone():
+    """One test at a time, of all processes, for tests that take gigabytes."""
+    with FileLock(Path(os.environ["NPF_TEST_RUN"]) / "alone.lock"):
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: "smoke_book" in getattr(item, "fixturenames", ()))
+    for item in items:
+        needs = getattr(item, "fixturenames", ())
+        for fixture, mark in (("smoke_book", "book"), ("browser", "browser")):
+            if fixture in needs:
+                item.add_marker(mark)
+    items.sort(key=lambda item: [item.get_closest_marker(mark) is not None for mark in ("book", "browser")])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    wanted = any("smoke_book" in getattr(item, "fixturenames", ()) for item in session.items)
+    wanted = any(item.get_closest_marker("book") for item in session.items)
     if wanted and not session.config.option.collectonly:
         _smoke.start()
 
 
 def pytest_sessionfinish() -> None:
-    _smoke.stop()
+    _smoke.finish()

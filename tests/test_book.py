@@ -65,8 +65,9 @@ def test_every_citation_is_in_the_bibliography():
 def planned(build: Path, *arguments: str, profile: str = "smoke") -> subprocess.CompletedProcess:
     """What the workflow would do for a build that does not exist yet."""
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--nolock"]
-    command += ["--config", f"profile={profile}", f"build={build}", *arguments]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    command += ["--config", f"profile={profile}", *arguments]
+    environment = os.environ | {"NPF_BUILD": str(build)}
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def trained_by(plan: subprocess.CompletedProcess) -> set[tuple[str, str]]:

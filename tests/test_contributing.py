@@ -22,7 +22,7 @@ def test_every_file_named_exists():
     ("module", "name"),
     [
         ("regimes", "_REGIMES"),
-        ("gate_registry", "_GATES"),
+        ("gates", "_GATES"),
         ("experiments", "COMPANION"),
         ("data", "_KINDS"),
         ("initialisation", "SCHEMES"),
@@ -39,7 +39,7 @@ def test_every_table_named_is_there(module, name):
 
 def test_every_make_target_named_exists():
     makefile = (PROJECT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):.*##", makefile, re.MULTILINE))
-    assert set(re.findall(r"^make (\w+)|`make (\w+)", TEXT, re.MULTILINE)) <= {
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, re.MULTILINE))
+    assert set(re.findall(r"^make ([\w-]+)|`make ([\w-]+)", TEXT, re.MULTILINE)) <= {
         pair for target in targets for pair in ((target, ""), ("", target))
     }

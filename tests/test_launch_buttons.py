@@ -61,7 +61,7 @@ def test_one_setting_switches_both_on(assembled, monkeypatch, given):
 )
 def test_another_address_is_refused_with_what_is_allowed(assembled, monkeypatch, given):
     monkeypatch.setenv(launch_buttons.VARIABLE, given)
-    with pytest.raises(SystemExit, match=r"NPF_REPOSITORY=.* is not allowed; it must look like https://github\.com/"):
+    with pytest.raises(ValueError, match=r"NPF_REPOSITORY=.* is not allowed; it must look like https://github\.com/"):
         assembled()
 
 

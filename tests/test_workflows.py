@@ -60,12 +60,12 @@ def test_actions_are_the_hosts_own_pinned_by_major_version(name):
 @every_workflow
 def test_every_command_exists(name):
     makefile = (PROJECT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):.*##", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, re.MULTILINE))
     commands = [step["run"] for step in steps(WORKFLOWS[name]) if "run" in step]
     for command in commands:
         first = command.split()[0]
         if first == "make":
-            assert set(re.findall(r"\bmake ([a-z]+)", command)) <= targets
+            assert set(re.findall(r"\bmake ([a-z-]+)", command)) <= targets
         else:
             assert os.access(PROJECT / first, os.X_OK), f"{first} is not a program of this repository"
     assert commands or name != "checks"

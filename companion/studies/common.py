@@ -11,9 +11,10 @@ from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
-from npflib.training.autograd import ModuleLearner
-from npflib.training.batched import StackedLearner
-from npflib.training.given_gates import GivenGatesLearner, gate_table, train
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
+from npflib.training.gate_sources import gate_table
+from npflib.training.loop import train
 
 Arch = FullyConnected | GConv | VConv
 Sets = tuple[Tensor, Tensor, Tensor, Tensor]  # training images and labels, test images and labels
@@ -56,12 +57,6 @@ def label_order(seed: int, n: int) -> Tensor:
     return torch.randperm(n, generator=generator(seed, "labels", 2))
 
 
-def accuracy(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, y: Tensor) -> float:
-    """The share of examples that a network gets right."""
-    right = sum(int((network(x[i : i + CHUNK]).argmax(1) == y[i : i + CHUNK]).sum()) for i in range(0, len(x), CHUNK))
-    return right / len(x)
-
-
 def check_examples(asked: int | None, total: int, what: str = "training") -> None:
     """Raises where more examples are asked for than there are; None asks for all."""
     if asked is not None and not 0 < asked <= total:
@@ -77,7 +72,7 @@ def drawn(config: Any, dataset: Dataset) -> tuple[Any, Sets]:
     return config, (x[chosen], y[chosen], dataset.test_images.flatten(1), dataset.test_labels)
 
 
-def trained(learner: StackedLearner | ModuleLearner, config: Any) -> list[float]:
+def trained(learner: BatchedLearner | AutogradLearner, config: Any) -> list[float]:
     """Each network's test accuracy after the last epoch."""
     return [
         one[-1]
@@ -90,7 +85,7 @@ def trained(learner: StackedLearner | ModuleLearner, config: Any) -> list[float]
 def behind(gates: Tensor, test_gates: Tensor, arch: FullyConnected, sets: Sets, config: Any) -> list[float]:
     """Fresh value networks trained behind tables of gates."""
     starts = [value(arch, seed) for seed in config.seeds]
-    return trained(GivenGatesLearner(starts, *sets, gates=gates, test_gates=test_gates), config)
+    return trained(BatchedLearner(starts, *sets, gates=(gates, test_gates)), config)
 
 
 def tables(networks: Sequence[ReLUNetwork], x: Tensor) -> Tensor:
@@ -100,7 +95,7 @@ def tables(networks: Sequence[ReLUNetwork], x: Tensor) -> Tensor:
 
 def references(arch: FullyConnected, sets: Sets, config: Any) -> dict[str, list[float]]:
     """ReLU, FLNPF behind its last gates, and FRNPF (II), trained alike; test accuracies by seed."""
-    learner = StackedLearner([relu(arch, seed) for seed in config.seeds], *sets, CPU)
+    learner = BatchedLearner([relu(arch, seed) for seed in config.seeds], *sets, CPU)
     found = {"ReLU": trained(learner, config)}
     learnt = [ReLUNetwork(arch) for _ in config.seeds]
     for copy, network in enumerate(learnt):

@@ -12,7 +12,7 @@ A row has ``kernel``, the read-out's test accuracy with these gates (with ``line
 ``network``, that of the network that the gates came from; and that of value networks trained from a fresh start behind
 them on the n examples (FLNPF; behind random gates FRNPF). A seed's rows belong together in pairs.
 
-**FC on MNIST** (no biases, ``theory.gate_reader``) has one value network, ``value``; ``held_out``, the read-out's
+**FC on MNIST** (no biases, ``theory.kernel_ridge``) has one value network, ``value``; ``held_out``, the read-out's
 accuracy on the training examples by which its ridge was chosen, and whether that is ``at_edge`` of those tried; and
 ``network_fit``, the network's accuracy on what it was trained on (for ``all``, at the regression's examples).
 
@@ -30,17 +30,16 @@ from torch import Tensor
 
 from companion.studies import common
 from companion.studies.study import Row, Study
+from npflib.answers import accuracy
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
 from npflib.networks import ReLUNetwork
 from npflib.randomness import generator
-from npflib.theory.convolution_kernel import flattened_path_kernel
-from npflib.theory.gate_reader import GateReader, Reading
-from npflib.theory.kernel_ridge import choose_ridge, fit
-from npflib.training.autograd import ModuleLearner
-from npflib.training.given_gates import train
-from npflib.training.mixed_gates import MixedGates, MixedGatesLearner, layer_tables
-from npflib.training.snapshots import train_and_keep
+from npflib.theory.convolution import flattened_path_kernel
+from npflib.theory.kernel_ridge import KernelReadOut, ReadOut, choose_ridge, fit
+from npflib.training.autograd import AutogradLearner
+from npflib.training.gate_sources import MixedGates, layer_tables
+from npflib.training.loop import train, train_and_keep
 
 SOURCES = ("own", "other", "all", "shuffled")
 CLASSES = 10
@@ -142,13 +141,13 @@ class _Examples:
         """Test accuracies of value networks trained behind the gates of some networks, one a seed."""
         last, pairs = self.config.kept[-1], zip(self.config.seeds, networks, strict=True)
         behind = [common.gated(self.config.arch, seed, network) for seed, network in pairs]
-        return [common.accuracy(one[last], *self.test) for one in self.learnt(behind, self.regression(), (last,))]
+        return [accuracy(one[last], *self.test) for one in self.learnt(behind, self.regression(), (last,))]
 
-    def readers(self) -> Iterator[tuple[int, GateReader]]:
+    def readers(self) -> Iterator[tuple[int, KernelReadOut]]:
         """Each seed's read-out; one at a time is in memory."""
         for seed, own in zip(self.config.seeds, self.own, strict=True):
             given = self.images[own], self.labels[own], *self.test
-            yield seed, GateReader(*given, ridges=self.config.ridges, seed=seed)
+            yield seed, KernelReadOut(*given, ridges=self.config.ridges, seed=seed)
 
     def drawn(self, seed: int) -> list[Tensor]:
         """The pool's images and labels, the first n the regression's, and the test images and labels."""
@@ -179,8 +178,8 @@ def _evaluate(given: _Examples, source: str) -> list[Row]:
     for copy, (seed, reader) in enumerate(given.readers()):
         for epoch, network in sorted(learnt[copy].items()):
             row = {"seed": seed, "gates": source, "epoch": epoch} | _read(reader.read_network(network))
-            row["network"] = common.accuracy(network, *given.test)
-            row["network_fit"] = common.accuracy(network, images[fitted[copy]], labels[fitted[copy]])
+            row["network"] = accuracy(network, *given.test)
+            row["network_fit"] = accuracy(network, images[fitted[copy]], labels[fitted[copy]])
             found.append(row | ({"value": values[epoch][copy]} if epoch in values else {}))
     return found
 
@@ -195,7 +194,7 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
         right = fit(kernel, y, ridge, classes=CLASSES).accuracy(rows, test[1])
         return {"seed": seed, "gates": gates, "epoch": epoch, "kernel": right, "ridge": ridge}
 
-    def trained(learner: ModuleLearner, epochs: int) -> float:
+    def trained(learner: AutogradLearner, epochs: int) -> float:
         rate = config.learning_rate
         return train(learner, epochs, seeds=[seed], learning_rate=rate, test_every_epoch=False)[0][0]
 
@@ -204,7 +203,7 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
     lessons = [("own", "start", n, 0), ("own", "own", n, last), ("all", "all", given.pool, config.all_epochs)]
     for gates, name, count, epochs in lessons:
         network = common.relu(config.arch, seed)
-        learner = ModuleLearner([network], images[:count], labels[:count], test[0], test[1], common.CPU)
+        learner = AutogradLearner([network], images[:count], labels[:count], test[0], test[1], common.CPU)
         right = trained(learner, epochs) if epochs else learner.test()[1][0]
         tables = [MixedGates(layer_tables(network, some)) for some in (x, test[0])]
         here, there = (table.lookup(torch.arange(len(some))) for table, some in zip(tables, (x, test[0]), strict=True))
@@ -214,12 +213,12 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
         del here, there, kernel
         for read_out, arch in _read_outs(config.arch).items() if name in config.valued else ():
             behind = [common.gated(arch, seed)], x, y, test[0], test[1]
-            row[read_out] = trained(MixedGatesLearner(*behind, [tables[0]], [tables[1]]), last)
+            row[read_out] = trained(AutogradLearner(*behind, gates=([tables[0]], [tables[1]])), last)
         found.append(row)
     return found
 
 
-def _read(reading: Reading) -> Row:
+def _read(reading: ReadOut) -> Row:
     found = asdict(reading)
     return {"kernel": found.pop("accuracy"), **found}
 

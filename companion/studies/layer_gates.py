@@ -34,14 +34,15 @@ from torch import Tensor
 
 from companion.studies import common
 from companion.studies.study import Row, Study
+from npflib.answers import accuracy
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
 from npflib.networks import ReLUNetwork
 from npflib.randomness import generator
-from npflib.training.autograd import ModuleLearner
-from npflib.training.given_gates import GivenGatesLearner, train
-from npflib.training.mixed_gates import MixedGates, MixedGatesLearner, OpenGates, layer_tables
-from npflib.training.snapshots import train_and_keep
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
+from npflib.training.gate_sources import MixedGates, OpenGates, layer_tables
+from npflib.training.loop import train, train_and_keep
 
 ARCH = FullyConnected(depth=6, width=128)
 NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))  # and a global average pool before the dense layers
@@ -125,18 +126,18 @@ class _SideBySide:
         starts, rate = [common.relu(self.arch, seed) for seed in self.seeds], self.config.learning_rate
         kept = train_and_keep(starts, x, y, rows, (epochs,), seeds=self.seeds, learning_rate=rate)
         networks = [found[epochs] for found in kept]
-        return networks, [common.accuracy(network, test[0], test[1]) for network in networks]
+        return networks, [accuracy(network, test[0], test[1]) for network in networks]
 
     def tables(self, networks: Sequence[ReLUNetwork], x: Tensor) -> Layers:
         return list(common.tables(networks, x).tensor_split(len(self.arch.layers()) - 1, 2))
 
     def open(self, x: Tensor) -> Layers:
-        widths = [layer.out_features for layer in self.arch.layers()[:-1]]
+        widths = [layer.out_features for layer in self.arch.layers()[:-1]]  # type: ignore[union-attr]  # dense ones
         return [torch.ones(len(self.seeds), len(x), width, dtype=torch.uint8) for width in widths]
 
-    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> GivenGatesLearner:
+    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> BatchedLearner:
         behind = [(common.relu if start else common.value)(self.arch, seed) for seed in self.seeds]
-        return GivenGatesLearner(behind, *sets, gates=torch.cat(gates, 2), test_gates=torch.cat(test_gates, 2))
+        return BatchedLearner(behind, *sets, gates=(torch.cat(gates, 2), torch.cat(test_gates, 2)))
 
 
 class _OneByOne:
@@ -149,7 +150,7 @@ class _OneByOne:
         self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int
     ) -> tuple[list[ReLUNetwork], list[float]]:
         networks = [common.relu(self.arch, seed) for seed in self.seeds]
-        learner = ModuleLearner(networks, x, y, test[0], test[1], common.CPU)
+        learner = AutogradLearner(networks, x, y, test[0], test[1], common.CPU)
         return networks, common.trained(learner, replace(self.config, epochs=epochs))
 
     def tables(self, networks: Sequence[ReLUNetwork], x: Tensor) -> Layers:
@@ -159,10 +160,10 @@ class _OneByOne:
         gates = common.relu(self.arch, 0).gates(torch.zeros(1, *x.shape[1:]))
         return [[OpenGates(gate.shape[1:])] * len(self.seeds) for gate in gates]
 
-    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> MixedGatesLearner:
+    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> AutogradLearner:
         behind = [common.gated(self.arch, seed) for seed in self.seeds]
         mixed = [[MixedGates(of_one) for of_one in zip(*layers, strict=True)] for layers in (gates, test_gates)]
-        return MixedGatesLearner(behind, *sets, gates=mixed[0], test_gates=mixed[1])
+        return AutogradLearner(behind, *sets, gates=(mixed[0], mixed[1]))
 
 
 class _Sources:
@@ -235,9 +236,9 @@ def _evaluate(given: _Sources, unit: str) -> list[Row]:
     }
     if unit == "permuted-within":  # the test images exchange theirs too, by their labels
         changed = _exchanged(test_gates, [_within(test_y, seed) for seed in config.seeds])
-        found["permuted-within-both"] = [[one] for one in learner.test_behind(torch.cat(changed, 2))[1]]
+        found["permuted-within-both"] = [[one] for one in learner.test(torch.cat(changed, 2))[1]]  # type: ignore[call-arg]  # FC
     if every and set(unit) == {"L"}:  # behind the gates of another seed's network
-        found["swapped"] = [[one] for one in learner.test_behind(torch.cat(test_gates, 2).roll(1, 0))[1]]
+        found["swapped"] = [[one] for one in learner.test(torch.cat(test_gates, 2).roll(1, 0))[1]]  # type: ignore[call-arg]  # FC
     return _rows(config, found)
 
 

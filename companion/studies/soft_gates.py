@@ -1,7 +1,7 @@
 """Soft gates: how steep, how large, and whether hard gates can learn with a borrowed slope.
 
 Deep gated networks whose gates learn (DLNPF) with each steepness β and excess ε ("soft"), and with hard gates straight
-through ("through", :mod:`npflib.training.soft_sweep`), all from the same starts on the same examples. A row has
+through ("through", ``training.batched``), all from the same starts on the same examples. A row has
 
 * ``accuracy``: of the trained network as it is;
 * ``hardened``: with its gates made hard and nothing trained again;
@@ -18,7 +18,7 @@ from companion.studies import common
 from companion.studies.study import Row, Study
 from npflib import regimes
 from npflib.architectures import FullyConnected
-from npflib.training.soft_sweep import SoftSweepLearner
+from npflib.training.batched import BatchedLearner
 
 ARCH = FullyConnected(depth=6, width=128)
 
@@ -52,11 +52,11 @@ def _evaluate(given: tuple[SoftConfig, common.Sets], unit: str) -> list[Row]:
     kind, beta, eps = unit.split("_")
     gate: Row = {"gates": kind, "beta": float(beta), "eps": float(eps)}
     networks: Any = [regimes.start("DLNPF", config.arch, seed) for seed in seeds]
-    learner = SoftSweepLearner(
+    learner = BatchedLearner(
         networks, *sets, betas=[gate["beta"]] * len(seeds), excesses=[gate["eps"]] * len(seeds),
         straight_through=kind == "through",
     )  # fmt: skip
-    metrics = {"accuracy": common.trained(learner, config), "hardened": learner.test_hardened()}
+    metrics = {"accuracy": common.trained(learner, config), "hardened": learner.test_binarised()}
     patterns = learner.gate_tables(sets[0]), learner.gate_tables(sets[2])
     metrics |= {"fresh": common.behind(*patterns, config.arch, sets, config), "undecided": learner.undecided()}
     return [

@@ -23,7 +23,7 @@ from npflib import data, kernels
 from npflib.architectures import FullyConnected
 from npflib.data import Dataset
 from npflib.randomness import generator
-from npflib.theory import infinite_width, kernel_ridge, monte_carlo
+from npflib.theory import fixed_gates, infinite_width, kernel_ridge
 
 KINDS = ("linear", *infinite_width.KINDS, "finite")
 DEPTH = 6  # of the paper's MNIST network
@@ -103,11 +103,11 @@ def finite_kernel(x: Tensor, x2: Tensor | None, depth: int, width: int, seed: in
     """
     arch = FullyConnected(depth, width, x.shape[1], 1, bias=False)
     source = generator(seed, "feature", depth, width)
-    weights = monte_carlo.draw_weights(arch, 1, sqrt(2 / width), "gaussian", source, torch.float32)
+    weights = fixed_gates.draw_weights(arch, 1, sqrt(2 / width), "gaussian", source, torch.float32)
 
     def gates(inputs: Tensor) -> list[Tensor]:
         # Through float32 always, so that training and test examples meet the same network; then one scale a layer.
-        return [gate[0] * sqrt(2 / width) for gate in monte_carlo.relu_gates(inputs.float(), weights)]
+        return [gate[0] * sqrt(2 / width) for gate in fixed_gates.relu_gates(inputs.float(), weights)]
 
     return kernels.neural_path_kernel(x, gates(x), x2, None if x2 is None else gates(x2))
 

@@ -78,7 +78,7 @@ class Dataset:
         test_images: [M, …] likewise.
         test_labels: [M] likewise.
         source: where it came from.
-        classes: the classes' names, in the order of the labels.
+        classes: the classes' names, in the order of the labels: of class numbers, or of -1 and +1.
 
     Example:
         >>> from npflib.data import load
@@ -335,7 +335,9 @@ def binary(dataset: Dataset, negative: int = 4, positive: int = 7) -> Dataset:
     two = _part(dataset, *kept)
     dtype = dataset.train_images.dtype if dataset.train_images.dtype.is_floating_point else torch.float32
     train, test = (torch.where(y == positive, 1.0, -1.0).to(dtype) for y in (two.train_labels, two.test_labels))
-    names = tuple(dataset.classes[label] for label in (negative, positive)) if dataset.classes else ()
+    # Labels ±1 have their names in this order too, and are no positions.
+    place = {-1: 0, 1: 1} if bool((dataset.train_labels < 0).any()) else range(len(dataset.classes))
+    names = tuple(dataset.classes[place[label]] for label in (negative, positive)) if dataset.classes else ()
     return replace(two, train_labels=train, test_labels=test, classes=names)
 
 

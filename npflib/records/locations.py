@@ -9,7 +9,7 @@ from npflib import profiles
 def project() -> Path:
     """The project's root: the nearest folder, from here upwards, that holds ``npflib/`` and ``notebooks/``.
 
-    Outside a checkout (the library installed on its own) it is the current folder.
+    Outside a checkout it is the one that the library runs from; installed on its own, the current folder.
 
     Example:
         >>> from npflib.records import locations
@@ -17,7 +17,7 @@ def project() -> Path:
         True
     """
     here = Path.cwd()
-    for folder in (here, *here.parents):
+    for folder in (here, *here.parents, *Path(__file__).resolve().parents):
         if (folder / "notebooks").is_dir() and (folder / "npflib").is_dir():
             return folder
     return here

@@ -45,6 +45,8 @@ class Record:
         schema: version of this format.
         series: what was measured along the run beside loss and accuracy: "epoch" (0 is the start) and, for each of
             those epochs, one number a name; empty where nothing was.
+        weights: SHA-256 of the file of its networks' weights (``records.weights``); empty where none was kept.
+        gates: the same of the ReLU run whose gates it copied; empty for a regime that copies none.
 
     Example:
         >>> from npflib.records.run_records import Record
@@ -72,6 +74,8 @@ class Record:
     library: dict[str, str]
     schema: int = field(default=SCHEMA)
     series: dict[str, list[float]] = field(default_factory=dict)
+    weights: str = ""
+    gates: str = ""
 
     @property
     def epochs(self) -> int:
@@ -145,8 +149,8 @@ def read(path: Path) -> Record:
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         given = found.get("schema") if isinstance(found, dict) else type(found).__name__
         raise RecordError(f"{path} has schema {given!r}; this library reads schema {SCHEMA}. {mend}")
-    # Records published before there were series lack them.
-    found.setdefault("series", {})
+    # Records published before there were series and digests lack them.
+    found = {"series": {}, "weights": "", "gates": "", **found}
     names = {f.name for f in fields(Record)}
     if set(found) != names:
         missing, extra = sorted(names - set(found)), sorted(set(found) - names)

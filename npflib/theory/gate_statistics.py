@@ -33,9 +33,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from npflib.networks import DeepGatedNetwork, ReLUNetwork
-
-CHUNK = 50
+from npflib import checks
 
 
 @dataclass(frozen=True)
@@ -60,40 +58,6 @@ class Agreement:
     def contrast(self) -> Tensor:
         """within - across: 0 for gates that know nothing of the classes."""
         return self.within - self.across
-
-
-@torch.no_grad()
-def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: int = CHUNK) -> list[Tensor]:
-    """The hard gates of a network on many inputs: one boolean tensor [n, …] a hidden layer.
-
-    Args:
-        network: a ReLU network, or a deep gated network with hard gates.
-        images: [n, …], floating; or uint8, which become pixels / 255.
-        chunk: inputs to a forward pass, so that pre-activations are held for so many only.
-
-    Raises:
-        ValueError: no inputs, soft gates, or a chunk that is not a positive whole number.
-
-    Example:
-        >>> import torch
-        >>> from npflib.theory.gate_statistics import hard_gates
-        >>> from npflib.networks import FullyConnected, ReLUNetwork
-        >>> network = ReLUNetwork(FullyConnected(depth=3, width=4, in_features=2))
-        >>> [(layer.dtype, tuple(layer.shape)) for layer in hard_gates(network, torch.ones(5, 2))]
-        [(torch.bool, (5, 4)), (torch.bool, (5, 4))]
-    """
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk must be a positive whole number of inputs; got {chunk!r}.")
-    if not len(images):
-        raise ValueError("one or more inputs are needed; got none.")
-    if getattr(network, "gate", "hard") != "hard":
-        raise ValueError(f"only hard gates flip; this network's are {network.gate!r}.")
-    like = network.weights[0]
-    parts = []
-    for some in images.split(chunk):
-        pixels = some.to(like) if some.is_floating_point() else some.to(like) / 255
-        parts.append([gate.bool() for gate in network.gates(pixels)])
-    return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
 
 def on_share(gates: Sequence[Tensor]) -> Tensor:
@@ -165,7 +129,7 @@ def agreement(gates: Sequence[Tensor], labels: Tensor) -> Agreement:
         (tensor([1.], dtype=torch.float64), tensor([-1.], dtype=torch.float64))
     """
     layers = _checked(gates)
-    if labels.shape != (len(layers[0]),) or labels.is_floating_point():
+    if checks.tensor(labels, "labels", "[n]").shape != (len(layers[0]),) or labels.is_floating_point():
         raise ValueError(
             f"labels must be a whole number for each of the {len(layers[0])} inputs; got {tuple(labels.shape)} of "
             f"{labels.dtype}."
@@ -200,19 +164,19 @@ def _differing(flat: Tensor) -> int:
 
 
 def _checked(gates: Sequence[Tensor]) -> list[Tensor]:
-    if not len(gates):
+    layers = checks.tensors(gates, "gates of hidden layer {}", "[n, …]")
+    if not layers:
         raise ValueError("gates of one or more hidden layers are needed; got none.")
-    for index, layer in enumerate(gates, start=1):
+    for index, layer in enumerate(layers, start=1):
         if layer.ndim < 2 or not layer.numel():
             raise ValueError(f"gates of hidden layer {index} must be [n, …] with n ≥ 1; got {tuple(layer.shape)}.")
-        if len(layer) != len(gates[0]):
+        if len(layer) != len(layers[0]):
             raise ValueError(
                 f"every layer needs gates for the same inputs; layer {index} has {len(layer)}, layer 1 has "
-                f"{len(gates[0])}."
+                f"{len(layers[0])}."
             )
-        if layer.dtype != torch.bool and not bool(((layer == 0) | (layer == 1)).all()):
-            raise ValueError(f"hard gates are zeros and ones; those of hidden layer {index} are not.")
-    return [layer.bool() for layer in gates]
+    checks.hard(layers, "zeros and ones are counted")
+    return [layer.bool() for layer in layers]
 
 
 def _checked_pair(before: Sequence[Tensor], after: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

@@ -34,7 +34,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from npflib.kernels import CHUNK
+from npflib import checks
+from npflib.kernels import CHUNK, blockwise
 
 KINDS = ("overlap", "gates", "output", "relu")
 # Above it, the cosine alone no longer tells the angle: its rounding, u, becomes u / sin ϑ. There the difference of
@@ -91,7 +92,7 @@ def angles(theta: Tensor, depth: int) -> list[Tensor]:
         tensor([180.0000,  90.0000,  71.4393,  60.4139])
     """
     _check_angles(theta)
-    _check_depth(depth)
+    checks.whole(depth, "depth, the number of weight layers,")
     found = [theta]
     for _ in range(depth - 1):
         found.append(next_angle(found[-1]))
@@ -123,7 +124,7 @@ def of_angle(theta: Tensor, depth: int, kinds: Sequence[str] = KINDS) -> dict[st
         relu tensor([3.0000, 1.3515])
     """
     _check_angles(theta)
-    _check_depth(depth)
+    checks.whole(depth, "depth, the number of weight layers,")
     _check_kinds(kinds)
     return _of_angle(_pairs(theta), depth, kinds)
 
@@ -158,7 +159,7 @@ def input_angles(
                 [1.0000e-06, 0.0000e+00, 3.1416e+00],
                 [3.1416e+00, 3.1416e+00, 0.0000e+00]])
     """
-    return _blocks(x, x2, dtype, chunk, lambda pairs, scale: {"angle": pairs.theta}, ("angle",))["angle"]
+    return _blocks(x, x2, dtype, chunk, lambda pairs, scale: [pairs.theta], 1)[0]
 
 
 @torch.no_grad()
@@ -203,15 +204,15 @@ def kernels(
         tensor([[2.0000, 1.8183],
                 [1.8183, 4.0000]])
     """
-    _check_depth(depth)
+    checks.whole(depth, "depth, the number of weight layers,")
     _check_kinds(kinds)
 
-    def block(pairs: _Pairs, scale: Tensor) -> dict[str, Tensor]:
+    def block(pairs: _Pairs, scale: Tensor) -> list[Tensor]:
         found = _of_angle(pairs, depth, kinds)
         # The path overlap has no norms; but without a direction there is no path.
-        return {k: v.mul_(scale.sign() if k == "overlap" else scale) for k, v in found.items()}
+        return [value.mul_(scale.sign() if kind == "overlap" else scale) for kind, value in found.items()]
 
-    return _blocks(x, x2, dtype, chunk, block, kinds)
+    return dict(zip(kinds, _blocks(x, x2, dtype, chunk, block, len(kinds)), strict=True))
 
 
 def fixed_gate_kernel(
@@ -305,32 +306,21 @@ def _blocks(
     x2: Tensor | None,
     dtype: torch.dtype | None,
     chunk: int,
-    block: Callable[[_Pairs, Tensor], dict[str, Tensor]],
-    kinds: Sequence[str],
-) -> dict[str, Tensor]:
-    """Kind → matrix [n, m], filled block by block from pairs and ‖x‖ ‖x'‖; the upper blocks alone if x2 is None."""
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk must be a positive whole number of examples; got {chunk!r}.")
-    x, x2 = _checked(x, x2, dtype)
-    symmetric = x2 is None
-    rows_of, columns_of = _directions(x), _directions(x if x2 is None else x2)
-    n, m = len(x), len(x if x2 is None else x2)
-    results = {kind: x.new_empty(n, m) for kind in kinds}
-    for i in range(0, n, chunk):
-        rows = slice(i, min(i + chunk, n))
-        for j in range(i if symmetric else 0, m, chunk):
-            columns = slice(j, min(j + chunk, m))
-            u, v = rows_of[1][rows], columns_of[1][columns]
-            pairs = _pairs_of_directions(u, v)
-            scale = torch.outer(rows_of[0][rows], columns_of[0][columns])
-            for kind, part in block(pairs, scale).items():
-                if symmetric and i == j:
-                    # The product of a matrix with its own transpose is symmetric only up to rounding; make it exact.
-                    part = torch.triu(part) + torch.triu(part, 1).T
-                results[kind][rows, columns] = part
-                if symmetric and i != j:
-                    results[kind][columns, rows] = part.T
-    return results
+    numbers: Callable[[_Pairs, Tensor], list[Tensor]],
+    kinds: int,
+) -> Tensor:
+    """Matrices [kinds, n, m], filled block by block from pairs and ‖x‖ ‖x'‖."""
+    x = _checked(x, "x", checks.floating(dtype, checks.tensor(x, "x", "[n, d_in]")))
+    other = x if x2 is None else _checked(x2, "x2", x.dtype).to(x.device)
+    if x.shape[1] != other.shape[1]:
+        raise ValueError(f"x and x2 must have inputs of one size; got {x.shape[1]} and {other.shape[1]} numbers each.")
+    rows_of, columns_of = _directions(x), _directions(other)
+
+    def block(rows: slice, columns: slice) -> Tensor:
+        scale = torch.outer(rows_of[0][rows], columns_of[0][columns])
+        return torch.stack(numbers(_pairs_of_directions(rows_of[1][rows], columns_of[1][columns]), scale))
+
+    return blockwise(x.new_empty(kinds, len(x), len(other)), chunk, x2 is None, block)
 
 
 def _directions(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -356,38 +346,22 @@ def _pairs_of_directions(u: Tensor, v: Tensor) -> _Pairs:
     return pairs
 
 
-def _checked(x: Tensor, x2: Tensor | None, dtype: torch.dtype | None) -> tuple[Tensor, Tensor | None]:
-    if dtype is not None and not dtype.is_floating_point:
-        raise ValueError(f"kernels are computed in a floating type, such as torch.float64; got dtype {dtype}.")
-    for name, inputs in (("x", x), ("x2", x2)):
-        if inputs is None:
-            continue
-        if inputs.ndim != 2 or not inputs.numel():
-            raise ValueError(
-                f"{name} must be [n, d_in] with one example or more; got {tuple(inputs.shape)}. Flatten images first: "
-                f"{name}.flatten(1); a single example needs a leading dimension: {name}[None]."
-            )
-        if not torch.isfinite(inputs).all():
-            raise ValueError(f"{name} holds numbers that are not finite.")
-    if x2 is not None and x.shape[1] != x2.shape[1]:
-        raise ValueError(f"x and x2 must have inputs of one size; got {x.shape[1]} and {x2.shape[1]} numbers each.")
-    if dtype is None:
-        dtype = x.dtype if x.is_floating_point() else torch.float64
-    return x.detach().to(dtype), None if x2 is None else x2.detach().to(x.device, dtype)
+def _checked(inputs: Tensor, name: str, dtype: torch.dtype) -> Tensor:
+    if checks.tensor(inputs, name, "[n, d_in]").ndim != 2 or not inputs.numel():
+        raise ValueError(
+            f"{name} must be [n, d_in] with one example or more; got {tuple(inputs.shape)}. Flatten images first: "
+            f"{name}.flatten(1); a single example needs a leading dimension: {name}[None]."
+        )
+    return checks.finite(inputs.detach(), name).to(dtype)
 
 
 def _check_angles(theta: Tensor) -> None:
-    if not theta.is_floating_point():
-        raise ValueError(f"angles are of a floating type, such as torch.float64; got {theta.dtype}.")
+    checks.tensor(theta, "angles", kind="floating", hint=" Take torch.float64, for example.")
     # π is rounded up in float32, and what comes out of atan2 may be that number.
-    if not ((theta >= 0) & (theta <= theta.new_tensor(pi))).all():
-        wrong = theta[~((theta >= 0) & (theta <= theta.new_tensor(pi)))].flatten()[:3].tolist()
+    outside = ~((theta >= 0) & (theta <= theta.new_tensor(pi)))
+    if outside.any():
+        wrong = theta[outside].flatten()[:3].tolist()
         raise ValueError(f"angles must lie in [0, π]; got {wrong} among them. In degrees? Use torch.deg2rad.")
-
-
-def _check_depth(depth: int) -> None:
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-        raise ValueError(f"depth, the number of weight layers, must be a positive whole number; got {depth!r}.")
 
 
 def _check_kinds(kinds: Sequence[str]) -> None:

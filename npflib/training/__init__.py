@@ -1,6 +1,7 @@
 """Training of the paper's regimes, a record a run: what is called from outside."""
 
 from npflib.training.runs import (
+    DivergenceError,
     MissingGatesError,
     configuration_of,
     ensure,
@@ -9,4 +10,12 @@ from npflib.training.runs import (
     trained_network,
 )
 
-__all__ = ["MissingGatesError", "configuration_of", "ensure", "environment_of", "shuffled", "trained_network"]
+__all__ = [
+    "DivergenceError",
+    "MissingGatesError",
+    "configuration_of",
+    "ensure",
+    "environment_of",
+    "shuffled",
+    "trained_network",
+]

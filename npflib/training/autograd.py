@@ -1,9 +1,9 @@
 """Networks of any architecture trained by automatic differentiation, one copy after the other.
 
-It is what convolutional networks train with, and an independent truth against which ``stacked`` is tested. Images stay
+It is what convolutional networks train with, and an independent truth against which ``batched`` is tested. Images stay
 in memory as they were given, bytes or floats; bytes become pixels / 255 as each batch is taken. Behind frozen hard
 gates the feature network is evaluated once an example, without a graph, and its gates are looked up from then on
-(``gate_table``): they are computed in float32 whatever the precision of training.
+(``gate_sources``): they are computed in float32 whatever the precision of training.
 """
 
 from collections.abc import Sequence
@@ -12,17 +12,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from npflib.answers import answers
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
-from npflib.training.gate_table import GateTable
+from npflib.training.gate_sources import CHUNK, LayerGates, network_table, pixels
 
-# VCONV's signals and gates of one image take some 4 MB beside the table: 125 images keep training below 6 GiB.
-EVALUATION_CHUNK = 125
 PRECISIONS = ("float32", "bfloat16")
 
 
-class ModuleLearner:
-    """Trains S networks of one regime by autograd; the same interface as ``stacked.StackedLearner``.
+class AutogradLearner:
+    """Trains S networks of one regime by autograd; the same interface as ``batched.BatchedLearner``.
 
     Args:
         networks: the starting networks, one a seed; parameters that do not require gradients stay frozen.
@@ -32,14 +31,19 @@ class ModuleLearner:
             gradients and the optimiser in float32. It pays where the processor multiplies bfloat16 in hardware.
         reuse_gates: whether frozen hard gates are looked up (S · (N + M) · gates / 8 bytes) instead of being computed
             in every step.
+        gates: written down instead (``gate_sources``), of the training and of the test examples, one source a network:
+            the networks are deep gated ones, whose feature networks are then not used.
+
+    Raises:
+        ValueError: an unknown precision, or gates for another number of networks or of other shapes than theirs.
 
     Example:
         >>> import torch
-        >>> from npflib.training.autograd import ModuleLearner
+        >>> from npflib.training.autograd import AutogradLearner
         >>> from npflib.networks import FullyConnected, ReLUNetwork
         >>> networks = [ReLUNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2)) for _ in range(2)]
         >>> x, y = torch.eye(2), torch.tensor([0, 1])
-        >>> learner = ModuleLearner(networks, x, y, x, y, torch.device("cpu"))
+        >>> learner = AutogradLearner(networks, x, y, x, y, torch.device("cpu"))
         >>> learner.gradients(torch.tensor([[0, 1], [1, 0]]))  # each network its own order of examples
         >>> losses, accuracies = learner.take_running(examples=2)
         >>> len(losses), len(learner.parameters())  # two weight matrices and two bias vectors a network
@@ -53,12 +57,15 @@ class ModuleLearner:
         train_labels: Tensor,
         test_images: Tensor,
         test_labels: Tensor,
-        device: torch.device,
+        device: torch.device | None = None,
         precision: str = "float32",
         reuse_gates: bool = True,
+        *,
+        gates: tuple[Sequence[LayerGates], Sequence[LayerGates]] | None = None,
     ):
         if precision not in PRECISIONS:
             raise ValueError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}.")
+        device = device or torch.device("cpu")
         self.device, self.precision = device, precision
         self.networks = [network.to(device) for network in networks]
         if self._channels_last:
@@ -71,11 +78,24 @@ class ModuleLearner:
         first = self.networks[0]
         frozen = isinstance(first, DeepGatedNetwork) and first.gate == "hard"
         frozen = frozen and not any(p.requires_grad for p in first.feature.parameters())  # type: ignore[union-attr]
-        self.tables = self.test_tables = None
-        if frozen and reuse_gates:
+        self.tables: Sequence[Sequence[LayerGates]] | None = None
+        if gates is not None:
+            self.tables = [self._given(part) for part in gates]
+        elif frozen and reuse_gates:
             # Only deep gated networks have frozen gates.
-            self.tables = [self._table(network, self.images) for network in self.networks]  # type: ignore[arg-type]
-            self.test_tables = [self._table(network, self.test_images) for network in self.networks]  # type: ignore[arg-type]
+            self.tables = [
+                [network_table(network, images, device) for network in self.networks]
+                for images in (self.images, self.test_images)
+            ]
+
+    def _given(self, gates: Sequence[LayerGates]) -> Sequence[LayerGates]:
+        one = torch.zeros(1, dtype=torch.int64, device=self.device)
+        for network, source in zip(self.networks, gates, strict=True):
+            wanted = [tuple(gate.shape[1:]) for gate in network.gates(self._pixels(self.images[:1]))]
+            found = [tuple(gate.shape[1:]) for gate in source.lookup(one)]
+            if found != wanted:
+                raise ValueError(f"gates of one example must have the shapes {wanted}; got {found}.")
+        return gates
 
     @property
     def _channels_last(self) -> bool:
@@ -99,11 +119,11 @@ class ModuleLearner:
             network.zero_grad()
             indices = chosen[copy]
             x, y = self._pixels(self.images[indices]), self.labels[indices]
-            logits = self._logits(copy, x, None if self.tables is None else (self.tables, indices))
+            logits = self._logits(copy, x, indices, 0)
             loss = functional.cross_entropy(logits, y)
             loss.backward()
             self.loss[copy] += loss.detach() * len(y)
-            self.correct[copy] += (logits.argmax(1) == y).sum()
+            self.correct[copy] += (answers(logits) == y).sum()
 
     @torch.no_grad()
     def test(self) -> tuple[list[float], list[float]]:
@@ -112,11 +132,11 @@ class ModuleLearner:
         everything = torch.arange(len(self.test_labels), device=self.device)
         for copy in range(self.copies):
             loss = correct = 0.0
-            for indices in everything.split(EVALUATION_CHUNK):
+            for indices in everything.split(CHUNK):
                 x, y = self._pixels(self.test_images[indices]), self.test_labels[indices]
-                logits = self._logits(copy, x, None if self.test_tables is None else (self.test_tables, indices))
+                logits = self._logits(copy, x, indices, 1)
                 loss += functional.cross_entropy(logits, y, reduction="sum").item()
-                correct += (logits.argmax(1) == y).sum().item()
+                correct += (answers(logits) == y).sum().item()
             losses.append(loss / len(self.test_labels))
             accuracies.append(correct / len(self.test_labels))
         return losses, accuracies
@@ -129,27 +149,14 @@ class ModuleLearner:
         return found
 
     def _pixels(self, images: Tensor) -> Tensor:
-        x = images if images.is_floating_point() else images.to(torch.float32).div_(255)
+        x = pixels(images)
         return x.contiguous(memory_format=torch.channels_last) if self._channels_last and x.ndim == 4 else x
 
-    def _logits(self, copy: int, x: Tensor, table: tuple[list[GateTable], Tensor] | None) -> Tensor:
-        """Logits in the pixels' own type, from gates looked up where there is a table of them."""
+    def _logits(self, copy: int, x: Tensor, indices: Tensor, part: int) -> Tensor:
+        """Logits in the pixels' own type; gates of training (0) or test (1) examples are looked up where they can."""
         network, low = self.networks[copy], self.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-            if table is None:
+            if self.tables is None:
                 return network(x).to(x.dtype)
-            tables, indices = table
-            gates = tables[copy].lookup(indices, torch.bfloat16 if low else x.dtype)
-            return network.value(x, gates).to(x.dtype)  # type: ignore[operator]  # tables are of deep gated networks
-
-    @torch.no_grad()
-    def _table(self, network: DeepGatedNetwork, images: Tensor) -> GateTable:
-        """Gates of all images, computed in chunks that do not depend on the order of training."""
-        table = None
-        for start in range(0, len(images), EVALUATION_CHUNK):
-            where = slice(start, start + EVALUATION_CHUNK)
-            gates = network.gates(self._pixels(images[where]))
-            if table is None:
-                table = GateTable([gate.shape[1:] for gate in gates], len(images), self.device)
-            table.store(where, gates)
-        return table  # type: ignore[return-value]  # there is one image or more
+            gates = self.tables[part][copy].lookup(indices, torch.bfloat16 if low else x.dtype)
+            return network.value(x, gates).to(x.dtype)  # type: ignore[operator]  # they are deep gated networks

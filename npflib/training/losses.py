@@ -9,6 +9,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from npflib.answers import answers
+
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
@@ -22,9 +24,9 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tens
         >>> cross_entropy(outputs, labels)[2]  # p - y for p = (½, ½)
         tensor([[[-0.5000,  0.5000]]])
     """
+    correct = (answers(outputs)[..., None] == labels).sum((1, 2))
     log_p = torch.log_softmax(outputs, 2)
     total = -log_p.gather(2, labels).sum((1, 2))
-    correct = (log_p.argmax(2, keepdim=True) == labels).sum((1, 2))
     gradient = log_p.exp_()
     gradient.scatter_add_(2, labels, torch.full_like(labels, -1, dtype=gradient.dtype))
     return total, correct, gradient.div_(labels.shape[1])
@@ -32,6 +34,8 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tens
 
 def squared(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(ŷ - y)² for one output, labels ±1: its sum [S], answers of the right sign [S], ∂(mean over B)/∂ŷ [S, B, 1].
+
+    An output of 0 has no sign: it is a wrong answer to either label.
 
     Example:
         >>> import torch

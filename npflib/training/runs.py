@@ -9,13 +9,16 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,12 +28,13 @@ from npflib.experiments import Experiment, Probe
 from npflib.gates import BETA, EPS
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
-from npflib.records import locations, run_records
+from npflib.records import locations, run_records, weights
 from npflib.records.atomic import write_with
 from npflib.records.fingerprint import training_source_hash
 from npflib.records.run_records import Record
-from npflib.training.autograd import PRECISIONS, ModuleLearner
-from npflib.training.batched import StackedLearner
+from npflib.training.autograd import PRECISIONS, AutogradLearner
+from npflib.training.batched import BatchedLearner
+from npflib.training.loop import each_epoch
 from npflib.training.monitors import MEASURES, Batch
 from npflib.training.optimisers import keras_optimiser
 
@@ -39,6 +43,10 @@ log = logging.getLogger("npflib")
 
 class MissingGatesError(ValueError):
     """FLNPF was asked for before the ReLU networks whose gates it copies were trained."""
+
+
+class DivergenceError(ValueError):
+    """Training led to numbers that are not finite; the message names the seeds, the epochs and the mend."""
 
 
 def ensure(
@@ -56,7 +64,8 @@ def ensure(
     """Records of an experiment's regime, one a seed: read where they are valid, trained where they are not.
 
     A record is valid when its configuration, its data and the fingerprint of the training code are today's. FLNPF
-    first ensures the ReLU networks of the same seeds. Training writes a checkpoint after every epoch; an interrupted
+    copies the ReLU networks of the same seeds: the build's valid ones, else published ones of the same configuration
+    and data, else they are trained first. Training writes a checkpoint after every epoch; an interrupted
     call, repeated, goes on from there and ends with the same bits.
 
     Args:
@@ -67,7 +76,7 @@ def ensure(
         epochs: a cap on the profile's epochs, for a run that shall cost less and whose record says so; None is none.
         build: the build folder; "" is the profile's own.
         device: "cpu", "cuda", …; None takes CUDA where there is one.
-        precision: "float32", or "bfloat16" for the products of convolutional networks (``module_learner``).
+        precision: "float32", or "bfloat16" for the products of convolutional networks (``autograd``).
         progress: whether to show a progress bar.
 
     Returns:
@@ -75,8 +84,9 @@ def ensure(
 
     Raises:
         ValueError: an unknown name, a regime or a precision that the experiment does not have, seeds that are repeated
-            or not whole numbers ≥ 0, a device that is not there, or a cap on epochs where there are stages or where a
-            longer run would be replaced.
+            or not whole numbers ≥ 0, a device that is not there, a build folder that cannot be written, a cap on
+            epochs where there are stages, or a longer run of the same settings that would be replaced.
+        DivergenceError: a seed's loss was not finite after an epoch. The other seeds' records are written first.
 
     Example:
         >>> from npflib.training import ensure
@@ -105,30 +115,55 @@ def ensure(
     truth = _dataset(chosen, profile)
     dataset = shuffled(truth) if chosen.shuffled else truth
     configuration = configuration_of(chosen, regime, profile, dataset, precision, epochs)
-    if epochs is not None:
-        _spare_longer_runs(folder, chosen, regime, wanted, configuration["epochs"])
-    found = {seed: _valid_record(folder, chosen, regime, seed, configuration, dataset) for seed in wanted}
-    missing = [seed for seed, record in found.items() if record is None]
-    if missing:
-        if _checkpoint_path(folder, chosen, regime, wanted).exists():
-            # Stopped between two records: all of them are written again from the one checkpoint.
-            missing = wanted
-        learnt = None
+    found: dict[int, Record] = {}
+
+    def read() -> list[int]:
+        """Reads the records that are valid; the seeds of the others, rising."""
+        for seed in wanted:
+            record = _valid_record(folder / "runs", chosen, regime, seed, configuration, dataset)
+            if record is not None:
+                found[seed] = record
+        return sorted(set(wanted) - set(found))
+
+    if not read():
+        return [found[seed] for seed in wanted]
+    place = _checkpoints(folder, chosen, regime)
+    with _sole_use(place):  # another process may have trained some of them meanwhile
+        missing = read()
+        _spare_longer_runs(folder, chosen, regime, missing, configuration)
+        learnt: dict[int, tuple[str, ReLUNetwork | DeepGatedNetwork | None]] = dict.fromkeys(wanted, ("", None))
         if source.feature == "learnt":
-            ensure(
-                experiment, "ReLU", profile, seeds=missing, epochs=epochs, build=folder, device=device,
-                precision=precision, progress=progress,
-            )  # fmt: skip
+            relu = configuration_of(chosen, "ReLU", profile, dataset, precision, epochs)
+            places = {seed: _learnt(folder, chosen, seed, relu, dataset) for seed in wanted}
+            if lacking := [seed for seed in missing if places[seed] is None]:
+                ensure(
+                    experiment, "ReLU", profile, seeds=lacking, epochs=epochs, build=folder, device=device,
+                    precision=precision, progress=progress,
+                )  # fmt: skip
             which = "best" if source.stage is None else f"stage-{source.stage}"
-            learnt = [trained_network(experiment, "ReLU", s, profile, build=folder, which=which) for s in missing]
-        networks = [
-            # What was learnt is a ReLU network.
-            regimes.start(regime, chosen.arch, seed, None if learnt is None else learnt[i], chosen.initialisation)  # type: ignore[arg-type]
-            for i, seed in enumerate(missing)
-        ]
-        run = _Run(chosen, regime, profile, missing, dataset, truth, configuration, folder, where, networks)
-        found |= dict(zip(missing, run.finish(progress), strict=True))
-    return [found[seed] for seed in wanted]  # type: ignore[misc]  # none is missing any more
+            for seed in wanted:
+                if places[seed] or seed in missing:
+                    record, network = _network(places[seed] or folder / "runs", chosen, "ReLU", seed, which)
+                    learnt[seed] = record.weights, network
+        diverged: dict[int, int] = {}
+        for group in _groups(place, missing, wanted):
+            networks = [
+                # What was learnt is a ReLU network.
+                regimes.start(regime, chosen.arch, seed, learnt[seed][1], chosen.initialisation)  # type: ignore[arg-type]
+                for seed in group
+            ]
+            gates = [learnt[seed][0] for seed in group]
+            run = _Run(chosen, regime, profile, group, dataset, truth, configuration, folder, where, networks, gates)
+            found |= run.finish(progress)
+            diverged |= run.diverged
+    if diverged:
+        raise DivergenceError(
+            f"{experiment} {regime} diverged: its loss was not finite after "
+            + ", ".join(f"epoch {epoch} of seed {seed}" for seed, epoch in diverged.items())
+            + f". It is trained by {chosen.optimiser} at the rate {chosen.learning_rate:g}: take a smaller one. The "
+            "other seeds' records are kept."
+        )
+    return [found[seed] for seed in wanted]
 
 
 def trained_network(
@@ -140,7 +175,7 @@ def trained_network(
     build: str | os.PathLike = "",
     which: str = "best",
 ) -> ReLUNetwork | DeepGatedNetwork:
-    """The network of a finished run, on the CPU.
+    """The network of a finished run, on the CPU: of the build, or a published one of the same profile.
 
     Args:
         experiment: name of the experiment.
@@ -152,8 +187,8 @@ def trained_network(
             k-th stage of an experiment that has stages.
 
     Raises:
-        ValueError: unknown name or ``which``.
-        MissingGatesError: that run has not been trained in this build.
+        ValueError: unknown name or ``which``, or weights that are not those of the record beside them.
+        MissingGatesError: that run has not been trained in this build, and its weights are not published.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -169,17 +204,13 @@ def trained_network(
     kept = ("best", "last", *(f"stage-{k}" for k in range(1, len(found.stages) + 1) if regime == "ReLU"))
     if which not in kept:
         raise ValueError(f"which must be one of {', '.join(map(repr, kept))}; got {which!r}.")
-    arch, chosen = found.arch, regimes.find(regime)
-    path = _weights_path(locations.build(profile, build), experiment, regime, seed)
-    if not path.exists():
-        raise MissingGatesError(
-            f"there are no weights of {experiment}, {regime}, seed {seed} at {path}. Train them first: "
-            f"npf train --experiment {experiment} --regime {regime} --profile {profile} --seeds {seed}"
-        )
-    own = chosen.gate == "own"
-    network = ReLUNetwork(arch) if own else DeepGatedNetwork(arch, chosen.gate, linear=chosen.linear)
-    network.load_state_dict(torch.load(path, weights_only=True)[which])
-    return network
+    regimes.find(regime)
+    folder = locations.build(profile, build) / "runs"
+    published = locations.published()
+    if not _whole(folder, experiment, regime, seed) and _whole(published, experiment, regime, seed):
+        record = run_records.read(run_records.path_of(published, experiment, regime, seed))
+        folder = published if record.profile == profile else folder
+    return _network(folder, found, regime, seed, which, profile)[1]
 
 
 def configuration_of(
@@ -245,8 +276,10 @@ class _Run:
         folder: Path,
         device: torch.device,
         networks: Sequence[ReLUNetwork | DeepGatedNetwork],
+        gates: Sequence[str],
     ):
         self.experiment, self.regime, self.profile, self.seeds = experiment, regime, profile, list(seeds)
+        self.gates = list(gates)
         self.dataset, self.configuration, self.folder, self.device = dataset, configuration, folder, device
         self.network = None if experiment.probe is None else deepcopy(networks[0])
         self.learner = _learner(networks, dataset, device, experiment, configuration["precision"])
@@ -261,16 +294,17 @@ class _Run:
         self.series: list[dict[str, list[float]]] = [{} for _ in self.seeds]
         self.batch = None if experiment.probe is None else _probe_batch(experiment.probe, truth, dataset)
         self.seconds = 0.0
-        self.checkpoint = _checkpoint_path(folder, experiment, regime, seeds)
+        self.diverged: dict[int, int] = {}  # seed → the first epoch after which its loss was not finite
+        self.checkpoint = _checkpoints(folder, experiment, regime) / _name_of(seeds)
 
     @property
     def done(self) -> int:
         return len(self.history[0]["test_accuracy"])
 
-    def finish(self, progress: bool) -> list[Record]:
+    def finish(self, progress: bool) -> dict[int, Record]:
+        """The records by seed, of those that did not diverge."""
         self._resume()
-        batch, count = self.experiment.batch, len(self.dataset.train_labels)
-        steps = -(-count // batch)
+        steps = -(-len(self.dataset.train_labels) // self.experiment.batch)
         label = f"{self.experiment.name} {self.regime} ({len(self.seeds)} seeds, {self.epochs} epochs)"
         with tqdm(
             desc=label, total=self.epochs * steps, initial=self.done * steps, unit="step", disable=not progress,
@@ -278,8 +312,9 @@ class _Run:
         ) as bar:  # fmt: skip
             if self.done == 0:
                 self._measure()
-            while self.done < self.epochs:
-                self._epoch(batch, bar)
+            loop = each_epoch(self.learner, self.optimiser, self.seeds, self.experiment.batch, done=self.done, bar=bar)
+            while self.done < self.epochs and len(self.diverged) < len(self.seeds):
+                self._epoch(loop)
                 self._save()
                 bar.set_postfix(test=" ".join(f"{100 * h['test_accuracy'][-1]:.2f}" for h in self.history))
         records = self._write()
@@ -287,17 +322,12 @@ class _Run:
         return records
 
     @torch.no_grad()
-    def _epoch(self, batch: int, bar: tqdm) -> None:
+    def _epoch(self, loop: Iterator[int]) -> None:
         started = time.perf_counter()
-        count, epoch = len(self.dataset.train_labels), self.done
-        orders = [torch.randperm(count, generator=generator(seed, "order", epoch)) for seed in self.seeds]
-        for chosen in torch.stack(orders).to(self.device).split(batch, dim=1):
-            self.learner.gradients(chosen)
-            self.optimiser.step()
-            bar.update()
-        train_loss, train_accuracy = self.learner.take_running(count)
+        next(loop)
+        train_loss, train_accuracy = self.learner.take_running(len(self.dataset.train_labels))
         test_loss, test_accuracy = self.learner.test()
-        for copy, history in enumerate(self.history):
+        for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
             if test_accuracy[copy] > max(history["test_accuracy"], default=-1.0):
                 self.best[copy] = self.learner.state_dict(copy)
             history["train_loss"].append(train_loss[copy])
@@ -307,7 +337,10 @@ class _Run:
             if self.done in self.configuration["stages"]:
                 stage = self.configuration["stages"].index(self.done) + 1
                 self.kept[copy][f"stage-{stage}"] = self.best[copy]
-        self._measure()
+            if not isfinite(train_loss[copy] + test_loss[copy]):
+                self.diverged.setdefault(seed, self.done)
+        if not self.diverged:
+            self._measure()
         self.seconds += time.perf_counter() - started
 
     def _measure(self) -> None:
@@ -328,6 +361,7 @@ class _Run:
             "seeds": self.seeds,
             "configuration": self.configuration,
             "source": training_source_hash(),
+            "gates": self.gates,
         }
 
     def _save(self) -> None:
@@ -340,13 +374,14 @@ class _Run:
             "kept": self.kept,
             "series": self.series,
             "seconds": self.seconds,
+            "diverged": self.diverged,
         }
         write_with(self.checkpoint, lambda file: torch.save(state, file))
 
     def _resume(self) -> None:
-        if not self.checkpoint.exists():
+        state = _read_checkpoint(self.checkpoint)
+        if state is None:
             return
-        state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
         if state["identity"] != self._identity():
             log.warning(
                 "the checkpoint of %s %s was made by other code, data or settings: starting afresh",
@@ -359,16 +394,18 @@ class _Run:
                 parameter.copy_(saved)
         self.optimiser.load_state_dict(state["optimiser"])
         self.history, self.best, self.seconds = state["history"], state["best"], state["seconds"]
-        self.kept, self.series = state["kept"], state["series"]
+        self.kept, self.series, self.diverged = state["kept"], state["series"], state["diverged"]
         log.info("%s %s goes on after epoch %d", self.experiment.name, self.regime, self.done)
 
-    def _write(self) -> list[Record]:
-        records = []
+    def _write(self) -> dict[int, Record]:
+        records = {}
         for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
+            if seed in self.diverged:
+                continue
             accuracies = history["test_accuracy"]
-            weights = {"best": self.best[copy], "last": self.learner.state_dict(copy), **self.kept[copy]}
-            path = _weights_path(self.folder, self.experiment.name, self.regime, seed)
-            write_with(path, lambda file, weights=weights: torch.save(weights, file))  # type: ignore[misc]
+            kept = {"best": self.best[copy], "last": self.learner.state_dict(copy), **self.kept[copy]}
+            folder = self.folder / "runs"
+            digest = weights.write(kept, weights.path_of(folder, self.experiment.name, self.regime, seed))
             record = Record(
                 experiment=self.experiment.name,
                 regime=self.regime,
@@ -384,10 +421,12 @@ class _Run:
                 environment=environment_of(self.device),
                 library={"version": _version(), "source": training_source_hash()},
                 series=self.series[copy],
+                weights=digest,
+                gates=self.gates[copy],
             )
             # The record comes last: where it stands, its weights stand too.
-            run_records.write(record, self.folder / "runs")
-            records.append(record)
+            run_records.write(record, folder)
+            records[seed] = record
         return records
 
 
@@ -444,16 +483,16 @@ def _learner(
     device: torch.device,
     experiment: Experiment,
     precision: str,
-) -> StackedLearner | ModuleLearner:
+) -> BatchedLearner | AutogradLearner:
     parts = (networks, dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels, device)
     first = networks[0]
     learns = isinstance(first, DeepGatedNetwork) and any(p.requires_grad for p in first.feature.parameters())
     written_out = not learns or first.gate == "soft"
     if isinstance(first.arch, FullyConnected) and written_out:
-        return StackedLearner(*parts, loss=experiment.loss)
+        return BatchedLearner(*parts, loss=experiment.loss)
     if experiment.loss != "cross_entropy":
         raise ValueError(f"{experiment.name}: gates {first.gate!r} that learn are trained with cross_entropy only.")
-    return ModuleLearner(*parts, precision=precision)
+    return AutogradLearner(*parts, precision=precision)
 
 
 def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
@@ -477,6 +516,12 @@ def _digest(dataset: data.Dataset) -> str:
     return digest.hexdigest()
 
 
+def _whole(folder: Path, experiment: str, regime: str, seed: int) -> bool:
+    """Whether a folder of records holds a run and its weights."""
+    where = (folder, experiment, regime, seed)
+    return run_records.path_of(*where).exists() and weights.path_of(*where).exists()
+
+
 def _valid_record(
     folder: Path,
     experiment: Experiment,
@@ -484,40 +529,129 @@ def _valid_record(
     seed: int,
     configuration: dict[str, Any],
     dataset: data.Dataset,
+    any_code: bool = False,
 ) -> Record | None:
-    path = run_records.path_of(folder / "runs", experiment.name, regime, seed)
-    weights = _weights_path(folder, experiment.name, regime, seed)
-    if not (path.exists() and weights.exists()):
+    if not _whole(folder, experiment.name, regime, seed):
         return None
+    path = run_records.path_of(folder, experiment.name, regime, seed)
     record = run_records.read(path)
+    plain = _without_code if any_code else dict
     valid = (
-        record.configuration == configuration  # which holds a digest of the examples
+        plain(record.configuration) == plain(configuration)  # which holds a digest of the examples
         and record.data["stand_in"] == dataset.source.stand_in
-        and record.library["source"] == training_source_hash()
+        and (any_code or record.library["source"] == training_source_hash())
     )
     if not valid:
-        log.info("%s was made by other code, data or settings: it will be replaced", path.name)
+        log.info("%s was made by other code, data or settings: it is not used", path)
     return record if valid else None
 
 
-def _spare_longer_runs(folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int], epochs: int) -> None:
-    """A capped run must not take the place of a longer one, nor of the longer ReLU run whose gates it would copy."""
-    for name in {regime, "ReLU"} if regimes.find(regime).feature == "learnt" else {regime}:
-        for seed in seeds:
-            path = run_records.path_of(folder / "runs", experiment.name, name, seed)
-            if path.exists() and run_records.read(path).configuration["epochs"] > epochs:
-                raise ValueError(
-                    f"{path} is a longer run than {epochs} epochs and would be lost: give another build folder, or "
-                    "delete it first."
-                )
+def _without_code(configuration: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without the digest of its gate's code."""
+    return configuration | {"regime": {k: v for k, v in configuration["regime"].items() if k != "gate_code"}}
 
 
-def _checkpoint_path(folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int]) -> Path:
-    return Path(folder) / "checkpoints" / experiment.name / regime / f"seeds-{'-'.join(map(str, seeds))}.pt"
+def _learnt(
+    folder: Path, experiment: Experiment, seed: int, configuration: dict[str, Any], dataset: data.Dataset
+) -> Path | None:
+    """The folder of records with the ReLU network to copy: the build's, or what was published, by whichever code."""
+    sought = (experiment, "ReLU", seed, configuration, dataset)
+    if _valid_record(folder / "runs", *sought):
+        return folder / "runs"
+    if _valid_record(locations.published(), *sought, any_code=True):
+        log.info("%s seed %d: gates of the published ReLU network", experiment.name, seed)
+        return locations.published()
+    return None
 
 
-def _weights_path(folder: Path, experiment: str, regime: str, seed: int) -> Path:
-    return Path(folder) / "weights" / experiment / regime / f"seed-{seed}.pt"
+def _network(
+    folder: Path, experiment: Experiment, regime: str, seed: int, which: str, profile: str = ""
+) -> tuple[Record, ReLUNetwork | DeepGatedNetwork]:
+    """A run's record and one of its networks, from a folder of records."""
+    path = weights.path_of(folder, experiment.name, regime, seed)
+    if not _whole(folder, experiment.name, regime, seed):
+        raise MissingGatesError(
+            f"there are no weights of {experiment.name}, {regime}, seed {seed} at {path}. Train them first: "
+            f"npf train --experiment {experiment.name} --regime {regime} --profile {profile} --seeds {seed}"
+        )
+    record = run_records.read(run_records.path_of(folder, experiment.name, regime, seed))
+    kind = regimes.find(regime)
+    arch = experiment.arch
+    network = ReLUNetwork(arch) if kind.gate == "own" else DeepGatedNetwork(arch, kind.gate, linear=kind.linear)
+    network.load_state_dict(weights.read(path, record.weights)[which])
+    return record, network
+
+
+def _spare_longer_runs(
+    folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int], configuration: dict[str, Any]
+) -> None:
+    """A run must not take the place of a longer one that differs in its length alone."""
+    for seed in seeds:
+        path = run_records.path_of(folder / "runs", experiment.name, regime, seed)
+        longer = run_records.read(path).configuration if path.exists() else {}
+        same = all(longer.get(key) == configuration[key] for key in ("examples", "learning_rate", "labels"))
+        if same and longer["epochs"] > configuration["epochs"]:
+            raise ValueError(
+                f"{path} is a longer run than {configuration['epochs']} epochs and would be lost: give another build "
+                "folder, or delete it first."
+            )
+
+
+def _checkpoints(folder: Path, experiment: Experiment, regime: str) -> Path:
+    return Path(folder) / "checkpoints" / experiment.name / regime
+
+
+def _name_of(seeds: Sequence[int]) -> str:
+    """A file for any number of seeds."""
+    return hashlib.blake2b(repr(sorted(seeds)).encode(), digest_size=8).hexdigest() + ".pt"
+
+
+@contextmanager
+def _sole_use(place: Path) -> Iterator[None]:
+    """One process at a time trains a regime of an experiment in a build folder; the next waits for it."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place / ".lock")
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("another process trains in %s: waiting for it", place)
+        lock.acquire()
+    except OSError as error:
+        raise ValueError(f"the build folder cannot be written ({error}): give another one.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint holds; None where there is none, or a damaged one, which is set aside."""
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        if not {"identity", "parameters", "optimiser", "history", "best", "kept", "series", "seconds"} <= set(state):
+            raise ValueError("it is not a checkpoint of this library")
+        return {"diverged": {}} | state
+    except Exception as error:  # whatever torch and its unpickler make of a damaged file
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        log.warning("the checkpoint %s is damaged (%s): set aside, training begins anew", aside, error)
+        return None
+
+
+def _groups(place: Path, missing: list[int], wanted: Sequence[int]) -> list[list[int]]:
+    """The missing seeds as they are trained together: those of an interrupted run as there, the rest apart."""
+    groups: list[list[int]] = []
+    for path in sorted(place.glob("*.pt")):
+        state = _read_checkpoint(path)
+        seeds = [] if state is None else state["identity"]["seeds"]
+        if not set(seeds) & set(missing):
+            path.unlink(missing_ok=True)  # all its records were written
+        elif set(seeds) <= set(wanted) and not any(set(seeds) & set(group) for group in groups):
+            groups.append(seeds)
+    rest = [seed for seed in missing if not any(seed in group for group in groups)]
+    return [*groups, rest] if rest else groups
 
 
 def _checked_seeds(seeds: Sequence[int]) -> list[int]:

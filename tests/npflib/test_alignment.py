@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from strategies import coins, normal, seeds
 from torch import Tensor
 
-from npflib.kernels import alignment
+from npflib.kernels import alignment, neural_path_kernel, well_above_rounding
+from npflib.networks import FullyConnected, ReLUNetwork
+from npflib.theory.kernel_ridge import fit
 
 
 def exact_alignment(kernel: Tensor, labels: list[int]) -> Fraction:
@@ -132,6 +134,40 @@ def test_refuses_what_is_not_a_square_matrix(shape):
 def test_refuses_a_singular_or_indefinite_kernel(rows):
     with pytest.raises(ValueError, match=r"is singular to working precision \(or not positive definite\)"):
         alignment(torch.tensor(rows, dtype=torch.float64), [1, -1])
+
+
+def nearly_equal_inputs(n: int, digits: float, seed: int) -> list[Tensor]:
+    """The path kernel of n inputs, the first two 10^-digits apart, in float32 and of the same numbers in float64."""
+    arch = FullyConnected(4, 64, 16, 1, bias=False)
+    network = ReLUNetwork(arch, torch.Generator().manual_seed(seed))
+    x = normal(seed + 1, n, 16)
+    x[1] = x[0] + 10**-digits * x[0].norm() * normal(seed + 2, 16) / 4
+    with torch.no_grad():
+        gates = network.gates(x.float())
+    return [neural_path_kernel(x.float().to(dtype), gates, dtype=dtype) for dtype in (torch.float32, torch.float64)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("n", [2, 9, 40])
+def test_of_a_kernel_in_float32_a_digit_is_right_or_it_is_refused(n, seed):
+    y = signs(seed, n)
+    y[0], y[1] = 1, -1
+    refused = {}
+    for digits in (1, 1.5, 2, 2.5, 2.75, 3, 3.25, 3.5, 4, 4.5):
+        single, double = nearly_equal_inputs(n, digits, seed)
+        pivots = torch.linalg.cholesky_ex(single.double())[0].diagonal().square()
+        refused[digits] = not well_above_rounding(pivots, torch.float32)
+        if refused[digits]:
+            for call in (lambda k: alignment(k, y), lambda k: fit(k, (y > 0).long(), 0.0)):
+                with pytest.raises(ValueError, match="singular to working precision"):
+                    call(single)
+            continue
+        found = [alignment(single, y), fit(single, (y > 0).long(), 0.0).coefficients]
+        truth = [alignment(double, y), fit(double, (y > 0).long(), 0.0).coefficients]
+        assert found[0] == pytest.approx(truth[0], rel=0.2)
+        torch.testing.assert_close(found[1][:2], truth[1][:2], rtol=0.2, atol=0)
+    assert not any(refused[digits] for digits in (1, 1.5))
+    assert all(refused[digits] for digits in (3.5, 4, 4.5))
 
 
 @given(st.integers(2, 8), seeds)

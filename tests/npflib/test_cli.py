@@ -7,11 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from companion import ledger
-from npflib import experiments, profiles
+from npflib import data, experiments, profiles, training
 from npflib.cli import main
-from npflib.data import datasets as data
 from npflib.records.run_records import Record
-from npflib.training import runs as training
 
 
 @pytest.fixture

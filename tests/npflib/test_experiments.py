@@ -1,8 +1,10 @@
 """The paper's numbers, typed a second time from the paper, and the budgets of the profiles."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,8 @@ cifar10-gconv-sgd  | 1e-1 | 100 | 67.36±0.56 | 66.86±0.44 | 74.57±0.43 | 78.5
 cifar10-gconv-adam | 3e-4 | 200 | 67.09±0.58 | 67.08±0.27 | 77.12±0.19 | 79.68±0.32 | 80.32±0.35
 """
 COLUMNS = ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF", "ReLU")
+PROJECT = Path(__file__).resolve().parents[1]
+QUARTER = [name for name in COMPANION if name.startswith("cifar10-quarter-")]
 ROWS = [[cell.strip() for cell in line.split("|")] for line in PUBLISHED_TABLE.strip().splitlines()]
 LAYERS = {
     "fc": ["784>128", "128>128", "128>128", "128>128", "128>128", "128>10"],
@@ -134,6 +138,31 @@ def test_the_companions_narrow_networks_are_an_eighth_of_gconv():
     assert staged.regimes == PAPER["cifar10-continuous"].regimes
 
 
+def test_the_companions_quarter_networks_are_a_quarter_of_the_papers_and_stages_share_their_relu():
+    for name in QUARTER:
+        own, row = COMPANION[name], PAPER[name.replace("quarter-", "")]
+        arch = replace(row.arch, channels=tuple(c // 4 for c in row.arch.channels), dense=(64, 64))
+        assert row.arch.dense == (256, 256)
+        assert (own.arch, own.optimiser, own.batch, own.loss) == (arch, row.optimiser, 32, "cross_entropy")
+        assert set(row.regimes) <= set(own.regimes)
+        assert {own.full_epochs(regime) for regime in own.regimes} == {42}, "the same for every regime of a row"
+    staged = COMPANION["cifar10-quarter-gconv-adam"]
+    assert staged.stages == (7, 14, 21, 28, 35, 42)
+    assert staged.regimes[5:] == tuple(f"FLNPF-stage-{k}" for k in range(1, 6)), "the sixth is FLNPF itself"
+
+
+@pytest.mark.parametrize("name", QUARTER)
+def test_a_quarter_rows_rate_is_the_best_of_its_table_on_held_out_training_images(name):
+    folder = PROJECT / "results" / name
+    if not folder.exists():
+        pytest.skip(f"nothing is published of {name}, whose rate is the paper's until its own is chosen")
+    table = json.loads((folder / "rates.json").read_text())
+    last = {float(rate): accuracies[-1] for rate, accuracies in table["accuracies"].items()}
+    assert COMPANION[name].learning_rate == max(last, key=last.get)
+    assert all(len(accuracies) == table["epochs"] for accuracies in table["accuracies"].values())
+    assert len(last) >= 3
+
+
 def test_only_the_paper_publishes_and_every_experiments_name_begins_with_its_data():
     assert not any(own.published or own.lines for own in COMPANION.values()), "these are no rows of the paper"
     for name, experiment in (dict(PAPER) | dict(COMPANION)).items():
@@ -210,7 +239,8 @@ def test_a_limit_of_the_experiments_own_goes_before_its_data_sets_and_that_befor
 
     def found(name):
         return tuple(
-            profile.limit(experiments.find(name), what) for what in ("train_examples", "test_examples", "epochs")
+            profile.limit(name, experiments.find(name).dataset, what)
+            for what in ("train_examples", "test_examples", "epochs")
         )
 
     assert found("mnist-fc-sgd") == (100, 50, 5)
@@ -250,6 +280,7 @@ def test_the_book_trains_what_it_can_and_the_relu_before_its_gates_are_copied(pr
     if profile == "paper":
         columns += [f"cifar10-{network}-{rule}" for network in ("vconv", "gconv") for rule in ("sgd", "adam")]
         stages += ["cifar10-continuous"]
+        expected |= {(name, regime) for name in QUARTER for regime in COMPANION[name].regimes}
     expected |= {(name, regime) for name in columns for regime in COLUMNS}
     expected |= {(name, regime) for name in stages for regime in staged}
     assert set(runs) == expected

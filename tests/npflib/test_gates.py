@@ -34,6 +34,15 @@ def test_pre_activation_times_hard_gate_is_relu(values):
     assert torch.equal(q * hard_gate(q), q.relu())
 
 
+@pytest.mark.parametrize("values", [[float("nan")], [-inf, float("nan"), inf], [1.0, float("nan"), -1.0]])
+def test_not_a_number_is_neither_open_nor_shut(values):
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        with pytest.raises(ValueError, match=rf"^1 of {len(values)} pre-activations are NaN.*Look for NaN"):
+            hard_gate(torch.tensor(values, dtype=dtype))
+    assert hard_gate(torch.tensor([-inf, inf])).tolist() == [0.0, 1.0]
+    assert hard_gate(torch.empty(0, 3)).shape == (0, 3)
+
+
 def test_no_gradient_flows_through_a_hard_gate():
     q = torch.tensor([-1.0, 2.0], requires_grad=True)
     assert not hard_gate(q).requires_grad

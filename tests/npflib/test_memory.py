@@ -22,7 +22,7 @@ import json, os, resource, sys
 from dataclasses import replace
 import torch
 torch.set_num_threads(1)
-from npflib.data import datasets as data
+from npflib import data
 from npflib import experiments
 from npflib.training import runs as training
 from npflib.training.gate_table import GateTable
@@ -80,6 +80,7 @@ def available() -> int:
         return 2**62
 
 
+@pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize("regime", ["FRNPF-II", "DLNPF"])
 def test_vconv_with_adam_on_all_of_cifar10_fits_in_6_gib(tmp_path, regime):
     """FRNPF has the table of gates, DLNPF the most parameters, gradients and moments: two networks' of each."""

@@ -246,14 +246,25 @@ def test_generator_fixes_the_weights_feature_network_first(arch, seed):
         assert all(torch.equal(a, b) for a, b in zip(part.parameters(), expected.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("gated", [False, True])
+def test_gates_behind_a_weight_that_is_not_a_number_are_refused(gated):
+    arch = FullyConnected(4, 5, 3, 1)
+    network = DeepGatedNetwork(arch) if gated else ReLUNetwork(arch)
+    x = torch.ones(2, 3)
+    with torch.no_grad():
+        (network.feature if gated else network).weights[1][0, 0] = float("nan")
+    with pytest.raises(ValueError, match="2 of 10 pre-activations are NaN"):
+        network.gates(x)
+
+
 def test_unknown_gate_is_refused():
-    with pytest.raises(ValueError, match="unknown gate 'relu'; allowed: 'hard', 'soft'"):
+    with pytest.raises(ValueError, match="unknown gate 'relu'; allowed: hard, soft"):
         DeepGatedNetwork(FullyConnected(3, 4), gate="relu")
 
 
 @pytest.mark.parametrize("bad", [{"beta": 0}, {"beta": -1}, {"eps": -0.1}])
 def test_soft_gate_settings_are_checked_when_the_network_is_made(bad):
-    with pytest.raises(ValueError, match=f"{next(iter(bad))} .*got"):
+    with pytest.raises(ValueError, match=f"^{next(iter(bad))}, .*got"):
         DeepGatedNetwork(FullyConnected(3, 4), gate="soft", **bad)
 
 

@@ -7,12 +7,11 @@ import torch
 
 from companion.studies import layer_gates
 from companion.studies.layer_gates import CIFAR10, NARROW, LayerConfig, pattern
-from npflib import regimes
-from npflib.data import datasets as data
+from npflib import data, regimes
 from npflib.networks import GConv, VConv
 from npflib.randomness import generator
-from npflib.training.autograd import ModuleLearner
-from npflib.training.given_gates import train
+from npflib.training.autograd import AutogradLearner
+from npflib.training.loop import train
 
 SMALL = GConv(image_size=6, channels=(3, 4), dense=(5,))
 TINY = LayerConfig(120, 3, (0, 4), ("LLL", "RRR", "OOO", "OLR"), arch=SMALL)
@@ -39,11 +38,11 @@ def test_all_learnt_is_flnpf_and_all_random_frnpf(found, corners):
     sets = (corners.train_images[rows], corners.train_labels[rows], corners.test_images, corners.test_labels)
     for copy, seed in enumerate(TINY.seeds):
         network = regimes.start("ReLU", SMALL, seed)
-        accuracy = trained(ModuleLearner([network], *sets, torch.device("cpu")), seed)
+        accuracy = trained(AutogradLearner([network], *sets, torch.device("cpu")), seed)
         assert found.values("accuracy", gates="donor-true")[copy] == pytest.approx(accuracy, abs=1.5 / 80)
         for regime, name in (("FLNPF", "LLL"), ("FRNPF-II", "RRR")):
             behind = regimes.start(regime, SMALL, seed, network if regime == "FLNPF" else None)
-            accuracy = trained(ModuleLearner([behind], *sets, torch.device("cpu")), seed)
+            accuracy = trained(AutogradLearner([behind], *sets, torch.device("cpu")), seed)
             assert found.values("accuracy", gates=name)[copy] == pytest.approx(accuracy, abs=1.5 / 80)
 
 
@@ -63,7 +62,7 @@ def test_open_gates_are_a_linear_network(found, corners):
 
     for copy, seed in enumerate(TINY.seeds):
         network = Linear(regimes.start("FRNPF-II", SMALL, seed).value)
-        accuracy = trained(ModuleLearner([network], *sets, torch.device("cpu")), seed)
+        accuracy = trained(AutogradLearner([network], *sets, torch.device("cpu")), seed)
         assert found.values("accuracy", gates="OOO")[copy] == pytest.approx(accuracy, abs=1.5 / 80)
 
 
@@ -111,7 +110,7 @@ def test_gates_may_be_learnt_from_all_images(corners):
     found = CIFAR10.measure(LayerConfig(40, 1, (3,), ("LLL",), (), 2, SMALL), corners, progress=False)
     network = regimes.start("ReLU", SMALL, 3)
     sets = (corners.train_images, corners.train_labels, corners.test_images, corners.test_labels)
-    learner = ModuleLearner([network], *sets, torch.device("cpu"))
+    learner = AutogradLearner([network], *sets, torch.device("cpu"))
     accuracy = train(learner, 2, seeds=[3], learning_rate=TINY.learning_rate)[0][-1]
     assert found.values("accuracy", gates="donor-true", epoch=2)[0] == pytest.approx(accuracy, abs=1.5 / 80)
 

@@ -7,14 +7,13 @@ import torch
 
 from companion.studies import kernel_readout
 from companion.studies.kernel_readout import CIFAR10, ReadoutConfig
-from npflib import regimes
-from npflib.data import datasets as data
+from npflib import data, regimes
 from npflib.networks import GConv, VConv
 from npflib.randomness import generator
-from npflib.theory.convolution_paths import enumerate_paths, neural_path_feature
+from npflib.theory.convolution import enumerate_paths, neural_path_feature
 from npflib.theory.kernel_ridge import class_targets
-from npflib.training.autograd import ModuleLearner
-from npflib.training.given_gates import train
+from npflib.training.autograd import AutogradLearner
+from npflib.training.loop import train
 
 SMALL = GConv(in_channels=1, image_size=4, channels=(2, 2), dense=(3,), bias=False)
 TINY = ReadoutConfig(60, (0, 3), 100, 2, (0, 3), ("start", "own"), (0.1, 1.0), SMALL, test_examples=50)
@@ -81,7 +80,7 @@ def test_networks_and_value_networks_are_those_of_the_training_engine(found, cor
         x, y, test_x, test_y = drawn(corners, seed)
 
         def trained(network, n, epochs, seed=seed, x=x, y=y, test=(test_x, test_y)):
-            learner = ModuleLearner([network], x[:n], y[:n], *test, torch.device("cpu"))
+            learner = AutogradLearner([network], x[:n], y[:n], *test, torch.device("cpu"))
             return pytest.approx(train(learner, epochs, seeds=[seed], learning_rate=1e-3)[0][-1], abs=1.5 / 50)
 
         own = regimes.start("ReLU", SMALL, seed)

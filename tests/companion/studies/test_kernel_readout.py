@@ -8,7 +8,7 @@ import torch
 
 from companion.studies import kernel_readout
 from companion.studies.kernel_readout import CIFAR10, MNIST, SOURCES, ReadoutConfig
-from npflib.data import datasets as data
+from npflib import data
 from npflib.networks import FullyConnected, ReLUNetwork
 
 ARCH = FullyConnected(depth=3, width=24, bias=False)

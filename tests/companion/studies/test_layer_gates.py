@@ -8,11 +8,10 @@ import torch
 
 from companion.studies import layer_gates
 from companion.studies.layer_gates import CONTROLS, DERIVED, LETTERS, MNIST, LayerConfig, pattern
-from npflib import regimes
-from npflib.data import datasets as data
+from npflib import data, regimes
 from npflib.networks import FullyConnected
-from npflib.training.given_gates import gate_table
-from npflib.training.snapshots import train_and_keep
+from npflib.training.gate_sources import gate_table
+from npflib.training.loop import train_and_keep
 
 ARCH = FullyConnected(depth=4, width=16)
 PATTERNS = ("LLL", "RRR", "OOO", "LRO")
@@ -33,15 +32,15 @@ def photographs():
 def seen(digits, photographs):
     """The table, and what each learner was given: (networks, images, labels, gates, test gates) by name."""
     learners = []
-    real = layer_gates.GivenGatesLearner
+    real = layer_gates.BatchedLearner
 
     class Spy(real):
-        def __init__(self, networks, x, y, test_x, test_y, *, gates, test_gates):
-            learners.append((networks, x, y, test_y, gates, test_gates))
-            super().__init__(networks, x, y, test_x, test_y, gates, test_gates)
+        def __init__(self, networks, x, y, test_x, test_y, *, gates):
+            learners.append((networks, x, y, test_y, *gates))
+            super().__init__(networks, x, y, test_x, test_y, gates=gates)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layer_gates, "GivenGatesLearner", Spy)
+        patch.setattr(layer_gates, "BatchedLearner", Spy)
         found = MNIST.measure(TINY, digits, photographs, progress=False)
     return found, dict(zip((*PATTERNS, *CONTROLS), learners, strict=True))
 

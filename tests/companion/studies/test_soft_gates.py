@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from companion.studies import common, soft_gates, width_and_depth
-from npflib import regimes
-from npflib.data import datasets as data
+from npflib import data, regimes
 from npflib.networks import FullyConnected
 from npflib.randomness import generator
-from npflib.training.autograd import ModuleLearner
+from npflib.training.autograd import AutogradLearner
 
 ARCH = FullyConnected(depth=3, width=16)
 SOFT = soft_gates.SoftConfig(150, 2, (0, 3), ((0.25, 0.1), (4.0, 0.1)), (4.0,), ARCH)
@@ -55,7 +54,9 @@ def test_references_are_the_regimes(digits, soft):
     x, y = digits.train_images.flatten(1)[chosen], digits.train_labels[chosen]
     for regime in ("ReLU", "FRNPF-II"):
         network = regimes.start(regime, ARCH, 3)
-        learner = ModuleLearner([network], x, y, digits.test_images.flatten(1), digits.test_labels, torch.device("cpu"))
+        learner = AutogradLearner(
+            [network], x, y, digits.test_images.flatten(1), digits.test_labels, torch.device("cpu")
+        )
         updates = torch.optim.Adam(learner.parameters(), lr=1e-3, eps=1e-7)
         for epoch in range(2):
             for step in torch.randperm(150, generator=generator(3, "order", epoch)).split(32):

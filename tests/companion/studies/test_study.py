@@ -17,7 +17,7 @@ from filelock import FileLock
 from companion import cli
 from companion.studies import study as module
 from companion.studies.study import STUDIES, Study, Table, find
-from npflib.data import datasets as data
+from npflib import data
 from npflib.records import locations
 from npflib.records.fingerprint import fingerprint
 

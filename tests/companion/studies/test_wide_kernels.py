@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 
 from companion.studies import wide_kernels
 from companion.studies.wide_kernels import MNIST, WideConfig, accuracies
-from npflib.data import datasets as data
+from npflib import data
 from npflib.theory import infinite_width
 
 TINY = WideConfig((40, 60), 60, (2, 3), (4, 16), (0, 1))

@@ -622,6 +622,16 @@ def test_binary_defaults_are_the_paper_s(digits):
     assert half.train_labels.sum() == 0
 
 
+def test_binary_of_two_classes_keeps_or_swaps_their_names(digits):
+    two = data.binary(digits)
+    again, swapped = data.binary(two, -1, 1), data.binary(two, 1, -1)
+    assert again.classes == ("4", "7")
+    assert torch.equal(again.train_labels, two.train_labels)
+    assert swapped.classes == ("7", "4")
+    assert torch.equal(swapped.test_labels, -two.test_labels)
+    assert torch.equal(digits.train_images[digits.train_labels == 7], swapped.train_images[swapped.train_labels < 0])
+
+
 # Bad input
 
 

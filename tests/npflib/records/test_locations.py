@@ -1,5 +1,7 @@
 """Where a build, the project and the published records lie."""
 
+from pathlib import Path
+
 import pytest
 
 from npflib.records import locations
@@ -27,9 +29,15 @@ def test_the_project_is_found_from_below(project, monkeypatch):
     assert locations.build("quick") == project / "build"
 
 
-def test_outside_a_checkout_it_is_the_current_folder(tmp_path, monkeypatch):
+def test_outside_a_checkout_it_is_the_one_that_the_library_runs_from(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path)
+    assert locations.project() == Path(__file__).resolve().parents[3]
+
+
+def test_without_any_checkout_it_is_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(locations, "__file__", str(tmp_path / "site-packages" / "npflib" / "records" / "locations.py"))
     assert locations.project() == tmp_path
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from npflib.networks import FullyConnected, GConv, ReLUNetwork, VConv
 from npflib.paths import MAX_PATHS
-from npflib.theory.convolution_paths import (
+from npflib.theory.convolution.paths import (
     PADDINGS,
     bundle_feature,
     enumerate_paths,
@@ -126,7 +126,7 @@ def test_refusals():
     arch = GConv(in_channels=1, image_size=3, channels=(2,), dense=(2,), bias=False)
     with pytest.raises(ValueError, match="VConv or GConv; got FullyConnected"):
         enumerate_paths(FullyConnected(2, 3))
-    with pytest.raises(ValueError, match="unknown padding 'same'; allowed: 'zeros', 'circular'"):
+    with pytest.raises(ValueError, match="unknown padding 'same'; allowed: zeros, circular"):
         enumerate_paths(arch, "same")
     with pytest.raises(ValueError, match="324 paths, more than the 100"):
         enumerate_paths(arch, limit=100)

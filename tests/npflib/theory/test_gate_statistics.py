@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import coins, convolutional, examples, fully_connected, normal, seeds, shuffled
 
+from npflib import networks
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.theory import gate_statistics
 
@@ -107,7 +108,7 @@ def test_units_that_never_change_count_as_agreement_across_classes():
 def test_gates_of_convolutions_are_the_networks_in_chunks(arch, seed, chunk):
     network = shuffled(ReLUNetwork(arch), seed)
     x = pixels(seed, 5, arch)
-    found = gate_statistics.hard_gates(network, x, chunk)
+    found = networks.hard_gates(network, x, chunk)
     for layer, q in zip(found, network.pre_activations(x), strict=True):
         assert layer.dtype == torch.bool
         assert torch.equal(layer, q > 0)
@@ -118,7 +119,7 @@ def test_gates_of_convolutions_are_the_networks_in_chunks(arch, seed, chunk):
 def test_gates_of_a_gated_network_are_its_feature_networks(arch, seed):
     network = shuffled(DeepGatedNetwork(arch), seed)
     x = pixels(seed, 3, arch)
-    for layer, q in zip(gate_statistics.hard_gates(network, x), network.feature.pre_activations(x), strict=True):
+    for layer, q in zip(networks.hard_gates(network, x), network.feature.pre_activations(x), strict=True):
         assert torch.equal(layer, q > 0)
 
 
@@ -128,9 +129,7 @@ def test_bytes_become_pixels():
     arch = GConv(image_size=4, channels=(3,), dense=(5,))
     network = ReLUNetwork(arch, torch.Generator().manual_seed(0))
     raw = torch.randint(0, 256, (7, 3, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    for a, b in zip(
-        gate_statistics.hard_gates(network, raw), gate_statistics.hard_gates(network, raw / 255), strict=True
-    ):
+    for a, b in zip(networks.hard_gates(network, raw), networks.hard_gates(network, raw / 255), strict=True):
         assert torch.equal(a, b)
 
 
@@ -190,4 +189,4 @@ def test_hard_gates_refuse(gate, n, chunk, said):
 
     network = DeepGatedNetwork(FullyConnected(depth=2, width=2, in_features=2), gate)
     with pytest.raises(ValueError, match=said):
-        gate_statistics.hard_gates(network, torch.zeros(n, 2), chunk)
+        networks.hard_gates(network, torch.zeros(n, 2), chunk)

@@ -16,7 +16,7 @@ from npflib import kernels
 from npflib.architectures import FullyConnected
 from npflib.initialisation import initialise_
 from npflib.networks import ReLUNetwork
-from npflib.theory import infinite_width, monte_carlo
+from npflib.theory import fixed_gates, infinite_width
 from npflib.theory.infinite_width import KINDS
 
 depths = st.integers(1, 7)
@@ -164,8 +164,8 @@ def inputs() -> torch.Tensor:
 def finite_overlaps(depth: int, width: int, draws: int, seed: int) -> torch.Tensor:
     """(2/w)^{d-1} Λ of independent Gaussian networks by the library's path_overlap, [draws, n, n]."""
     arch = FullyConnected(depth, width, 3, 1, bias=False)
-    weights = monte_carlo.draw_weights(arch, draws, 1.0, "gaussian", seeded(seed), torch.float64)
-    gates = monte_carlo.relu_gates(inputs(), weights)
+    weights = fixed_gates.draw_weights(arch, draws, 1.0, "gaussian", seeded(seed), torch.float64)
+    gates = fixed_gates.relu_gates(inputs(), weights)
     return torch.stack(
         [(2 / width) ** (depth - 1) * kernels.path_overlap([gate[k] for gate in gates]) for k in range(draws)]
     )
@@ -195,7 +195,7 @@ def test_wide_path_overlap():
 def test_wide_value_kernels(shared, kind):
     """Behind independent gates the limit is "gates"; behind the network's own it is ReLU's tangent kernel."""
     arch, width = FullyConnected(4, 400, 3, 1, bias=False), 400
-    found, _ = monte_carlo.sample_with_random_gates(
+    found, _ = fixed_gates.sample_with_random_gates(
         arch, inputs(), 60, sqrt(2 / width), law="gaussian", generator=seeded(1), shared=shared
     )
     expected = infinite_width.kernels(inputs(), depth=4)
@@ -224,7 +224,7 @@ def test_tangent_kernel_by_automatic_differentiation():
 def test_output_covariance():
     """Of 20,000 untrained networks of width 64: 2/w times "output", up to a bias of order 1/w that depth 2 lacks."""
     arch = FullyConnected(2, 64, 3, 1, bias=False)
-    first, last = monte_carlo.draw_weights(arch, 20_000, sqrt(2 / 64), "gaussian", seeded(0), torch.float64)
+    first, last = fixed_gates.draw_weights(arch, 20_000, sqrt(2 / 64), "gaussian", seeded(0), torch.float64)
     outputs = (last @ (first @ inputs().T).relu())[:, 0]
     products = outputs[:, :, None] * outputs[:, None, :]
     assert largest_z(products, 2 / 64 * infinite_width.kernels(inputs(), depth=2)["output"]) < 4
@@ -235,7 +235,7 @@ def test_signs_in_the_first_layer_have_another_limit():
     whatever the angle. Gaussian weights would leave (π - ϑ)/(2π)."""
     x = torch.tensor([[1.0, 0.0], [0.9, 0.5]], dtype=torch.float64)
     arch = FullyConnected(2, 1, 2, 1, bias=False)
-    gates = monte_carlo.relu_gates(x, monte_carlo.every_sign_pattern(arch, 1.0))[0]
+    gates = fixed_gates.relu_gates(x, fixed_gates.every_sign_pattern(arch, 1.0))[0]
     assert float((gates[:, 0] * gates[:, 1]).mean()) == 0.5
     assert float(infinite_width.kernels(x, depth=2)["overlap"][0, 1]) / 2 < 0.43
 
@@ -285,7 +285,7 @@ def test_shortcuts_types_and_sizes():
         (lambda x: infinite_width.kernels(x[0], depth=2), r"x\[None\]"),
         (lambda x: infinite_width.kernels(x.view(2, 1, 2), depth=2), r"flatten\(1\)"),
         (lambda x: infinite_width.kernels(x[:0], depth=2), "one example or more"),
-        (lambda x: infinite_width.kernels(x, x / 0, depth=2), "x2 holds"),
+        (lambda x: infinite_width.kernels(x, x / 0, depth=2), "x2 must hold finite"),
         (lambda x: infinite_width.next_angle(180 * x), "deg2rad"),
         (lambda x: infinite_width.angles(-x, 2), "deg2rad"),
         (lambda x: infinite_width.of_angle(x / 0, 2), "deg2rad"),

@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -93,9 +93,18 @@ def assert_close(found: Tensor, expected: Tensor, tolerance: float = CLOSE) -> N
     assert (found - expected).abs().max().item() <= tolerance * scale
 
 
+def unclear(outputs: Tensor) -> int:
+    """How many rows have two largest outputs that rounding may order either way; outputs of 0 are exact."""
+    first, second = outputs.topk(2).values.unbind(-1)
+    return int(((first - second <= CLOSE * outputs.abs().max(-1).values) & (outputs != 0).any(-1)).sum())
+
+
 @pytest.mark.usefixtures("float64")
 @given(setups())
 @settings(max_examples=50)
+# Outputs of 10⁻¹⁹, which log softmax rounds to a tie.
+@example(("DLGN", FullyConnected(4, 1, 4, 2, bias=False), 1, 10, 1, 12))
+@example(("DLGN", FullyConnected(4, 1, 4, 2, bias=False), 1, 3, 1, 0))
 def test_gradients_losses_and_tests_are_those_of_automatic_differentiation(setup):
     regime, arch, copies, count, batch, seed = setup
     data = examples(arch, count, seed)
@@ -113,10 +122,14 @@ def test_gradients_losses_and_tests_are_those_of_automatic_differentiation(setup
             if parameter.requires_grad:
                 expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 assert_close(gradients[name], expected)
-    for found, expected in zip(learner.test(), plain.test(), strict=True):
-        assert found == pytest.approx(expected, rel=1e-11)
-    for found, expected in zip(learner.take_running(batch), plain.take_running(batch), strict=True):
-        assert found == pytest.approx(expected, rel=1e-11)
+    seen = [(data[2], learner.test(), plain.test())] * copies
+    running = (learner.take_running(batch), plain.take_running(batch))
+    seen += [(data[0][chosen[copy]], *running) for copy in range(copies)]
+    for copy, (x, found, expected) in zip([*range(copies)] * 2, seen, strict=True):
+        with torch.no_grad():
+            either_way = unclear(plain.networks[copy](x)) / len(x)
+        assert found[0][copy] == pytest.approx(expected[0][copy], rel=1e-11)
+        assert abs(found[1][copy] - expected[1][copy]) <= either_way
     assert learner.take_running(batch) == ([0.0] * copies, [0.0] * copies), "reading starts the running means anew"
 
 

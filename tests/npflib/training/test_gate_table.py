@@ -77,6 +77,11 @@ def test_storing_some_rows_leaves_the_others_and_what_was_looked_up_is_a_copy():
     assert table.lookup(torch.arange(6))[0].any()
 
 
+def test_no_examples_have_no_gates():
+    found = filled([(3,), (2, 2)], gates_of([(3,), (2, 2)], 5, 1), 5).lookup(torch.arange(0))
+    assert [gate.shape for gate in found] == [(0, 3), (0, 2, 2)]
+
+
 def test_one_gate_takes_a_byte_and_eight_take_one_too():
     assert GateTable([(1,)], 3).rows.nbytes == GateTable([(8,)], 3).rows.nbytes == 3
     assert GateTable([(9,)], 3).rows.nbytes == 6

@@ -75,13 +75,15 @@ def test_a_feature_network_s_gates_as_a_table_train_the_same_network(regime):
     assert given_table.test() == behind_network.test()
 
 
-def test_training_is_that_of_the_snapshots():
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_training_is_that_of_the_snapshots(optimiser):
     """The same orders, steps and optimiser as ``train_and_keep``, a last smaller batch included."""
     x, y = examples(1, 50, ARCH)
     networks = [regimes.start("ReLU", ARCH, seed) for seed in (3, 4)]
-    kept = train_and_keep(networks, x, y, torch.arange(50).expand(2, -1), (3,), seeds=[3, 4], learning_rate=1e-2)
+    how = {"seeds": [3, 4], "optimiser": optimiser, "learning_rate": 1e-2}
+    kept = train_and_keep(networks, x, y, torch.arange(50).expand(2, -1), (3,), **how)
     learner = StackedLearner(networks, x, y, x, y, torch.device("cpu"))
-    accuracies = train(learner, 3, seeds=[3, 4], learning_rate=1e-2)
+    accuracies = train(learner, 3, **how)
     assert [len(values) for values in accuracies] == [3, 3]
     for copy, networks_kept in enumerate(kept):
         for name, tensor in learner.state_dict(copy).items():

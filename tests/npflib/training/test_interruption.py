@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from npflib import experiments, profiles
 from npflib.architectures import FullyConnected, GConv, VConv
@@ -89,9 +90,9 @@ def products(build, experiment, regime):
     histories = [
         (r.history, r.series, r.peak, r.peak_epoch, r.final, r.configuration, r.data, r.library) for r in records
     ]
-    folder = Path(build) / "weights" / experiment / regime
-    states = [torch.load(folder / f"seed-{seed}.pt", weights_only=True) for seed in SEEDS]
-    return histories, [(which, name, t) for s in states for which in s for name, t in s[which].items()]
+    folder = Path(build) / "runs" / experiment / regime
+    states = [load_file(folder / f"seed-{seed}.safetensors") for seed in SEEDS]
+    return histories, [(*key.split("/"), t) for state in states for key, t in state.items()]
 
 
 def assert_same_bits(build, other, experiment, regime):

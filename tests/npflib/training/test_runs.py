@@ -4,7 +4,9 @@ Most tests train a tiny network on tiny images under the name of a real experime
 digits.
 """
 
+import hashlib
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,17 +14,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional
 
-from npflib import experiments, profiles, regimes
+from npflib import data, experiments, profiles, regimes
 from npflib.architectures import FullyConnected, GConv, VConv
-from npflib.data import datasets as data
 from npflib.experiments import Experiment, Probe
 from npflib.networks import DeepGatedNetwork
 from npflib.paths import neural_path_feature
 from npflib.randomness import generator
-from npflib.records import run_records
+from npflib.records import locations, run_records
 from npflib.training import runs as training
 from npflib.training.autograd import ModuleLearner
 from npflib.training.batched import StackedLearner
@@ -116,8 +118,23 @@ def run(setup, regime="ReLU", experiment="mnist-fc-adam", seeds=(0, 1), build=No
 
 
 def weights(setup, regime="ReLU", experiment="mnist-fc-adam", seeds=(0, 1), build=None):
-    folder = (build or setup.build) / "weights" / experiment / regime
-    return {seed: torch.load(folder / f"seed-{seed}.pt", weights_only=True) for seed in seeds}
+    """Read without the library: what stands before the slash of a tensor's name says which network it is of."""
+    found = {}
+    for seed in seeds:
+        found[seed] = networks = {}
+        path = (build or setup.build) / "runs" / experiment / regime / f"seed-{seed}.safetensors"
+        for name, tensor in load_file(path).items():
+            networks.setdefault(name.split("/")[0], {})[name.split("/")[1]] = tensor
+    return found
+
+
+def replace_weights(folder, experiment, seed, networks):
+    """Puts other weights in the place of a ReLU run's, and their digest into its record."""
+    path = folder / experiment / "ReLU" / f"seed-{seed}.json"
+    content = save({f"{which}/{name}": t.clone() for which, state in networks.items() for name, t in state.items()})
+    path.with_suffix(".safetensors").write_bytes(content)
+    record = json.loads(path.read_text()) | {"weights": hashlib.sha256(content).hexdigest()}
+    path.write_text(json.dumps(record))
 
 
 def same(one, two) -> bool:
@@ -333,10 +350,9 @@ def test_best_weights_are_the_first_peaks_and_last_weights_the_last_epochs(tiny,
 def test_learnt_gates_are_the_best_epochs(tiny):
     """The file of the ReLU network is given a best epoch unlike its last: the gates must be that one's."""
     run(tiny, "ReLU")
-    path = tiny.build / "weights" / "mnist-fc-adam" / "ReLU" / "seed-1.pt"
-    state = torch.load(path, weights_only=True)
+    state = weights(tiny)[1]
     state["best"] = {name: -2 * value for name, value in state["last"].items()}
-    torch.save(state, path)
+    replace_weights(tiny.build / "runs", "mnist-fc-adam", 1, state)
     run(tiny, "FLNPF")
     network = trained_network("mnist-fc-adam", "FLNPF", 1, "smoke", build=tiny.build, which="last")
     assert isinstance(network, DeepGatedNetwork)
@@ -347,8 +363,8 @@ def test_learnt_gates_are_the_best_epochs(tiny):
 def test_learnt_gates_train_their_relu_networks_of_the_same_seeds_first(tiny):
     run(tiny, "FLNPF", seeds=(4, 2))
     runs = tiny.build / "runs" / "mnist-fc-adam"
-    assert sorted(path.name for path in (runs / "ReLU").iterdir()) == ["seed-2.json", "seed-4.json"]
-    assert sorted(path.name for path in (runs / "FLNPF").iterdir()) == ["seed-2.json", "seed-4.json"]
+    assert sorted(path.name for path in (runs / "ReLU").glob("*.json")) == ["seed-2.json", "seed-4.json"]
+    assert sorted(path.name for path in (runs / "FLNPF").glob("*.json")) == ["seed-2.json", "seed-4.json"]
     learnt, found = weights(tiny, "ReLU", seeds=(2, 4)), weights(tiny, "FLNPF", seeds=(2, 4))
     for seed in (2, 4):
         gates = {name.removeprefix("feature."): v for name, v in found[seed]["last"].items() if "feature" in name}
@@ -558,8 +574,8 @@ def test_nothing_but_products_is_left(tiny):
     run(tiny, "FLNPF")
     left = sorted(str(path.relative_to(tiny.build)) for path in tiny.build.rglob("*") if path.is_file())
     assert left == sorted(
-        f"{kind}/mnist-fc-adam/{regime}/seed-{seed}.{end}"
-        for kind, end in (("runs", "json"), ("weights", "pt"))
+        f"runs/mnist-fc-adam/{regime}/seed-{seed}.{end}"
+        for end in ("json", "safetensors")
         for regime in ("ReLU", "FLNPF")
         for seed in (0, 1)
     )
@@ -634,7 +650,7 @@ def change_code(_tiny, monkeypatch):
 
 
 def lose_weights(tiny, _monkeypatch):
-    for path in (tiny.build / "weights").rglob("*.pt"):
+    for path in (tiny.build / "runs").rglob("*.safetensors"):
         path.unlink()
 
 
@@ -665,6 +681,113 @@ def test_records_of_other_settings_data_or_code_are_replaced(tiny, monkeypatch, 
     assert run_records.read_all(tiny.build / "runs", "mnist-fc-adam", "ReLU") == after
     run(tiny)
     assert len(noted) == 1, "and then they are valid"
+
+
+# --- weights that are published --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def publish(tiny, tmp_path, monkeypatch):
+    """Trains ReLU runs elsewhere and publishes them with weights that no training here would give."""
+    monkeypatch.setattr(locations, "published", lambda: tmp_path / "results")
+
+    def published(experiment="mnist-fc-adam", seeds=(0,)):
+        run(tiny, experiment=experiment, seeds=seeds, build=tmp_path / "elsewhere")
+        shutil.copytree(tmp_path / "elsewhere" / "runs", tmp_path / "results")
+        for seed, networks in weights(tiny, experiment=experiment, seeds=seeds, build=tmp_path / "elsewhere").items():
+            scaled = {which: {name: -2 * t for name, t in state.items()} for which, state in networks.items()}
+            replace_weights(tmp_path / "results", experiment, seed, scaled)
+        return tmp_path / "results"
+
+    return published
+
+
+def test_records_hold_the_digest_of_their_weights_and_of_those_whose_gates_they_copied(tiny):
+    for regime in ("ReLU", "FRNPF-II", "FLNPF"):
+        for record in run(tiny, regime):
+            folder = tiny.build / "runs" / "mnist-fc-adam"
+            files = {name: folder / name / f"seed-{record.seed}.safetensors" for name in (regime, "ReLU")}
+            digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+            assert record.weights == digests[regime]
+            assert record.gates == (digests["ReLU"] if regime == "FLNPF" else "")
+
+
+@pytest.mark.parametrize(
+    ("experiment", "regime"), [("mnist-fc-adam", "FLNPF"), ("cifar10-continuous", "FLNPF-stage-2")]
+)
+def test_gates_are_copied_from_a_published_network_where_the_build_has_none(
+    tiny, publish, monkeypatch, experiment, regime
+):
+    """Of seed 0 the network is published, by other code; seed 1's is trained."""
+    folder = publish(experiment)
+    there = run_records.read(run_records.path_of(folder, experiment, "ReLU", 0))
+    noted = trained_seeds(monkeypatch)
+    monkeypatch.setattr(training, "training_source_hash", lambda: "0" * 16)
+    records = run(tiny, regime, experiment)
+    assert noted == [("ReLU", [1]), (regime, [0, 1])]
+    assert not (tiny.build / "runs" / experiment / "ReLU" / "seed-0.json").exists()
+    assert records[0].gates == there.weights
+    assert records[1].gates == run_records.read(run_records.path_of(tiny.build / "runs", experiment, "ReLU", 1)).weights
+    kept = load_file(folder / experiment / "ReLU" / "seed-0.safetensors")
+    which = "best" if regime == "FLNPF" else "stage-2"
+    feature = trained_network(experiment, regime, 0, "smoke", build=tiny.build).feature
+    assert same({f"{which}/{name}": t for name, t in feature.state_dict().items()}, {
+        key: t for key, t in kept.items() if key.startswith(f"{which}/")
+    })  # fmt: skip
+
+
+def test_the_builds_own_network_goes_before_the_published_one(tiny, publish):
+    publish()
+    (own,) = run(tiny, "ReLU", seeds=[0])
+    assert run(tiny, "FLNPF", seeds=[0])[0].gates == own.weights
+
+
+@pytest.mark.parametrize("change", [change_settings, change_budget, change_one_pixel, change_source_of_data])
+def test_a_published_network_of_other_settings_or_data_is_not_used(tiny, publish, monkeypatch, change):
+    publish()
+    change(tiny, monkeypatch)
+    noted = trained_seeds(monkeypatch)
+    run(tiny, "FLNPF", seeds=[0])
+    assert noted == [("ReLU", [0]), ("FLNPF", [0])]
+
+
+def test_a_published_network_can_be_had_in_its_own_profile(tiny, publish):
+    folder = publish()
+    network = trained_network("mnist-fc-adam", "ReLU", 0, "smoke", build=tiny.build, which="last")
+    kept = load_file(folder / "mnist-fc-adam" / "ReLU" / "seed-0.safetensors")
+    assert all(torch.equal(t, kept[f"last/{name}"]) for name, t in network.state_dict().items())
+    with pytest.raises(MissingGatesError, match=r"npf train .*--profile quick --seeds 0"):
+        trained_network("mnist-fc-adam", "ReLU", 0, "quick", build=tiny.build)
+
+
+def test_weights_that_are_not_the_records_are_refused_and_named(tiny, publish):
+    path = publish() / "mnist-fc-adam" / "ReLU" / "seed-0.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    tampered = r"ReLU.seed-0\.safetensors holds other weights than its run's: its SHA-256 is [0-9a-f]{64}.*Restore"
+    with pytest.raises(ValueError, match=tampered):
+        run(tiny, "FLNPF", seeds=[0])
+    with pytest.raises(ValueError, match=tampered):
+        trained_network("mnist-fc-adam", "ReLU", 0, "smoke", build=tiny.build)
+    assert not (tiny.build / "runs" / "mnist-fc-adam" / "FLNPF").exists()
+
+
+def test_a_checkpoint_behind_other_gates_is_not_gone_on_with(tiny, publish, monkeypatch, caplog):
+    folder = publish()
+    record = run_records.read(run_records.path_of(folder, "mnist-fc-adam", "ReLU", 0))
+
+    def stop(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Run, "_write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny, "FLNPF", seeds=[0])
+    shutil.rmtree(folder)
+    (again,) = run(tiny, "FLNPF", seeds=[0])
+    assert "starting afresh" in caplog.text
+    assert again.gates not in ("", record.weights)
 
 
 def test_a_broken_record_is_named_and_not_overwritten(tiny):

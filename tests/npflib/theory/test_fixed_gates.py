@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from npflib import kernels
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
-from npflib.theory import monte_carlo
+from npflib.theory import fixed_gates
 
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(1, 5))  # d, w, d_in, n
 
@@ -29,14 +29,14 @@ def load(network: torch.nn.Module, weights: list[torch.Tensor], draw: int) -> No
             parameter.copy_(weight[draw])
 
 
-@given(sizes, st.sampled_from(monte_carlo.LAWS), st.integers(0, 2**20))
+@given(sizes, st.sampled_from(fixed_gates.LAWS), st.integers(0, 2**20))
 def test_each_draw_is_the_tangent_kernel_of_its_network(size, law, seed):
     depth, width, inputs, n = size
     source, arch = seeded(seed), scalar(depth, width, inputs)
     x = torch.randn(n, inputs, generator=source, dtype=torch.float64)
     network = DeepGatedNetwork(arch, "soft", source).double()
-    weights = monte_carlo.draw_weights(arch, 3, 0.7, law, source, torch.float64)
-    found = monte_carlo.value_kernels(x, [g.detach() for g in network.gates(x)], weights)
+    weights = fixed_gates.draw_weights(arch, 3, 0.7, law, source, torch.float64)
+    found = fixed_gates.value_kernels(x, [g.detach() for g in network.gates(x)], weights)
     assert found.shape == (3, n, n)
     for draw in range(3):
         load(network.value, weights, draw)
@@ -49,9 +49,9 @@ def test_each_draw_may_have_its_own_gates(size, seed):
     depth, width, inputs, n = size
     source, arch = seeded(seed), scalar(depth, width, inputs)
     x = torch.randn(n, inputs, generator=source, dtype=torch.float64)
-    weights = monte_carlo.draw_weights(arch, 3, 1.1, "gaussian", source, torch.float64)
-    gates = monte_carlo.relu_gates(x, weights)
-    found = monte_carlo.value_kernels(x, gates, weights)
+    weights = fixed_gates.draw_weights(arch, 3, 1.1, "gaussian", source, torch.float64)
+    gates = fixed_gates.relu_gates(x, weights)
+    found = fixed_gates.value_kernels(x, gates, weights)
     network = ReLUNetwork(arch).double()
     for draw in range(3):
         load(network, weights, draw)
@@ -73,27 +73,30 @@ def test_the_theorems_mean_is_exact_over_all_sign_patterns(size, sigma, hard, se
     x = torch.randn(3, inputs, generator=source, dtype=torch.float64)
     gates = [torch.rand(3, width, generator=source, dtype=torch.float64) for _ in range(depth - 1)]
     gates = [gate.round() for gate in gates] if hard else gates
-    weights = monte_carlo.every_sign_pattern(arch, sigma)
-    mean = monte_carlo.value_kernels(x, gates, weights).mean(0)
+    weights = fixed_gates.every_sign_pattern(arch, sigma)
+    mean = fixed_gates.value_kernels(x, gates, weights).mean(0)
     path_kernel = x @ x.T  # H, from the definition of its two factors
     for gate in gates:
         path_kernel = path_kernel * (gate @ gate.T)
     torch.testing.assert_close(mean, depth * sigma ** (2 * (depth - 1)) * path_kernel, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(monte_carlo.expected_value_kernel(x, gates, sigma), mean, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(fixed_gates.expected_value_kernel(x, gates, sigma), mean, rtol=1e-10, atol=1e-10)
 
 
 def test_every_sign_pattern_occurs_once():
     arch = scalar(2, 2, 2)
-    weights = monte_carlo.every_sign_pattern(arch, 0.5)
+    weights = fixed_gates.every_sign_pattern(arch, 0.5)
     rows = torch.cat([w.flatten(1) for w in weights], dim=1)
     assert [tuple(w.shape) for w in weights] == [(64, 2, 2), (64, 1, 2)]
     assert rows.abs().eq(0.5).all()
     assert len(rows.unique(dim=0)) == 64
+    fewer = fixed_gates.every_sign_pattern(arch, 0.5, up_to_sign=True)
+    assert torch.cat([w.flatten(1) for w in fewer], dim=1).unique(dim=0).shape == (16, 6)
+    assert all(w.flatten(1)[:, 0].eq(0.5).all() for w in fewer)
 
 
-@pytest.mark.parametrize("law", monte_carlo.LAWS)
+@pytest.mark.parametrize("law", fixed_gates.LAWS)
 def test_weights_have_mean_zero_the_given_scale_and_no_pattern(law):
-    first, second = monte_carlo.draw_weights(scalar(2, 50, 40), 100, 0.3, law, seeded(1), torch.float64)
+    first, second = fixed_gates.draw_weights(scalar(2, 50, 40), 100, 0.3, law, seeded(1), torch.float64)
     assert first.shape == (100, 50, 40)
     assert second.shape == (100, 1, 50)
     count = first.numel()
@@ -110,9 +113,9 @@ def test_weights_have_mean_zero_the_given_scale_and_no_pattern(law):
 def test_draws_depend_on_their_generator_alone():
     arch = scalar(3, 5, 4)
     torch.manual_seed(0)
-    first = monte_carlo.draw_weights(arch, 7, 1.0, "signed", seeded(3))
+    first = fixed_gates.draw_weights(arch, 7, 1.0, "signed", seeded(3))
     torch.manual_seed(1)
-    again, other = (monte_carlo.draw_weights(arch, 7, 1.0, "signed", seeded(s)) for s in (3, 4))
+    again, other = (fixed_gates.draw_weights(arch, 7, 1.0, "signed", seeded(s)) for s in (3, 4))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
@@ -121,41 +124,41 @@ def test_sample_is_unbiased_and_measures_a_bias_that_is_there(monkeypatch):
     """The statistics against draws made by hand, then with an expectation that is 10 % too small."""
     arch, x = scalar(3, 8, 5), torch.randn(4, 5, generator=seeded(0), dtype=torch.float64)
     gates = [torch.rand(4, 8, generator=seeded(s), dtype=torch.float64).round() for s in (1, 2)]
-    found = monte_carlo.sample(arch, x, lambda group: gates, 50, 40, 0.5, "signed", seeded(3))
+    found = fixed_gates.sample(arch, x, lambda group: gates, 50, 40, 0.5, "signed", seeded(3))
     assert found.bias.shape == found.spread.shape == (2000,)
     assert found.means.shape == (50, 4, 4)
     assert found.diagonal.shape == (50, 4)
     assert found.predicted.shape == (50, 0)
     standard_error = found.bias.std() / sqrt(2000)
     assert abs(found.bias.mean()) < 4 * standard_error
-    assert monte_carlo.largest_z(found.means, seeded(4))[1] > 0.001
+    assert fixed_gates.largest_z(found.means, seeded(4))[1] > 0.001
 
-    kernel = monte_carlo.value_kernels(x, gates, monte_carlo.draw_weights(arch, 40, 0.5, "signed", seeded(3), x.dtype))
-    expected = monte_carlo.expected_value_kernel(x, gates, 0.5)
+    kernel = fixed_gates.value_kernels(x, gates, fixed_gates.draw_weights(arch, 40, 0.5, "signed", seeded(3), x.dtype))
+    expected = fixed_gates.expected_value_kernel(x, gates, 0.5)
     difference = kernel - expected
     torch.testing.assert_close(found.bias[:40], (difference * expected).sum((1, 2)) / expected.square().sum())
     torch.testing.assert_close(found.spread[:40], difference.square().sum((1, 2)) / expected.square().sum())
     torch.testing.assert_close(found.means[0], 4 * difference.mean(0) / expected.norm())
     torch.testing.assert_close(found.diagonal[0], (difference.mT.diagonal(0, 1, 2) / expected.diag()).square().mean(0))
 
-    monkeypatch.setattr(monte_carlo, "expected_value_kernel", lambda *a: 0.9 * expected)
-    biased = monte_carlo.sample(arch, x, lambda group: gates, 50, 40, 0.5, "signed", seeded(3))
+    monkeypatch.setattr(fixed_gates, "expected_value_kernel", lambda *a: 0.9 * expected)
+    biased = fixed_gates.sample(arch, x, lambda group: gates, 50, 40, 0.5, "signed", seeded(3))
     assert biased.bias.mean() > 4 * biased.bias.std() / sqrt(2000)
-    assert monte_carlo.largest_z(biased.means, seeded(4))[1] < 0.01
+    assert fixed_gates.largest_z(biased.means, seeded(4))[1] < 0.01
 
 
 def test_large_samples_come_in_parts_of_the_same_stream(monkeypatch):
     arch, x = scalar(2, 4, 3), torch.randn(2, 3, generator=seeded(0))
     gates = [torch.ones(2, 4)]
-    monkeypatch.setattr(monte_carlo, "MAX_NUMBERS", 16 * 10)
-    parts = monte_carlo.sample(arch, x, lambda group: gates, 3, 25, 1.0, "signed", seeded(1))
+    monkeypatch.setattr(fixed_gates, "MAX_NUMBERS", 16 * 10)
+    parts = fixed_gates.sample(arch, x, lambda group: gates, 3, 25, 1.0, "signed", seeded(1))
     assert parts.bias.shape == (75,)
     assert len(parts.bias.unique()) > 10
 
 
 def test_largest_z_has_uniform_p_values_under_symmetric_noise():
     p = [
-        monte_carlo.largest_z(torch.randn(30, 1, generator=seeded(s)) * torch.ones(1, 9) + 0.5 * torch.randn(30, 9))[1]
+        fixed_gates.largest_z(torch.randn(30, 1, generator=seeded(s)) * torch.ones(1, 9) + 0.5 * torch.randn(30, 9))[1]
         for s in range(100)
     ]
     assert 25 < sum(value < 0.5 for value in p) < 75
@@ -167,7 +170,7 @@ def test_largest_z_is_the_largest_students_t():
 
     means = torch.randn(20, 3, 3, generator=seeded(0), dtype=torch.float64) + 0.3
     expected = abs(ttest_1samp(means.flatten(1).numpy(), 0.0).statistic).max()
-    assert monte_carlo.largest_z(means, seeded(1))[0] == pytest.approx(expected, rel=1e-10)
+    assert fixed_gates.largest_z(means, seeded(1))[0] == pytest.approx(expected, rel=1e-10)
 
 
 def test_independent_gates_keep_the_mean_and_shared_ones_only_its_diagonal():
@@ -175,7 +178,7 @@ def test_independent_gates_keep_the_mean_and_shared_ones_only_its_diagonal():
     arch, x = scalar(4, 12, 6), torch.randn(3, 6, generator=seeded(5), dtype=torch.float64).abs()
     z = {}
     for shared in (False, True):
-        kernel, theorem = monte_carlo.sample_with_random_gates(
+        kernel, theorem = fixed_gates.sample_with_random_gates(
             arch, x, 8000, sqrt(2 / 12), "gaussian", seeded(6), shared=shared
         )
         off = ~torch.eye(3, dtype=torch.bool)
@@ -190,8 +193,8 @@ def test_independent_gates_keep_the_mean_and_shared_ones_only_its_diagonal():
 
 def test_shared_gates_are_those_of_the_networks_themselves():
     arch, x = scalar(3, 4, 3), torch.randn(2, 3, generator=seeded(0), dtype=torch.float64)
-    kernel, theorem = monte_carlo.sample_with_random_gates(arch, x, 5, 0.6, generator=seeded(1), shared=True)
-    weights = monte_carlo.draw_weights(arch, 5, 0.6, "signed", seeded(1), torch.float64)
+    kernel, theorem = fixed_gates.sample_with_random_gates(arch, x, 5, 0.6, generator=seeded(1), shared=True)
+    weights = fixed_gates.draw_weights(arch, 5, 0.6, "signed", seeded(1), torch.float64)
     network = ReLUNetwork(arch).double()
     for draw in range(5):
         load(network, weights, draw)
@@ -202,26 +205,85 @@ def test_shared_gates_are_those_of_the_networks_themselves():
 
 def test_bad_input_is_refused():
     arch, x = scalar(3, 4, 5), torch.randn(2, 5)
-    weights = monte_carlo.draw_weights(arch, 2, 1.0)
+    weights = fixed_gates.draw_weights(arch, 2, 1.0)
     with pytest.raises(ValueError, match="bias=False"):
-        monte_carlo.draw_weights(FullyConnected(3, 4, 5, 1), 2, 1.0)
+        fixed_gates.draw_weights(FullyConnected(3, 4, 5, 1), 2, 1.0)
     with pytest.raises(ValueError, match="out_features=1"):
-        monte_carlo.draw_weights(FullyConnected(3, 4, 5, 2, bias=False), 2, 1.0)
+        fixed_gates.draw_weights(FullyConnected(3, 4, 5, 2, bias=False), 2, 1.0)
     with pytest.raises(ValueError, match=r"'cauchy'.*signed, gaussian"):
-        monte_carlo.draw_weights(arch, 2, 1.0, "cauchy")
+        fixed_gates.draw_weights(arch, 2, 1.0, "cauchy")
     with pytest.raises(ValueError, match="draws must be"):
-        monte_carlo.draw_weights(arch, 0, 1.0)
+        fixed_gates.draw_weights(arch, 0, 1.0)
     with pytest.raises(ValueError, match="sigma"):
-        monte_carlo.draw_weights(arch, 2, 0.0)
+        fixed_gates.draw_weights(arch, 2, 0.0)
     with pytest.raises(ValueError, match="2 gate tensors"):
-        monte_carlo.value_kernels(x, [torch.ones(2, 4)], weights)
+        fixed_gates.value_kernels(x, [torch.ones(2, 4)], weights)
     with pytest.raises(ValueError, match="2 gate tensors"):
-        monte_carlo.value_kernels(x, [torch.ones(2, 4), torch.ones(2, 3)], weights)
+        fixed_gates.value_kernels(x, [torch.ones(2, 4), torch.ones(2, 3)], weights)
     with pytest.raises(ValueError, match="must chain"):
-        monte_carlo.value_kernels(torch.randn(2, 6), [torch.ones(2, 4)] * 2, weights)
+        fixed_gates.value_kernels(torch.randn(2, 6), [torch.ones(2, 4)] * 2, weights)
     with pytest.raises(ValueError, match="no path"):
-        monte_carlo.sample(arch, x, lambda group: [torch.zeros(2, 4)] * 2, 2, 2, 1.0)
+        fixed_gates.sample(arch, x, lambda group: [torch.zeros(2, 4)] * 2, 2, 2, 1.0)
     with pytest.raises(ValueError, match="two groups"):
-        monte_carlo.largest_z(torch.ones(1, 3))
-    with pytest.raises(ValueError, match="40 weights"):
-        monte_carlo.every_sign_pattern(arch, 1.0)
+        fixed_gates.largest_z(torch.ones(1, 3))
+    with pytest.raises(ValueError, match="40 free weights"):
+        fixed_gates.every_sign_pattern(arch, 1.0)
+
+
+# The exact variance of the diagonal, against full sums over the weights and against sampling
+
+
+@given(
+    st.sampled_from([(1, 3, 4), (2, 2, 3), (2, 4, 2), (3, 2, 2), (3, 3, 1), (4, 2, 1), (4, 2, 2), (6, 1, 3)]),
+    st.integers(0, 2**20),
+)
+def test_signed_weights_against_all_sign_patterns(size, seed):
+    depth, width, inputs = size
+    source, arch = seeded(seed), FullyConnected(*size, 1, bias=False)
+    x = torch.randn(3, inputs, generator=source, dtype=torch.float64)
+    gates = [torch.rand(3, width, generator=source, dtype=torch.float64).round() for _ in range(depth - 1)]
+    for gate in gates:
+        gate[:, 0] = 1  # some path is open
+    kernel = fixed_gates.value_kernels(x, gates, fixed_gates.every_sign_pattern(arch, 0.8)).diagonal(dim1=1, dim2=2)
+    expected = kernel.var(0, correction=0) / kernel.mean(0).square()
+    found = fixed_gates.relative_variance(x, gates)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_gaussian_weights_by_hand():
+    """d = 2: K = |z|² + |x|² |a|² with independent chi squares, m open units: variance 4 m over (2 m)²."""
+    for m in (1, 2, 7):
+        found = fixed_gates.relative_variance_of([m], 0.3, "gaussian")
+        assert float(found) == pytest.approx(1 / m, rel=1e-12)
+
+
+@pytest.mark.parametrize("law", fixed_gates.LAWS)
+def test_both_laws_against_sampling(law):
+    arch, x = FullyConnected(5, 9, 4, 1, bias=False), torch.randn(2, 4, generator=seeded(0), dtype=torch.float64)
+    gates = [torch.rand(2, 9, generator=seeded(s), dtype=torch.float64).lt(0.7).double() for s in range(4)]
+    expected = fixed_gates.relative_variance(x, gates, law)
+    found = fixed_gates.sample(
+        arch, x, lambda group: gates, 200, 200, 0.5, law, seeded(7), predict=lambda gates: expected
+    )
+    error = found.diagonal.std(0) / sqrt(200)
+    assert ((found.diagonal.mean(0) - expected).abs() < 4 * error).all()
+    assert (error < 0.1 * expected).all()
+    torch.testing.assert_close(found.predicted, expected.expand(200, 2))
+
+
+@given(st.integers(2, 12), st.floats(0.01, 1), st.sampled_from(fixed_gates.LAWS))
+def test_wide_networks_reach_the_stated_limit(depth, concentration, law):
+    wide = 1e7
+    found = wide * float(fixed_gates.relative_variance_of([wide] * (depth - 1), concentration, law))
+    assert found == pytest.approx(fixed_gates.wide_limit(depth, concentration, law), rel=1e-4, abs=1e-6)
+
+
+def test_no_hidden_layer_has_no_spread():
+    assert float(fixed_gates.relative_variance_of([], 0.5)) == 0.0
+
+
+def test_the_variance_refuses_bad_input():
+    with pytest.raises(ValueError, match="hard, 0 or 1"):
+        fixed_gates.relative_variance(torch.ones(1, 2), [torch.full((1, 3), 0.5)])
+    with pytest.raises(ValueError, match=r"'cauchy'.*signed, gaussian"):
+        fixed_gates.relative_variance_of([3], 0.5, "cauchy")

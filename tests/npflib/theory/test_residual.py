@@ -13,7 +13,7 @@ from torch.func import grad, vmap
 
 from npflib.kernels import neural_path_kernel
 from npflib.paths import neural_path_feature, neural_path_value
-from npflib.theory.residual_paths import (
+from npflib.theory.residual import (
     expected_value_kernel,
     residual_gates,
     residual_output,

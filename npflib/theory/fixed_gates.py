@@ -1,8 +1,22 @@
-"""Monte Carlo of the fixed-gate theorem: the value kernel of many weight draws at once, behind gates that do not move.
+"""The fixed-gate theorem: the value kernel behind gates that do not move, its mean by sampling and its exact variance.
 
 Source: Lakshminarayanan & Singh (2020), Claim 4: with gates fixed and independent of the value network's
 weights, and those independent of each other with mean 0 and variance σ², E[K_value] = d σ^{2(d-1)} H at every width.
-Scalar output, no biases. Shapes: R draws, n inputs, d weight layers, w units in each hidden layer.
+Scalar output, no biases. Shapes: R draws, n inputs, d weight layers, w units in each hidden layer. Weights are drawn
+for convolutional networks too, whose value kernels are in ``npflib.theory.convolution``.
+
+**The exact variance of the diagonal**, behind fixed hard gates, at every width. For one input, they leave a deep
+*linear* network of the open units: m_1, …, m_{d-1} of them. Its weights are independent with mean 0, variance σ² and
+E[θ⁴] = κ σ⁴ (κ = 1 for ±σ, 3 for Gaussian weights). With z(l) coming up and δ(l) going down, K(s, s) =
+Σ_l ‖z(l-1)‖² ‖δ(l)‖², and E[K²] is a sum over pairs of layers l ≤ k::
+
+    l = k   E[‖z(l-1)‖⁴] · E[‖δ(l)‖⁴]
+    l < k   E[‖z(l-1)‖⁴] · E[‖M‖_F⁴] · E[‖δ(k)‖⁴],   M = Θ(k-1) ⋯ Θ(l+1) (the identity if k = l + 1),
+
+because given what lies below, z(l) has covariance σ² ‖z(l-1)‖² I, and likewise δ(k-1). Each factor is a product of
+small linear recursions over layers, all from one identity for a row θ of weights: E[(θᵀ S θ)²] = σ⁴ ((tr S)² + 2 tr S²
++ (κ - 3) Σ_j S_jj²). Our own derivation; the paper gives a bound (Claim 4). Hanin & Nica (2020), "Finite depth and
+width corrections to the neural tangent kernel", find moments of the same kind for ReLU networks.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,78 +27,108 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import embedding
 
-from npflib import kernels
-from npflib.architectures import FullyConnected
+from npflib import checks, kernels
+from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.gates import hard_gate
 from npflib.initialisation import gaussian_
 
-LAWS = ("signed", "gaussian")
+KURTOSIS = {"signed": 1.0, "gaussian": 3.0}
+LAWS = tuple(KURTOSIS)
 MAX_NUMBERS = 4_000_000  # weights held at once: small enough to stay near the processor, large enough to batch
+
+Architecture = FullyConnected | VConv | GConv
+
+
+def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ...]]:
+    """Shapes of all weights of a scalar network without biases, input side first.
+
+    Args:
+        arch: an architecture with one output and no biases.
+        shared: whether a convolution has one kernel [out, in, 3, 3], or one for each position, [out, in, 3, 3, s²]
+            (a locally connected layer).
+
+    Raises:
+        ValueError: an architecture with biases or several outputs.
+
+    Example:
+        >>> from npflib.architectures import GConv
+        >>> from npflib.theory.fixed_gates import weight_shapes
+        >>> arch = GConv(in_channels=1, image_size=4, out_features=1, bias=False, channels=(2,), dense=(3,))
+        >>> weight_shapes(arch)
+        [(2, 1, 3, 3), (3, 2), (1, 3)]
+    """
+    if not isinstance(arch, Architecture) or arch.bias or arch.out_features != 1:
+        raise ValueError(f"the theorem is about networks with bias=False and out_features=1; got {arch}.")
+    if isinstance(arch, FullyConnected):
+        return [(out, into) for into, out in pairwise((*arch.widths, 1))]
+    own = () if shared else (arch.image_size**2,)
+    convolutions = [(out, into, 3, 3, *own) for into, out in pairwise((arch.in_channels, *arch.channels))]
+    flat = arch.channels[-1] * (arch.image_size**2 if isinstance(arch, VConv) else 1)
+    return convolutions + [(out, into) for into, out in pairwise((flat, *arch.dense, 1))]
 
 
 def draw_weights(
-    arch: FullyConnected,
+    arch: Architecture,
     draws: int,
     sigma: float,
     law: str = "signed",
     generator: Generator | None = None,
     dtype: torch.dtype = torch.float32,
+    *,
+    shared: bool = True,
 ) -> list[Tensor]:
     """Independent draws of all weights of a scalar network.
 
     Args:
-        arch: a fully connected architecture with one output and no biases.
+        arch: an architecture with one output and no biases.
         draws: R ≥ 1.
         sigma: standard deviation σ > 0 of every weight, in every layer.
         law: "signed" (-σ or +σ with probability ½ each: the theorem's assumption) or "gaussian".
         generator: source of randomness; None is torch's global one.
         dtype: floating type of the weights.
+        shared: see ``weight_shapes``.
 
     Returns:
-        d tensors [R, out, in], input side first.
+        d tensors [R, out, in] ([R, out, in, 3, 3] of convolutions), input side first.
 
     Raises:
         ValueError: an architecture with biases or several outputs, an unknown law, R < 1, or σ not positive.
 
     Example:
-        >>> from npflib.theory.monte_carlo import FullyConnected, draw_weights
+        >>> from npflib.theory.fixed_gates import FullyConnected, draw_weights
         >>> arch = FullyConnected(depth=2, width=3, in_features=2, out_features=1, bias=False)
         >>> first, last = draw_weights(arch, draws=100, sigma=0.5)
         >>> first.shape, last.shape, first.abs().unique()
         (torch.Size([100, 3, 2]), torch.Size([100, 1, 3]), tensor([0.5000]))
     """
-    if not isinstance(arch, FullyConnected) or arch.bias or arch.out_features != 1:
-        raise ValueError(
-            f"the theorem is about fully connected networks with bias=False and out_features=1; got {arch}."
-        )
-    if law not in LAWS:
-        raise ValueError(f"unknown law {law!r} of the weights; allowed: {', '.join(LAWS)}.")
-    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-        raise ValueError(f"draws must be a positive whole number; got {draws!r}.")
-    if not sigma > 0:
-        raise ValueError(f"sigma is the scale of the weights and must be positive; got {sigma!r}.")
-    shapes = [(draws, *shape) for shape in _shapes(arch)]
+    checks.one_of(law, "law", LAWS, "the weights")
+    checks.whole(draws, "draws")
+    checks.number(sigma, "sigma, the scale of the weights,")
+    shapes = [(draws, *shape) for shape in weight_shapes(arch, shared)]
     if law == "signed":
         return [_signs(shape, generator, dtype).mul_(sigma) for shape in shapes]
     return [gaussian_(torch.empty(shape, dtype=dtype), sigma, generator) for shape in shapes]
 
 
-def every_sign_pattern(arch: FullyConnected, sigma: float, limit: int = 16) -> list[Tensor]:
+def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_to_sign: bool = False) -> list[Tensor]:
     """All 2^N ways of giving the N weights of a tiny network the values ±σ: the signed law itself, not a sample.
 
     Args:
-        arch: a fully connected architecture with one output and no biases.
+        arch: an architecture with one output and no biases.
         sigma: size of the weights.
-        limit: the largest N to list.
+        limit: the largest number of free signs to list.
+        up_to_sign: whether the first sign of each of the d layers stays as it is, so that N - d are free. The mean
+            over them is that over all: turning every sign of one layer turns the sign of whole gradients and leaves
+            K_value as it is.
 
     Returns:
-        d tensors [2^N, out, in], float64, input side first.
+        d tensors [2^N, …] or [2^(N-d), …], float64, input side first.
 
     Raises:
-        ValueError: more weights than the limit.
+        ValueError: see ``weight_shapes``; or more free signs than the limit.
 
     Example:
-        >>> from npflib.theory.monte_carlo import FullyConnected, every_sign_pattern
+        >>> from npflib.theory.fixed_gates import FullyConnected, every_sign_pattern
         >>> arch = FullyConnected(depth=1, width=1, in_features=2, out_features=1, bias=False)
         >>> every_sign_pattern(arch, sigma=1.0)[0].flatten(1)
         tensor([[-1., -1.],
@@ -92,13 +136,17 @@ def every_sign_pattern(arch: FullyConnected, sigma: float, limit: int = 16) -> l
                 [-1.,  1.],
                 [ 1.,  1.]], dtype=torch.float64)
     """
-    shapes = _shapes(arch)
-    sizes = [rows * columns for rows, columns in shapes]
-    if sum(sizes) > limit:
-        raise ValueError(f"{sum(sizes)} weights have 2^{sum(sizes)} sign patterns; at most {limit} weights are listed.")
-    patterns = torch.arange(2 ** sum(sizes))[:, None].bitwise_right_shift(torch.arange(sum(sizes))) & 1
-    signs = (2 * patterns.double() - 1) * sigma
-    return [part.reshape(-1, *shape) for part, shape in zip(signs.split(sizes, dim=1), shapes, strict=True)]
+    checks.number(sigma, "sigma, the scale of the weights,")
+    shapes = weight_shapes(arch)
+    sizes = [torch.Size(shape).numel() - up_to_sign for shape in shapes]
+    free = sum(sizes)
+    if free > limit:
+        raise ValueError(f"{free} free weights have 2^{free} sign patterns; at most {limit} weights are listed.")
+    patterns = torch.arange(2**free)[:, None].bitwise_right_shift(torch.arange(free)) & 1
+    parts = (2 * patterns.double() - 1).split(sizes, dim=1)
+    if up_to_sign:
+        parts = [torch.cat([torch.ones(2**free, 1, dtype=torch.float64), part], 1) for part in parts]
+    return [sigma * part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def relu_gates(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
@@ -113,7 +161,7 @@ def relu_gates(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
 
     Example:
         >>> import torch
-        >>> from npflib.theory.monte_carlo import relu_gates
+        >>> from npflib.theory.fixed_gates import relu_gates
         >>> weights = [torch.tensor([[[1.0], [-1.0]]]), torch.ones(1, 1, 2)]  # one draw
         >>> relu_gates(torch.tensor([[2.0], [-3.0]]), weights)[0]  # each of two inputs opens one of two units
         tensor([[[1., 0.],
@@ -147,7 +195,7 @@ def value_kernels(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor])
 
     Example:
         >>> import torch
-        >>> from npflib.theory.monte_carlo import value_kernels
+        >>> from npflib.theory.fixed_gates import value_kernels
         >>> weights = [torch.tensor([[[2.0]]]), torch.tensor([[[3.0]]])]  # one path: ŷ = 3 · G · 2 · x
         >>> value_kernels(torch.tensor([[1.0]]), [torch.ones(1, 1)], weights)  # 2² + 3²
         tensor([[[13.]]])
@@ -178,14 +226,14 @@ def expected_value_kernel(x: Tensor, gates: Sequence[Tensor], sigma: float) -> T
 
     Example:
         >>> import torch
-        >>> from npflib.theory.monte_carlo import expected_value_kernel
+        >>> from npflib.theory.fixed_gates import expected_value_kernel
         >>> x, gates = torch.tensor([[1.0, 2.0]]), [torch.tensor([[1.0, 1.0, 0.0]])]
         >>> expected_value_kernel(x, gates, sigma=3.0)  # d = 2, σ² = 9, H = 5 · 2
         tensor([[180.]], dtype=torch.float64)
     """
+    gates, checked = list(gates), checks.number(sigma, "sigma, the scale of the weights,")
     depth = len(gates) + 1
-    path_kernel = kernels.neural_path_kernel(x, gates, dtype=torch.float64)
-    return depth * sigma ** (2 * (depth - 1)) * path_kernel
+    return depth * checked ** (2 * (depth - 1)) * kernels.neural_path_kernel(x, gates, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -203,7 +251,7 @@ class Deviations:
 
     Example:
         >>> import torch
-        >>> from npflib.theory.monte_carlo import FullyConnected, sample
+        >>> from npflib.theory.fixed_gates import FullyConnected, sample
         >>> arch = FullyConnected(depth=2, width=3, in_features=2, out_features=1, bias=False)
         >>> found = sample(arch, torch.ones(4, 2), lambda group: [torch.ones(4, 3)], groups=5, draws=10, sigma=1.0)
         >>> found.bias.shape, found.means.shape
@@ -246,15 +294,13 @@ def sample(
 
     Example:
         >>> import torch
-        >>> from npflib.theory.monte_carlo import FullyConnected, sample
+        >>> from npflib.theory.fixed_gates import FullyConnected, sample
         >>> arch = FullyConnected(depth=2, width=2, in_features=1, out_features=1, bias=False)
         >>> found = sample(arch, torch.ones(1, 1), lambda group: [torch.ones(1, 2)], groups=2, draws=5, sigma=1.0)
         >>> found.spread.max().item()  # weights ±1 on one input node: K = 2 + 2 whatever the signs
         0.0
     """
     found: dict[str, list[Tensor]] = {"bias": [], "spread": [], "means": [], "diagonal": [], "predicted": []}
-    numbers = sum(rows * columns for rows, columns in _shapes(arch))
-    at_once = max(1, MAX_NUMBERS // numbers)
     for group in range(groups):
         gates = gates_of(group)
         expected = expected_value_kernel(x, gates, sigma)
@@ -262,8 +308,8 @@ def sample(
         if norm == 0:
             raise ValueError(f"the gates of group {group} let no path through for any input, so H = 0: widen the net.")
         parts = [
-            value_kernels(x, gates, draw_weights(arch, min(at_once, draws - done), sigma, law, generator, x.dtype))
-            for done in range(0, draws, at_once)
+            value_kernels(x, gates, draw_weights(arch, count, sigma, law, generator, x.dtype))
+            for count in _batches(arch, draws)
         ]
         relative = (torch.cat(parts).double() - expected) / norm
         found["bias"].append((relative * (expected / norm)).sum((1, 2)))
@@ -302,18 +348,16 @@ def sample_with_random_gates(
 
     Example:
         >>> import torch
-        >>> from npflib.theory.monte_carlo import FullyConnected, sample_with_random_gates
+        >>> from npflib.theory.fixed_gates import FullyConnected, sample_with_random_gates
         >>> arch = FullyConnected(depth=2, width=4, in_features=2, out_features=1, bias=False)
         >>> kernels, theorem = sample_with_random_gates(arch, torch.eye(2), draws=100, sigma=0.5, shared=False)
         >>> kernels.shape, theorem.shape
         (torch.Size([100, 2, 2]), torch.Size([100, 2, 2]))
     """
-    numbers = sum(rows * columns for rows, columns in _shapes(arch))
-    at_once = max(1, MAX_NUMBERS // numbers)
     found, expected = [], []
-    for done in range(0, draws, at_once):
-        weights = draw_weights(arch, min(at_once, draws - done), sigma, law, generator, x.dtype)
-        others = weights if shared else draw_weights(arch, len(weights[0]), sigma, law, generator, x.dtype)
+    for count in _batches(arch, draws):
+        weights = draw_weights(arch, count, sigma, law, generator, x.dtype)
+        others = weights if shared else draw_weights(arch, count, sigma, law, generator, x.dtype)
         gates = relu_gates(x, others)
         found.append(value_kernels(x, gates, weights).double())
         path_kernel = (x @ x.T).double()
@@ -321,6 +365,96 @@ def sample_with_random_gates(
             path_kernel = path_kernel * (gate @ gate.mT).double()
         expected.append((arch.depth * sigma ** (2 * (arch.depth - 1)) * path_kernel).expand_as(found[-1]))
     return torch.cat(found), torch.cat(expected)
+
+
+def relative_variance(x: Tensor, gates: Sequence[Tensor], law: str = "signed") -> Tensor:
+    """Var[K_value(s, s)] / E[K_value(s, s)]² of a scalar network with fixed hard gates, exact at finite width.
+
+    It depends on neither σ nor the size of the input.
+
+    Args:
+        x: inputs [n, d_in].
+        gates: d - 1 tensors [n, w_l] of zeros and ones, independent of the weights.
+        law: "signed" or "gaussian".
+
+    Returns:
+        float64 [n]; not a number for an input that no path lets through.
+
+    Raises:
+        ValueError: unknown law, or gates that are not zeros and ones.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.fixed_gates import relative_variance
+        >>> x, gates = torch.ones(1, 2), [torch.ones(1, 1)]  # K = (±1 ± 1)² + 2: 2 or 6, mean 4, variance 4
+        >>> relative_variance(x, gates)
+        tensor([0.2500], dtype=torch.float64)
+    """
+    _, gates = checks.examples(checks.tensor(x, "inputs"), gates)
+    checks.hard(gates, "the formula counts open units")
+    active = [gate.sum(1, dtype=torch.float64) for gate in gates]
+    x = x.double()
+    concentration = x.pow(4).sum(1) / x.square().sum(1).square()
+    return relative_variance_of(active, concentration, law)
+
+
+def relative_variance_of(
+    active: Sequence[Tensor | float], concentration: Tensor | float, law: str = "signed"
+) -> Tensor:
+    """The same from what it depends on.
+
+    Args:
+        active: numbers of open units m_1, …, m_{d-1}, each a number or a tensor of the common shape.
+        concentration: Σ_j x_j⁴ / (Σ_j x_j²)², between 1/d_in and 1.
+        law: "signed" or "gaussian".
+
+    Returns:
+        float64, of the common shape.
+
+    Example:
+        >>> from npflib.theory.fixed_gates import relative_variance_of
+        >>> relative_variance_of([1.0], concentration=0.5)  # the example of ``relative_variance``
+        tensor(0.2500, dtype=torch.float64)
+    """
+    checks.one_of(law, "law", LAWS, "the weights")
+    excess = KURTOSIS[law] - 3
+    m = [torch.as_tensor(count, dtype=torch.float64) for count in active]
+    q = torch.as_tensor(concentration, dtype=torch.float64)
+    one = torch.ones_like(q)
+    depth = len(m) + 1
+    # σ = ‖x‖ = 1, and every factor divided by its mean's square as it is formed, so that nothing overflows.
+    ups = _vector_moments(m, q, excess)
+    downs = _vector_moments(m[::-1], one, excess)[::-1]
+    total = sum(ups[k] * downs[k] for k in range(depth))
+    for low in range(depth - 1):
+        # The matrix M between layers low and high, both counted from 0; it starts as the identity of m[low] units.
+        a, b, c = one, 1 / m[low], 1 / m[low]
+        for high in range(low + 1, depth):
+            if high > low + 1:
+                row = a + 2 * b + excess * c
+                rows = m[high - 1]
+                a, b, c = a + (row - a) / rows, b + (row - b) / rows, row / rows
+            total = total + 2 * ups[low] * a * downs[high]
+    return torch.as_tensor(total / depth**2 - 1)
+
+
+def wide_limit(depth: int, concentration: float, law: str = "signed") -> float:
+    """The limit of m · Var[K(s, s)] / E[K(s, s)]² as the number m of open units in every hidden layer grows.
+
+    (2/3 · d (d-1) (2d-1) - (3-κ) (d-1)² (1 + q)) / d², with q the input's concentration: each weight layer that both
+    layers of a pair share adds 2/m, less (3-κ)/m for the top layer and (3-κ) q/m for the bottom one. It grows like
+    4d/3, so Var ~ 4/3 · d³ σ^{4(d-1)} m^{2(d-2)+1} ‖x‖⁴ for deep networks.
+
+    Example:
+        >>> from npflib.theory.fixed_gates import wide_limit
+        >>> wide_limit(2, concentration=0.0, law="gaussian"), wide_limit(2, concentration=0.0, law="signed")
+        (1.0, 0.5)
+    """
+    checks.one_of(law, "law", LAWS, "the weights")
+    checks.whole(depth, "depth")
+    missing = 3 - KURTOSIS[law]
+    pairs = 2 / 3 * depth * (depth - 1) * (2 * depth - 1) - missing * (depth - 1) ** 2 * (1 + concentration)
+    return pairs / depth**2
 
 
 def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 2_000) -> tuple[float, float]:
@@ -343,7 +477,7 @@ def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 
 
     Example:
         >>> import torch
-        >>> from npflib.theory.monte_carlo import largest_z
+        >>> from npflib.theory.fixed_gates import largest_z
         >>> z, p = largest_z(torch.tensor([[1.0], [3.0]]))  # mean 2, standard error 1
         >>> z
         2.0
@@ -361,10 +495,21 @@ def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 
     return float(largest[0]), float((largest >= largest[0]).double().mean())
 
 
-def _shapes(arch: FullyConnected) -> list[tuple[int, int]]:
-    """[out, in] of every weight matrix, input side first."""
-    sizes = (*arch.widths, arch.out_features)
-    return [(rows, columns) for columns, rows in pairwise(sizes)]
+def _vector_moments(m: Sequence[Tensor], q: Tensor, excess: float) -> list[Tensor]:
+    """E[‖z(l)‖⁴] / E[‖z(l)‖²]² for l = 0, …, d - 1, from z(0) with Σ z⁴ / ‖z‖⁴ = q."""
+    second, fourth = torch.ones_like(q), q
+    found = [second]
+    for rows in m:
+        row = 3 * second + excess * fourth
+        second, fourth = second + (row - second) / rows, row / rows
+        found.append(second)
+    return found
+
+
+def _batches(arch: FullyConnected, draws: int) -> list[int]:
+    """Numbers of draws whose weights are held at once."""
+    whole = max(1, MAX_NUMBERS // sum(torch.Size(shape).numel() for shape in weight_shapes(arch)))
+    return [min(whole, draws - done) for done in range(0, draws, whole)]
 
 
 def _signs(shape: tuple[int, ...], generator: Generator | None, dtype: torch.dtype) -> Tensor:
@@ -377,6 +522,8 @@ def _signs(shape: tuple[int, ...], generator: Generator | None, dtype: torch.dty
 
 
 def _check(x: Tensor, gates: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> None:
+    for what, some in (("inputs", [x]), ("gates", gates or []), ("weights", weights)):
+        checks.tensors(some, what)
     shapes = [tuple(weight.shape) for weight in weights]
     chained = all(
         weight.ndim == 3 and weight.shape[0] == weights[0].shape[0] and weight.shape[2] == below

@@ -3,7 +3,7 @@
 Write ⟨a, b⟩ for inner products over channels and S_0(u, u') = ⟨x[:, u], x'[:, u']⟩. Offsets δ run over the entries of
 the kernel, the same for both inputs, because two paths that share a weight share its offset.
 
-Flattened outputs. A path is known by its weights and its output position (``npflib.theory.convolution_paths``), so both
+Flattened outputs. A path is known by its weights and its output position (``convolution.enumerate_paths``), so both
 inputs must use the *same* positions, u = u':
 
     S_l(u) = ⟨G_l(u), G'_l(u)⟩ · Σ_δ S_{l-1}(u + δ),        H = Λ_dense · Σ_u S_L(u).
@@ -27,8 +27,9 @@ from math import prod
 import torch
 from torch import Tensor
 
-from npflib.kernels import path_overlap
-from npflib.theory.convolution_paths import PADDINGS
+from npflib import checks
+from npflib.kernels import blockwise, path_overlap
+from npflib.theory.convolution.paths import PADDINGS
 
 CHUNK = 50
 POOLED_NUMBERS = 1_000_000  # pairs of positions held at once, unless ``chunk`` says otherwise
@@ -70,87 +71,27 @@ def flattened_path_kernel(
 
     Example:
         >>> import torch
-        >>> from npflib.theory.convolution_kernel import flattened_path_kernel
+        >>> from npflib.theory.convolution import flattened_path_kernel
         >>> x, gate = torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
         >>> flattened_path_kernel(x, [gate])  # 4 output positions see 4 input positions each: 16 paths, all of value 1
         tensor([[16.]])
     """
     left, right, dense = _checked(x, gates, x2, gates2, kernel_size, padding, dtype)
-    _check_chunk(chunk)
-    symmetric, left = right is None, [_by_position(factor) for factor in left]
-    right = left if right is None else [_by_position(factor) for factor in right]
-    n, m, radius = left[0].shape[2], right[0].shape[2], kernel_size // 2
-    result = left[0].new_empty(n, m)
+    checks.whole(chunk, "chunk", "examples")
+    one = [_by_position(factor) for factor in left]
+    other = one if right is None else [_by_position(factor) for factor in right]
+    n, m = one[0].shape[2], other[0].shape[2]
     # One allocation for all blocks: fresh memory costs more time than what is computed in it.
     numbers = prod(x.shape[2:]) * min(chunk, n) * min(2 * chunk, m)
-    space = [left[0].new_empty(numbers) for _ in range(2)]
-    for i in range(0, n, chunk):
-        for j in range(i if symmetric else 0, m, 2 * chunk):
-            rows, columns = slice(i, min(i + chunk, n)), slice(j, min(j + 2 * chunk, m))
-            pairs = [(a[:, :, rows], b[:, :, columns]) for a, b in zip(left, right, strict=True)]
-            # In two steps: the rounding of a sum in float32 grows with its number of terms.
-            block = _last_layer(pairs, radius, padding, space).sum(1).sum(0)
-            result[rows, columns] = block
-            if symmetric:
-                result[columns, rows] = block.T
-            if symmetric and i == j:
-                # A product with its own transpose is symmetric only up to rounding; make it exact.
-                square = block[:, : len(block)]
-                result[rows, rows] = torch.triu(square) + torch.triu(square, 1).T
+    space = [one[0].new_empty(numbers) for _ in range(2)]
+
+    def block(rows: slice, columns: slice) -> Tensor:
+        pairs = [(a[:, :, rows], b[:, :, columns]) for a, b in zip(one, other, strict=True)]
+        # In two steps: the rounding of a sum in float32 grows with its number of terms.
+        return _last_layer(pairs, kernel_size // 2, padding, space).sum(1).sum(0)
+
+    result = blockwise(one[0].new_empty(n, m), chunk, right is None, block, 2 * chunk)
     return result if dense is None else result.mul_(dense)
-
-
-def overlap_by_position(
-    gates: Sequence[Tensor],
-    gates2: Sequence[Tensor] | None = None,
-    *,
-    kernel_size: int = 3,
-    padding: str = "zeros",
-    dtype: torch.dtype | None = None,
-) -> Tensor:
-    """Λ(s, s'; u): the number of paths from one input node at position u that are active for both, with hard gates.
-
-    The recursion of ``flattened_path_kernel`` run from the outputs down, so that
-
-        H(s, s') = Σ_u ⟨x[:, u], x'[:, u]⟩ · Λ(s, s'; u).
-
-    Unlike in fully connected networks Λ depends on where a path starts, and H is no product of two matrices.
-
-    Args:
-        gates: one tensor [n, c_l, h, w] for each convolution, then any number [n, w_l] for hidden dense layers.
-        gates2: gates of m other images; None means the same.
-        kernel_size: odd side of the square kernel.
-        padding: "zeros" or "circular".
-        dtype: floating type to compute in; None keeps the gates' own.
-
-    Returns:
-        Λ [n, m, h, w].
-
-    Raises:
-        ValueError: as ``flattened_path_kernel``.
-
-    Example:
-        >>> import torch
-        >>> from npflib.theory.convolution_kernel import overlap_by_position
-        >>> overlap_by_position([torch.ones(1, 1, 3, 3)])[0, 0]  # how many 3×3 windows see a pixel
-        tensor([[4., 6., 4.],
-                [6., 9., 6.],
-                [4., 6., 4.]])
-    """
-    if not gates:
-        raise ValueError("gates must hold at least one tensor [n, channels, h, w]; got none.")
-    # A last layer of ones in front makes the sum over offsets below the first convolution.
-    ones = [torch.ones_like(g[0][:, :1]) for g in (gates, gates2) if g is not None]
-    left, right, dense = _checked(
-        ones[0], gates, ones[1] if gates2 is not None else None, gates2, kernel_size, padding, dtype
-    )
-    down = [_by_position(factor) for factor in left[:0:-1] + left[:1]]
-    other = down if right is None else [_by_position(factor) for factor in right[:0:-1] + right[:1]]
-    numbers = prod(gates[0].shape[2:]) * down[0].shape[2] * other[0].shape[2]
-    space = [down[0].new_empty(numbers) for _ in range(2)]
-    pairs = list(zip(down, other, strict=True))
-    found = _last_layer(pairs, kernel_size // 2, padding, space)
-    return (found if dense is None else found * dense).permute(2, 3, 0, 1).contiguous()
 
 
 def pooled_path_kernel(
@@ -189,7 +130,7 @@ def pooled_path_kernel(
 
     Example:
         >>> import torch
-        >>> from npflib.theory.convolution_kernel import pooled_path_kernel
+        >>> from npflib.theory.convolution import pooled_path_kernel
         >>> x, gate = torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
         >>> pooled_path_kernel(x, [gate])  # bundles of 1, 2 and 4 paths: (4·1² + 4·2² + 4²) / 16
         tensor([[2.2500]])
@@ -197,32 +138,27 @@ def pooled_path_kernel(
     left, right, dense = _checked(x, gates, x2, gates2, kernel_size, padding, dtype)
     height, width = x.shape[2:]
     count = height * width
-    chunk = max(1, POOLED_NUMBERS // count**2) if chunk is None else chunk
-    _check_chunk(chunk)
-    symmetric = right is None
-    right = left if right is None else right
-    n, m = len(left[0]), len(right[0])
-    result = left[0].new_empty(n, m)
+    chunk = max(1, POOLED_NUMBERS // count**2) if chunk is None else checks.whole(chunk, "chunk", "examples")
+    n, m = len(left[0]), len(left[0] if right is None else right[0])
     # Second set: channels first, so that one product makes all pairs of positions of one image with a chunk of others.
-    other = [factor.flatten(2).transpose(0, 1).contiguous() for factor in right]  # [c, m, positions]
+    other = [factor.flatten(2).transpose(0, 1).contiguous() for factor in right or left]  # [c, m, positions]
     # One allocation for all, as above: the products, and two sums over offsets.
     space = left[0].new_empty(3, count**2 * min(chunk, m))
-    for i in range(n):
-        one = [factor[i].flatten(1).T for factor in left]  # [positions, c]
-        for j in range(i if symmetric else 0, m, chunk):
-            some = slice(j, min(j + chunk, m))
-            shape = (height, width, some.stop - j, height, width)
-            gram, *sums = (part[: prod(shape)].view(shape) for part in space)
-            for layer, (a, b) in enumerate(zip(one, other, strict=True)):
-                if layer:
-                    _diagonal_sum(gram, kernel_size // 2, padding, sums)
-                torch.mm(a, b[:, some].flatten(1), out=gram.view(count, -1))
-                if layer:
-                    gram.mul_(sums[1])
-            # In two steps: the rounding of a sum in float32 grows with its number of terms, here s⁴.
-            result[i, some] = gram.sum((3, 4)).sum((0, 1)) / count**2
-    if symmetric:
-        result = torch.triu(result) + torch.triu(result, 1).T
+
+    def block(rows: slice, columns: slice) -> Tensor:
+        shape = (height, width, columns.stop - columns.start, height, width)
+        gram, *sums = (part[: prod(shape)].view(shape) for part in space)
+        for layer, (a, b) in enumerate(zip(left, other, strict=True)):
+            if layer:
+                _diagonal_sum(gram, kernel_size // 2, padding, sums)
+            # One image: [positions, c] by [c, examples · positions].
+            torch.mm(a[rows.start].flatten(1).T, b[:, columns].flatten(1), out=gram.view(count, -1))
+            if layer:
+                gram.mul_(sums[1])
+        # In two steps: the rounding of a sum in float32 grows with its number of terms, here s⁴.
+        return gram.sum((3, 4)).sum((0, 1))[None] / count**2
+
+    result = blockwise(left[0].new_empty(n, m), 1, right is None, block, chunk)
     return result if dense is None else result.mul_(dense)
 
 
@@ -298,11 +234,6 @@ def _by_position(factor: Tensor) -> Tensor:
     return last.permute(1, 2, 0, 3)
 
 
-def _check_chunk(chunk: int) -> None:
-    if isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1:
-        raise ValueError(f"chunk must be a positive whole number of examples; got {chunk!r}.")
-
-
 def _checked(
     x: Tensor,
     gates: Sequence[Tensor],
@@ -313,32 +244,27 @@ def _checked(
     dtype: torch.dtype | None,
 ) -> tuple[list[Tensor], list[Tensor] | None, Tensor | None]:
     """Factors of the convolutional part for both sides (None: the second is the first), and Λ of the dense part."""
-    if (x2 is None) != (gates2 is None):
-        missing = "gates2" if gates2 is None else "x2"
-        raise ValueError(f"x2 and gates2 belong together: {missing} is missing. Give both, or neither.")
+    both = checks.together(x2, gates2)
     if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be an odd positive whole number, such as 3; got {kernel_size!r}.")
-    if padding not in PADDINGS:
-        raise ValueError(f"unknown padding {padding!r}; allowed: {', '.join(map(repr, PADDINGS))}.")
-    if dtype is not None and not dtype.is_floating_point:
-        raise ValueError(f"kernels are computed in a floating type, such as torch.float64; got dtype {dtype}.")
-    dtype = dtype or (x.dtype if x.is_floating_point() else torch.float64)
+    checks.one_of(padding, "padding", PADDINGS)
     sides = [_split(x, gates)]
-    if x2 is not None and gates2 is not None:
+    if both:
         sides.append(_split(x2, gates2))
+    dtype = checks.floating(dtype, x)
     shapes = [[tuple(factor.shape[1:]) for part in side for factor in part] for side in sides]
     if shapes[0] != shapes[-1]:
         raise ValueError(f"both sides must come from the same network; their shapes are {shapes[0]} and {shapes[1]}.")
-    maps = [[factor.detach().to(x.device, dtype) for factor in side[0]] for side in sides]
-    dense = [[factor.detach().to(x.device, dtype) for factor in side[1]] for side in sides]
-    overlap = path_overlap(dense[0], dense[1] if len(sides) == 2 else None) if dense[0] else None
-    return maps[0], maps[1] if len(sides) == 2 else None, overlap
+    maps, dense = ([[factor.detach().to(x.device, dtype) for factor in side[k]] for side in sides] for k in (0, 1))
+    overlap = path_overlap(*dense) if dense[0] else None
+    return maps[0], maps[1] if both else None, overlap
 
 
-def _split(x: Tensor, gates: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def _split(x: Tensor | None, gates: Sequence[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:
     """Images and gates of the convolutions, and gates of the dense layers."""
+    x, gates = checks.tensor(x, "images"), checks.tensors(gates, "gates of hidden layer {}")
     count = sum(gate.ndim == 4 for gate in gates)
-    maps, dense = [x, *gates[:count]], list(gates[count:])
+    maps, dense = [x, *gates[:count]], gates[count:]
     square = tuple(x.shape[2:])
     good = x.ndim == 4 and prod(square) > 0
     good = good and all(g.ndim == 4 and len(g) == len(x) and tuple(g.shape[2:]) == square for g in maps)

@@ -23,8 +23,9 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from npflib import checks
+from npflib.gates import hard_gate
 from npflib.kernels import neural_path_kernel, path_overlap
-from npflib.paths import check_examples
 
 Blocks = Sequence[Sequence[Tensor]]
 
@@ -48,7 +49,7 @@ def residual_output(
 
     Example:
         >>> import torch
-        >>> from npflib.theory.residual_paths import residual_output
+        >>> from npflib.theory.residual import residual_output
         >>> one = torch.ones(1, 1)
         >>> residual_output(one, one, [[one]], (2 * one, [[3 * one]], 5 * one))  # (2 + 3·2) · 5
         tensor([[40.]])
@@ -83,7 +84,7 @@ def residual_gates(
 
     Example:
         >>> import torch
-        >>> from npflib.theory.residual_paths import residual_gates
+        >>> from npflib.theory.residual import residual_gates
         >>> one = torch.ones(1, 1)
         >>> stem, blocks = residual_gates(one, (2 * one, [[-3 * one]], 5 * one))
         >>> stem, blocks  # the block's pre-activation is -6
@@ -91,12 +92,12 @@ def residual_gates(
     """
     first, middle, _ = weights
     q = x @ first.T
-    stem, z, blocks = (q > 0).to(x.dtype), q.relu(), []
+    stem, z, blocks = hard_gate(q), q.relu(), []
     for matrices in middle:
         branch, gates = z, []
         for matrix in matrices:
             q = branch @ matrix.T
-            gates.append((q > 0).to(x.dtype))
+            gates.append(hard_gate(q))
             branch = q.relu()
         blocks.append(gates)
         z = z + branch
@@ -112,7 +113,7 @@ def subnetworks(stem: Tensor, blocks: Blocks) -> Iterator[tuple[tuple[int, ...],
 
     Example:
         >>> import torch
-        >>> from npflib.theory.residual_paths import subnetworks
+        >>> from npflib.theory.residual import subnetworks
         >>> gate = torch.ones(3, 2)
         >>> [(chosen, len(gates)) for chosen, gates in subnetworks(gate, [[gate], [gate]])]
         [((), 1), ((0,), 2), ((1,), 2), ((0, 1), 3)]
@@ -151,7 +152,7 @@ def residual_path_kernel(
 
     Example:
         >>> import torch
-        >>> from npflib.theory.residual_paths import residual_path_kernel
+        >>> from npflib.theory.residual import residual_path_kernel
         >>> x, two = torch.ones(1, 1), torch.ones(1, 2)  # two units, all open
         >>> residual_path_kernel(x, two, [[two], [two]]).flatten()  # 2 paths skip both, 2·4 pass one, 8 pass both
         tensor([2., 8., 8.])
@@ -170,7 +171,7 @@ def residual_path_kernel(
         overlap = path_overlap(block, None if blocks2 is None else blocks2[number], dtype=base.dtype)
         for j in range(number + 1, 0, -1):
             terms[j] += overlap * terms[j - 1]
-    return torch.stack(terms)
+    return checks.finite(torch.stack(terms), "kernel", " Counts of paths are beyond the type's range: take float64.")
 
 
 def expected_value_kernel(x: Tensor, stem: Tensor, blocks: Blocks, sigma: float) -> Tensor:
@@ -184,11 +185,12 @@ def expected_value_kernel(x: Tensor, stem: Tensor, blocks: Blocks, sigma: float)
 
     Example:
         >>> import torch
-        >>> from npflib.theory.residual_paths import expected_value_kernel
+        >>> from npflib.theory.residual import expected_value_kernel
         >>> one = torch.ones(1, 1)
         >>> expected_value_kernel(one, one, [[one]], sigma=2.0).flatten()  # 2·2² by the skip, 3·2⁴ by the block
         tensor([ 8., 48.], dtype=torch.float64)
     """
+    checks.number(sigma, "sigma, the scale of the weights,")
     terms = residual_path_kernel(x, stem, blocks, dtype=torch.float64)
     depths = 2 + len(blocks[0]) * torch.arange(len(terms), dtype=torch.float64)
     return (depths * sigma ** (2 * (depths - 1)))[:, None, None] * terms
@@ -202,7 +204,7 @@ def _check(x: Tensor, stem: Tensor, blocks: Blocks) -> None:
             f"got blocks of {[len(block) for block in blocks]} layers."
         )
     every = [stem, *(gate for block in blocks for gate in block)]
-    check_examples(x, every)
+    checks.examples(checks.tensor(x, "inputs"), every)
     if len({gate.shape for gate in every}) != 1:
         raise ValueError(
             f"stem and blocks must have one width, so that they can be added; got {[tuple(g.shape) for g in every]}."

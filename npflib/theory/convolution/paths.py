@@ -21,8 +21,9 @@ from math import prod
 import torch
 from torch import Tensor
 
+from npflib import checks
 from npflib.architectures import GConv, VConv
-from npflib.paths import MAX_PATHS
+from npflib.paths import MAX_PATHS, check_size
 
 PADDINGS = ("zeros", "circular")
 OFFSETS = 9  # of a 3×3 kernel, row by row
@@ -43,7 +44,7 @@ class ConvolutionPaths:
         bundles: int64 [P], the number of the bundle that a path belongs to, 0, …, B - 1.
 
     Example:
-        >>> from npflib.theory.convolution_paths import VConv, enumerate_paths
+        >>> from npflib.theory.convolution.paths import VConv, enumerate_paths
         >>> paths = enumerate_paths(VConv(in_channels=1, image_size=2, channels=(1,), dense=(1,)))
         >>> paths.positions.T  # four output positions, each sees four input positions
         tensor([[0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3],
@@ -78,7 +79,7 @@ def enumerate_paths(arch: VConv | GConv, padding: str = "zeros", limit: int = MA
         ValueError: another kind of architecture, an unknown padding, or too many candidates.
 
     Example:
-        >>> from npflib.theory.convolution_paths import GConv, enumerate_paths
+        >>> from npflib.theory.convolution.paths import GConv, enumerate_paths
         >>> arch = GConv(in_channels=1, image_size=2, channels=(1,), dense=(1,))
         >>> paths = enumerate_paths(arch)  # 4 output positions see 4 input positions each, by 9 different offsets
         >>> len(paths), paths.bundle_count
@@ -86,14 +87,13 @@ def enumerate_paths(arch: VConv | GConv, padding: str = "zeros", limit: int = MA
     """
     if not isinstance(arch, VConv | GConv):
         raise ValueError(f"paths of a convolutional network are those of VConv or GConv; got {type(arch).__name__}.")
-    if padding not in PADDINGS:
-        raise ValueError(f"unknown padding {padding!r}; allowed: {', '.join(map(repr, PADDINGS))}.")
+    checks.one_of(padding, "padding", PADDINGS)
     size, depth = arch.image_size, len(arch.channels)
     choices = [size**2, *[OFFSETS] * depth, arch.in_channels, *arch.channels, *arch.dense]
     if prod(choices) > limit:
         raise ValueError(
             f"{arch} has up to {prod(choices):,} paths, more than the {limit:,} that may be listed. Use a smaller "
-            "network, or npflib.theory.convolution_kernel, which lists none."
+            "network, or convolution.flattened_path_kernel and pooled_path_kernel, which list none."
         )
     every = torch.cartesian_prod(*map(torch.arange, choices))
     last, offsets, channels, units = every.split([1, depth, depth + 1, len(arch.dense)], dim=1)
@@ -129,7 +129,7 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], paths: ConvolutionPa
 
     Example:
         >>> import torch
-        >>> from npflib.theory.convolution_paths import GConv, enumerate_paths, neural_path_feature
+        >>> from npflib.theory.convolution.paths import GConv, enumerate_paths, neural_path_feature
         >>> paths = enumerate_paths(GConv(in_channels=1, image_size=1, channels=(2,), dense=(1,)))
         >>> gates = [torch.tensor([1.0, 0.0]).view(1, 2, 1, 1), torch.ones(1, 1)]
         >>> neural_path_feature(torch.full((1, 1, 1, 1), 5.0), gates, paths)  # the second channel is closed
@@ -138,12 +138,13 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], paths: ConvolutionPa
     arch = paths.arch
     square = (arch.image_size, arch.image_size)
     expected = [(arch.in_channels, *square), *[(c, *square) for c in arch.channels], *[(w,) for w in arch.dense]]
-    given = [x, *gates]
+    given = [checks.tensor(x, "inputs"), *checks.tensors(gates, "gates of hidden layer {}")]
     if [tuple(g.shape) for g in given] != [(len(x), *shape) for shape in expected]:
         raise ValueError(
             f"inputs and gates must have the shapes {[('n', *shape) for shape in expected]}; got "
             f"{[tuple(g.shape) for g in given]}."
         )
+    check_size(len(x), len(paths), MAX_PATHS)
     convolutional = paths.channels.shape[1]
     feature = torch.ones(len(x), len(paths), dtype=x.dtype)
     for layer, factor in enumerate(given):
@@ -171,7 +172,7 @@ def neural_path_value(weights: Sequence[Tensor], paths: ConvolutionPaths) -> Ten
 
     Example:
         >>> import torch
-        >>> from npflib.theory.convolution_paths import GConv, enumerate_paths, neural_path_value
+        >>> from npflib.theory.convolution.paths import GConv, enumerate_paths, neural_path_value
         >>> paths = enumerate_paths(GConv(in_channels=1, image_size=1, channels=(2,), dense=(1,)))
         >>> kernels = torch.tensor([2.0, 3.0]).view(2, 1, 1, 1).expand(2, 1, 3, 3)
         >>> neural_path_value([kernels, torch.tensor([[1.0, 10.0]]), torch.tensor([[7.0]])], paths).T  # 2·1·7, 3·10·7
@@ -179,7 +180,7 @@ def neural_path_value(weights: Sequence[Tensor], paths: ConvolutionPaths) -> Ten
     """
     arch = paths.arch
     depth = len(arch.channels)
-    shapes = [tuple(weight.shape) for weight in weights]
+    shapes = [tuple(weight.shape) for weight in checks.tensors(weights, "weights of layer {}")]
     flat = arch.channels[-1] * (arch.image_size**2 if isinstance(arch, VConv) else 1)
     sizes = (arch.in_channels, *arch.channels)
     expected: list[tuple[int, ...]] = [(out, into, 3, 3) for into, out in pairwise(sizes)]
@@ -215,11 +216,11 @@ def bundle_feature(feature: Tensor, paths: ConvolutionPaths) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from npflib.theory.convolution_paths import GConv, bundle_feature, enumerate_paths
+        >>> from npflib.theory.convolution.paths import GConv, bundle_feature, enumerate_paths
         >>> paths = enumerate_paths(GConv(in_channels=1, image_size=2, channels=(1,), dense=(1,)))
         >>> bundle_feature(torch.ones(1, 16), paths)  # corner offsets fit once, edges twice, the centre four times
         tensor([[1., 2., 1., 2., 4., 2., 1., 2., 1.]])
     """
-    if feature.ndim != 2 or feature.shape[1] != len(paths):
+    if checks.tensor(feature, "features").ndim != 2 or feature.shape[1] != len(paths):
         raise ValueError(f"features must be [n, {len(paths)}], one a path; got {tuple(feature.shape)}.")
     return feature.new_zeros(len(feature), paths.bundle_count).index_add_(1, paths.bundles, feature)

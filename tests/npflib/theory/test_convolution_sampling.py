@@ -9,8 +9,8 @@ from test_kernels import close
 from torch.func import functional_call, jacrev
 
 from npflib.networks import GConv, VConv
-from npflib.theory.convolution_kernel import flattened_path_kernel, pooled_path_kernel
-from npflib.theory.convolution_monte_carlo import draw_weights, every_sign_pattern, output, value_kernels, weight_shapes
+from npflib.theory.convolution import flattened_path_kernel, output, pooled_path_kernel, value_kernels
+from npflib.theory.fixed_gates import draw_weights, every_sign_pattern, weight_shapes
 
 few = settings(max_examples=8)
 
@@ -72,7 +72,7 @@ def test_claim_4_over_every_sign_pattern(kind, size, channels, dense, colours, p
     sigma = 0.7
     free = sum(torch.Size(shape).numel() - 1 for shape in weight_shapes(arch))
     assert free <= 16
-    mean = value_kernels(arch, x, gates, every_sign_pattern(arch, sigma), padding, chunk=4096).mean(0)
+    mean = value_kernels(arch, x, gates, every_sign_pattern(arch, sigma, up_to_sign=True), padding, chunk=4096).mean(0)
     depth = len(arch.channels) + len(arch.dense) + 1
     kernel = path_kernel(arch, x, gates, padding)
     assert kernel.abs().max() > 0
@@ -88,7 +88,9 @@ def test_claim_4_by_sampling_wider_networks(kind, shared):
     """Sharing changes the mean behind a pool, and not where the outputs are flattened."""
     arch = arch_of(kind, 4, (3, 2), (3,), 2)
     x, gates = random_gates(arch, 3, 1)
-    draws = draw_weights(arch, 4000, 0.5, torch.Generator().manual_seed(5), shared=shared, dtype=torch.float64)
+    draws = draw_weights(
+        arch, 4000, 0.5, generator=torch.Generator().manual_seed(5), shared=shared, dtype=torch.float64
+    )
     expected = 4 * 0.5**6 * path_kernel(arch, x, gates, shared=shared)
     relative = (value_kernels(arch, x, gates, draws, chunk=500) - expected) / torch.linalg.matrix_norm(expected)
     bias = (relative * expected / torch.linalg.matrix_norm(expected)).sum((1, 2))
@@ -107,7 +109,7 @@ def test_refusals():
         with pytest.raises(ValueError, match="bias=False and out_features=1"):
             weight_shapes(wrong)
     for draws, sigma in ((0, 1.0), (3, 0.0), (3, -1.0)):
-        with pytest.raises(ValueError, match="draws must be at least 1 and sigma positive"):
+        with pytest.raises(ValueError, match=r"draws must be a positive whole|sigma.* must be finite and positive"):
             draw_weights(arch, draws, sigma)
     with pytest.raises(ValueError, match="free weights have"):
         every_sign_pattern(arch, 1.0, limit=5)

@@ -1,0 +1,392 @@
+"""What every chapter does: parameters, cost, evidence, figures, claims with their verdicts, and predictions.
+
+A wrong parameter stops the notebook at once, saying what is allowed. What a chapter records and draws carries its
+name, its profile and its build folder without being told so.
+"""
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from itertools import groupby
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from IPython import get_ipython
+from IPython.display import HTML, Markdown
+from matplotlib.figure import Figure
+
+from companion import contrasts, figures, ledger, statistics
+from companion.figures import style, tables
+from companion.ledger import Claim
+from companion.statistics import Estimate
+from npflib import profiles, training
+from npflib.records import locations
+from npflib.records.run_records import Record
+
+_PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
+
+
+class ParameterError(ValueError):
+    """A notebook parameter that is not allowed; the message says what was given and what is."""
+
+
+def choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
+    """Raises unless ``value`` is one of ``allowed``.
+
+    Example:
+        >>> from companion.chapter import choice
+        >>> choice("profile", "huge", ["smoke", "quick", "paper"])
+        Traceback (most recent call last):
+            ...
+        companion.chapter.ParameterError: profile = 'huge' is not allowed; choose one of: 'smoke', 'quick', 'paper'.
+    """
+    if value not in allowed:
+        raise ParameterError(f"{name} = {value!r} is not allowed; choose one of: {', '.join(map(repr, allowed))}.")
+
+
+def number(
+    name: str, value: Any, kind: type = int, least: float | None = None, most: float | None = None, more: str = ""
+) -> None:
+    """Raises unless ``value`` is an int (or, with kind=float, a finite number) from ``least`` to ``most``.
+
+    ``more`` ends the message.
+
+    Example:
+        >>> from companion.chapter import number
+        >>> number("seed", -1, int, least=0)
+        Traceback (most recent call last):
+            ...
+        companion.chapter.ParameterError: seed = -1 is not allowed; it must be a whole number at least 0.
+    """
+    kinds = (int,) if kind is int else (int, float)
+    what = "a whole number" if kind is int else "a finite number"
+    limits = (("at least", least), ("at most", most))
+    bounds = [f"{word} {limit:,}" for word, limit in limits if limit is not None]
+    allowed = " ".join([what, " and ".join(bounds)]).strip()
+    wrong = isinstance(value, bool) or not isinstance(value, kinds) or value != value or abs(value) == inf
+    if wrong or (least is not None and value < least) or (most is not None and value > most):
+        raise ParameterError(f"{name} = {value!r} is not allowed; it must be {allowed}{more}.")
+
+
+def numbers(name: str, values: Any, kind: type = int, least: float | None = None, most: float | None = None) -> None:
+    """Raises unless ``values`` is a list or tuple of one or more numbers that ``number`` accepts.
+
+    Example:
+        >>> from companion.chapter import numbers
+        >>> numbers("widths", [8, 0], least=1)
+        Traceback (most recent call last):
+            ...
+        companion.chapter.ParameterError: widths[1] = 0 is not allowed; it must be a whole number at least 1.
+    """
+    if not isinstance(values, list | tuple) or not values:
+        raise ParameterError(f"{name} = {values!r} is not allowed; it must be a list of one or more numbers.")
+    for index, value in enumerate(values):
+        number(f"{name}[{index}]", value, kind, least, most)
+
+
+def only(namespace: Mapping[str, Any], *names: str) -> None:
+    """Raises if a notebook was given a parameter that it does not have: papermill itself lets a misspelt name pass.
+
+    In a kernel the parameters are what the last run of the cell of parameters assigns, and what papermill's cell after
+    it does: so a notebook can be run twice in one kernel, and what its later cells left behind is no parameter.
+    Without such a cell every plain value in the namespace is one.
+
+    Args:
+        namespace: the notebook's ``globals()``.
+        names: the parameters that it has.
+
+    Example:
+        >>> from companion.chapter import only
+        >>> only({"profile": "smoke", "sed": 1}, "profile", "seed")
+        Traceback (most recent call last):
+            ...
+        companion.chapter.ParameterError: unknown parameter 'sed'; this notebook has: profile, seed.
+    """
+    history = namespace.get("In")
+    cells = [_assigned(source) for source in history] if isinstance(history, list) else []
+    starts = [index for index, found in enumerate(cells) if "profile" in found]
+    given = {name for name, value in namespace.items() if isinstance(value, _PLAIN) and not name.startswith("_")}
+    if starts:
+        ends = [index for index in range(starts[-1], len(cells)) if not cells[index]]
+        given &= set().union(*cells[starts[-1] : ends[0] if ends else len(cells)])
+    for name in namespace:
+        if name in given and name not in (*names, "In", "Out"):
+            raise ParameterError(f"unknown parameter {name!r}; this notebook has: {', '.join(names)}.")
+
+
+def _assigned(source: str) -> set[str]:
+    """The names that a cell assigns, if it is nothing but assignments to names of plain values."""
+    try:
+        body = ast.parse(source).body
+        targets = [target for statement in body for target in statement.targets]  # type: ignore[attr-defined]
+        for statement in body:
+            ast.literal_eval(statement.value)  # type: ignore[attr-defined]
+        return {target.id for target in targets}
+    except (SyntaxError, ValueError, AttributeError):
+        return set()
+
+
+def check(profile: str, build: str, seed: int = 0) -> None:
+    """Checks the parameters that every notebook has.
+
+    Raises:
+        ParameterError: profile is not a known one, build not a text, or seed no whole number from 0 to four billion
+            (the generators take less than 2^32, and chapters count on from the seed).
+
+    Example:
+        >>> from companion.chapter import check
+        >>> check("quick", build="", seed=0)  # nothing to object to
+    """
+    choice("profile", profile, list(profiles.PROFILES))
+    if not isinstance(build, str):
+        raise ParameterError(f"build = {build!r} is not allowed; it must be a folder's name, or '' for the default.")
+    number("seed", seed, int, least=0, most=4_000_000_000)
+
+
+class Chapter:
+    """A notebook's parameters, checked, and what it shows and records.
+
+    Args:
+        name: of the notebook, without its ending.
+        namespace: the notebook's ``globals()``, which hold ``profile``, ``build`` and the parameters.
+        names: its other parameters.
+
+    Attributes:
+        name, profile: as given.
+        scale: the profile itself, ``profiles.find(profile)``.
+        folder: the build folder.
+        claims: what it has recorded, by id.
+
+    Raises:
+        ParameterError: a parameter that it does not have, a profile, build or seed that is not allowed, or no project
+            to read the published records from.
+
+    Example:
+        >>> from companion.chapter import Chapter
+        >>> chapter = Chapter("example", {"profile": "smoke", "build": "here", "draws": 0}, "draws")
+        >>> chapter.number("draws", 20, 1_000, own=(60, 400, 4_000))  # 0: the profile's own
+        60
+    """
+
+    def __init__(self, name: str, namespace: Mapping[str, Any], *names: str):
+        only(namespace, "profile", "build", *names)
+        self._given = {key: namespace[key] for key in ("profile", "build", *names)}
+        self.name, self.profile, build = name, self._given["profile"], self._given["build"]
+        check(self.profile, build, self._given.get("seed", 0))
+        self.scale = profiles.find(self.profile)
+        if not (locations.project() / "notebooks").is_dir():
+            raise ParameterError(
+                f"there is no project in {Path.cwd()} or above it, nor where the library lies; run the notebook in the "
+                "project's folder: papermill --cwd FOLDER, or `cd FOLDER` before jupyter is started."
+            )
+        self.folder = locations.build(self.profile, build)
+        self.claims: dict[str, Claim] = {}
+        self._predictions: dict[str, tuple[str, str, str]] = {}
+        if kernel := getattr(get_ipython(), "kernel", None):
+            kernel.shell.enable_matplotlib("inline")  # whatever MPLBACKEND says
+        figures.use_style()
+
+    # Parameters
+
+    def own(self, smoke: Any, quick: Any, paper: Any) -> Any:
+        """The one of three that belongs to the profile."""
+        return {"smoke": smoke, "quick": quick, "paper": paper}[self.profile]
+
+    def choice(self, name: str, *allowed: Any) -> None:
+        """Checks a parameter by ``choice``."""
+        choice(name, self._given[name], allowed)
+
+    def number(
+        self, name: str, least: float, most: float, kind: type = int, own: tuple[Any, Any, Any] | None = None
+    ) -> Any:
+        """A parameter checked by ``number``; with ``own``, None or 0 stands for the profile's own number."""
+        value = self._given[name]
+        if own and (value is None or (type(value) is int and value == 0)):
+            return self.own(*own)
+        number(name, value, kind, least, most, "; 0 takes the profile's own number" if own else "")
+        return value
+
+    def numbers(self, name: str, least: float, most: float, pair: bool = False) -> None:
+        """Checks a parameter by ``numbers``; a pair must be two different ones."""
+        values = self._given[name]
+        numbers(name, values, int, least, most)
+        if pair and (len(values) != 2 or values[0] == values[1]):
+            raise ParameterError(f"{name} = {values!r} is not allowed; it must be two different numbers.")
+
+    def cost(self, what: str, seconds: float, besides: str = "") -> Markdown:
+        """What the chapter will do, and for how long."""
+        return Markdown(f"*Expected cost:* {what}: about {seconds:.0f} s on one core{besides}.")
+
+    # Evidence: what this build trained, and what was published
+
+    def ensure(self, experiment: str, regime: str) -> list[Record]:
+        """This build's own records, read where they are valid and trained where not."""
+        return training.ensure(experiment, regime, self.profile, build=self.folder)
+
+    def network(self, experiment: str, regime: str, seed: int, which: str = "last") -> Any:
+        """The network of one of this build's own runs."""
+        return training.trained_network(experiment, regime, seed, self.profile, build=self.folder, which=which)
+
+    def best(self, experiment: str, regime: str) -> list[Record]:
+        """The best records of two seeds or more, published or this build's."""
+        own = self.ensure(experiment, regime)
+        found = statistics.best_records(experiment, regime, self.folder)
+        return found if len(found) > 1 else own
+
+    def evidence(self, experiment: str, regimes: Sequence[str], least: int = 1) -> dict[str, list[Record]]:
+        """The best records of one budget by which the regimes can be compared (``statistics.evidence``)."""
+        return statistics.evidence(experiment, regimes, self.folder, least=least)
+
+    def full(self, experiment: str, regimes: Iterable[str]) -> dict[str, list[Record]]:
+        """Regime → full-budget records, of those regimes that have any."""
+        found = {regime: statistics.best_records(experiment, regime, self.folder) for regime in regimes}
+        return {regime: records for regime, records in found.items() if records and records[0].is_full}
+
+    def which(self, records: Sequence[Record]) -> str:
+        """Records in words: whose they are, their budget, how many, on which data."""
+        whose = "full-budget records" if records[0].is_full else f"this build (profile `{records[0].profile}`)"
+        return f"{whose}: {statistics.budget_text(records)}, n = {len(records)}, {records[0].data['title']}"
+
+    # What the page shows
+
+    def say(self, *paragraphs: str) -> Markdown:
+        """Computed paragraphs; an empty one is left out."""
+        return Markdown("\n\n".join(filter(None, paragraphs)))
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "", data: Any = None) -> HTML:
+        """A table; ``data`` may be a data set, its source, or what a record says of it."""
+        return HTML(tables.table(header, rows, caption=caption, data=source_of(data)))
+
+    def show(self, text: str) -> HTML:
+        """HTML, as ``figures.tables`` makes it."""
+        return HTML(text)
+
+    def finish(self, figure: Figure, *, runs: style.Runs = (), note: str = "", **provenance: Any) -> None:
+        """Ends a figure by ``figures.finish``; profile, n and data are those of the runs shown, or as given."""
+        records = list(style._records(runs))
+        said = {"profile": self.profile} | (_of_runs(records) if records else {}) | provenance
+        note = "; ".join(filter(None, (said.pop("counts", ""), note)))
+        figures.finish(figure, **said | {"data": source_of(said.get("data"))}, note=note, runs=runs, code=self.name)
+
+    def claim(
+        self,
+        id: str,
+        sentence: str,
+        source: str,
+        quantity: str,
+        measured: Any,
+        expected: float,
+        reason: str,
+        *,
+        predicted: str = "",
+        unit: str = "",
+        tolerance: float = 0.0,
+        data: Any = None,
+        records: Sequence[Record] = (),
+        seeds: int | Sized | None = None,
+        **judged: Any,
+    ) -> Claim | None:
+        """Records a claim by ``ledger.record`` for this chapter, profile and build.
+
+        Args:
+            id, sentence, source, quantity, expected, tolerance: see ``ledger.record``.
+            measured: a number, an estimate, or (number, [low, high]); None where this build has not measured it.
+            reason: why that tolerance.
+            predicted: "number: prediction" in a few words, for the table of ``outcomes``; "" if it was not predicted.
+            unit: what follows the measured value there.
+            data: a data set, its source, or what a record says of it.
+            records: the runs that are judged: profile, data and number of seeds are theirs.
+            seeds: independent repetitions, or their number; None is that of the estimate.
+            judged: further arguments of ``ledger.record``, e.g. relation, origin, standing, figure, needs_budget.
+        """
+        if predicted:
+            self._predictions[id] = (*predicted.split(": ", 1), unit)  # type: ignore[assignment]
+        if measured is None:
+            return None
+        if isinstance(measured, Estimate):
+            seeds = measured.runs if seeds is None and not records else seeds
+            measured = measured.value, measured.interval
+        value, interval = measured if isinstance(measured, tuple) else (measured, None)
+        if records:
+            judged = {"profile": records[0].profile} | judged
+            data, seeds = data or records[0].data, len(records) if seeds is None else seeds
+        count = len(seeds) if isinstance(seeds, Sized) else seeds
+        self.claims[id] = ledger.record(
+            id, sentence, source, quantity=quantity, measured=value, interval=interval, expected=expected,
+            tolerance=tolerance, tolerance_reason=reason, chapter=self.name, build=self.folder, seeds=count or 0,
+            data=source_of(data), **{"profile": self.profile} | judged,
+        )  # fmt: skip
+        return self.claims[id]
+
+    def contrast(self, statement: contrasts.Statement, experiment: str, found: Any, id: str, **judged: Any) -> Claim:
+        """Records a statement on two regimes by ``contrasts.record``."""
+        self.claims[id], _ = contrasts.record(
+            statement, experiment, found, self.folder, id=id, chapter=self.name, **judged
+        )
+        return self.claims[id]
+
+    def verdicts(self, caption: str) -> HTML:
+        """The claims that were recorded, with what was measured and what is accepted."""
+        return HTML(tables.verdicts(list(self.claims.values()), caption))
+
+    def outcomes(self, caption: str = "Predictions and outcomes.", data: Any = None) -> HTML:
+        """Every prediction beside what came of it."""
+        rows = []
+        for id, (place, text, unit) in self._predictions.items():
+            claim = self.claims.get(id)
+            found = [f"{tables.measured(claim)} {unit}".strip(), tables.verdict(claim.verdict)] if claim else []
+            rows.append([place, text, *(map(tables.Html, found) if found else ("not in this build", "–"))])
+        return self.table(("no.", "predicted", "measured [interval]", "outcome"), rows, caption, data)
+
+
+def source_of(data: Any) -> dict[str, Any] | None:
+    """What is said of data: of a data set, of its source, or already said; None of none.
+
+    Example:
+        >>> from companion.chapter import source_of
+        >>> source_of({"title": "MNIST", "stand_in": False})["title"]
+        'MNIST'
+    """
+    found = getattr(data, "source", data)
+    return found.as_dict() if hasattr(found, "as_dict") else found
+
+
+def grid(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown, which may hold formulas: the first column to the left, numbers to the right.
+
+    Example:
+        >>> from companion.chapter import grid
+        >>> print(grid(("path", "$v$"), [("1→2", 3)]))
+        | path | $v$ |
+        |:--|--:|
+        | 1→2 | 3 |
+    """
+    lines = [header, *rows]
+    body = [f"| {' | '.join(map(str, row))} |" for row in lines]
+    return "\n".join([body[0], "|:--|" + "--:|" * (len(header) - 1), *body[1:]])
+
+
+def commands(runs: Iterable[tuple[str, str]]) -> str:
+    """The command lines that train runs (experiment, regime) at the paper's budget, as a block of Markdown.
+
+    Example:
+        >>> from companion.chapter import commands
+        >>> print(commands([("mnist-fc-adam", "ReLU")]))
+        ```bash
+        npf train --experiment mnist-fc-adam --regime ReLU --profile paper
+        ```
+    """
+    lines = [f"npf train --experiment {experiment} --regime {regime} --profile paper" for experiment, regime in runs]
+    return "\n".join(["```bash", *lines, "```"])
+
+
+def _of_runs(records: Sequence[Record]) -> dict[str, Any]:
+    """What a figure says of the runs that it shows: their profiles, how many a regime, and the data."""
+    cells = groupby(sorted((r.experiment, r.regime) for r in records))
+    counts = sorted({len(list(group)) for _, group in cells})
+    return {
+        "profile": " and ".join(sorted({record.profile for record in records})),
+        "seeds": counts[0] if len(counts) == 1 else None,
+        "counts": "" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, see the table",
+        "data": max((record.data for record in records), key=lambda data: data["stand_in"]),
+    }

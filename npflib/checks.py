@@ -1,0 +1,123 @@
+"""What functions are given, checked in one place and refused in one sentence: what was given, and what is allowed.
+
+Numbers and names are checked without torch, since planning does without it. No check runs in a step of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from math import isfinite
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+def whole(value: Any, name: str, of: str = "", least: int = 1) -> int:
+    """The value, if it is a whole number of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        kind = "a positive whole number" if least == 1 else f"a whole number of at least {least}"
+        raise ValueError(f"{name} must be {kind}{of and ' of ' + of}; got {value!r}.")
+    return value
+
+
+def number(value: Any, name: str, least: float | None = None) -> float:
+    """The value, if it is a finite number of at least ``least``; without it, a positive one."""
+    good = isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    if not good or (value <= 0 if least is None else value < least):
+        kind = "finite and positive" if least is None else f"a finite number of at least {least:g}"
+        raise ValueError(f"{name} must be {kind}; got {value!r}.")
+    return value
+
+
+def one_of(value: Any, what: str, allowed: Collection[str], of: str = "") -> None:
+    """Raises a ValueError unless the value is among those allowed."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"unknown {what} {value!r}{of and ' of ' + of}; allowed: {', '.join(allowed)}.")
+
+
+def given(value: Any) -> str:
+    """What was given, in words."""
+    import torch
+
+    if torch.is_tensor(value):
+        plain = value.layout is torch.strided and value.device.type != "meta"
+        return f"{tuple(value.shape)} of {value.dtype}" + ("" if plain else f", {value.layout} on {value.device}")
+    mend = {"ndarray": ": convert it with torch.from_numpy", "list": ": convert it with torch.tensor"}
+    kind = type(value).__name__
+    return f"{'None' if value is None else kind}{mend.get(kind, '')}"
+
+
+def tensor(
+    value: Any, what: str, shape: str = "", ndim: int | None = None, hint: str = "", kind: str = "real"
+) -> Tensor:
+    """The value, if it is a dense tensor of numbers, of a "real" or a "floating" type, with ``ndim`` dimensions."""
+    import torch
+
+    good = torch.is_tensor(value) and value.layout is torch.strided and value.device.type != "meta"
+    good = good and not value.is_complex() and (kind == "real" or value.is_floating_point())
+    if not good:
+        raise ValueError(f"{what} must be a {kind} tensor{shape and ' ' + shape}; got {given(value)}.{hint}")
+    if ndim is not None and value.ndim != ndim:
+        raise ValueError(f"{what} must be {shape}; got {tuple(value.shape)}.{hint}")
+    return value
+
+
+def tensors(values: Any, what: str, shape: str = "", ndim: int | None = None, hint: str = "") -> list[Tensor]:
+    """The values as a list, whose source is read once; ``what`` and ``shape`` may hold {}, the layer's number."""
+    if not isinstance(values, Iterable):
+        raise ValueError(f"{what.format('…')} must be given in a list, one tensor a layer; got {given(values)}.")
+    return [
+        tensor(value, what.format(layer), shape.format(layer), ndim, hint)
+        for layer, value in enumerate(values, start=1)
+    ]
+
+
+def examples(x: Tensor | None, gates: Iterable[Tensor]) -> tuple[Tensor | None, list[Tensor]]:
+    """x [n, d_in] and the list of gates [n, w_l], if they are such for the same n; without x, one layer or more."""
+    if x is not None:
+        tensor(x, "inputs", "[n, d_in]", 2, " Flatten images with x.flatten(1).")
+    hint = " These formulas are for fully connected networks."
+    layers = tensors(gates, "gates of hidden layer {}", "[n, w_{}]", 2, hint)
+    if x is None and not layers:
+        raise ValueError("gates must hold at least one tensor [n, w_l]; got none.")
+    n = len(layers[0] if x is None else x)
+    for layer, gate in enumerate(layers, start=1):
+        if len(gate) != n:
+            raise ValueError(f"gates of hidden layer {layer} are for {len(gate)} examples, expected {n}.")
+    return x, layers
+
+
+def hard(gates: Iterable[Tensor], why: str) -> None:
+    """Raises a ValueError unless all gates are 0 or 1."""
+    for layer, gate in enumerate(gates, start=1):
+        if not bool(((gate == 0) | (gate == 1)).all()):
+            raise ValueError(f"gates of hidden layer {layer} must be hard, 0 or 1: {why}.")
+
+
+def finite(value: Tensor, what: str, mend: str = "") -> Tensor:
+    """The tensor, if all its numbers are finite."""
+    import torch
+
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError(f"{what} must hold finite numbers; some are not finite.{mend}")
+    return value
+
+
+def floating(dtype: torch.dtype | None, like: Tensor) -> torch.dtype:
+    """The type to compute a kernel in: the one given, else that of ``like``; float64 for whole numbers."""
+    import torch
+
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(f"kernels are computed in a floating type, such as torch.float64; got dtype {dtype}.")
+    return dtype or (like.dtype if like.is_floating_point() else torch.float64)
+
+
+def together(x2: Any, gates2: Any) -> bool:
+    """Whether other inputs are given; a ValueError if they are without their gates, or gates without inputs."""
+    if (x2 is None) != (gates2 is None):
+        missing = "gates2" if gates2 is None else "x2"
+        raise ValueError(f"x2 and gates2 belong together: {missing} is missing. Give both, or neither.")
+    return x2 is not None

@@ -1,0 +1,197 @@
+"""The one loop over epochs, and what runs on it without records: training, and networks kept along the way.
+
+A run of the paper's experiments (``training.runs``) is this loop with checkpoints. A control often needs less: the same
+loop for seconds, on examples of its own choice.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from copy import deepcopy
+from itertools import count
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from npflib import checks
+from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.randomness import generator
+from npflib.training.autograd import AutogradLearner
+from npflib.training.batched import BatchedLearner
+from npflib.training.optimisers import keras_optimiser
+
+Learner = BatchedLearner | AutogradLearner
+Network = TypeVar("Network", ReLUNetwork, DeepGatedNetwork)
+
+
+def each_epoch(
+    learner: Learner,
+    updates: torch.optim.Optimizer,
+    seeds: Sequence[int],
+    batch: int,
+    *,
+    done: int = 0,
+    rows: Tensor | None = None,
+    bar: tqdm | None = None,
+) -> Iterator[int]:
+    """Trains without end, each copy in its seed's own order, and says after every epoch how many there were.
+
+    The order of an epoch depends on the seed and the epoch alone, so that a run may stop after any epoch and go on.
+
+    Args:
+        learner: of S networks; it is changed.
+        updates: the optimiser of its parameters.
+        seeds: one a network.
+        batch: examples to a step; a last smaller batch is used too.
+        done: epochs that lie behind.
+        rows: [S, n]: the examples that each network learns from; None is all.
+        bar: moved on at every step.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> from npflib.training.batched import BatchedLearner
+        >>> from npflib.training.loop import each_epoch
+        >>> from npflib.training.optimisers import keras_optimiser
+        >>> network = ReLUNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2))
+        >>> x, y = torch.eye(2), torch.tensor([0, 1])
+        >>> learner = BatchedLearner([network], x, y, x, y, torch.device("cpu"))
+        >>> loop = each_epoch(learner, keras_optimiser("sgd", learner.parameters(), 0.1), seeds=[0], batch=1)
+        >>> next(loop), next(loop)
+        (1, 2)
+    """
+    for epoch in count(done):
+        length = len(learner.labels) if rows is None else rows.shape[1]
+        orders = torch.stack([torch.randperm(length, generator=generator(seed, "order", epoch)) for seed in seeds])
+        chosen = orders if rows is None else rows.gather(1, orders)
+        with torch.no_grad():
+            for step in chosen.to(learner.device).split(batch, dim=1):
+                learner.gradients(step)
+                updates.step()
+                if bar is not None:
+                    bar.update()
+        yield epoch + 1
+
+
+@torch.no_grad()
+def train(
+    learner: Learner,
+    epochs: int,
+    *,
+    seeds: Sequence[int],
+    optimiser: str = "adam",
+    learning_rate: float = 1e-4,
+    batch: int = 32,
+    test_every_epoch: bool = True,
+) -> list[list[float]]:
+    """Trains a learner's networks, each in its seed's own order.
+
+    Args:
+        learner: of either kind; it is changed.
+        epochs: a positive whole number.
+        seeds: one a network.
+        optimiser: "adam", "sgd" or "rmsprop", with Keras' defaults.
+        learning_rate: constant.
+        batch: examples to a step; a last smaller batch is used too.
+        test_every_epoch: whether to test after each epoch, or after the last alone.
+
+    Returns:
+        Test accuracy after each epoch, [epochs] for each network; or one number for each.
+
+    Raises:
+        ValueError: a number of epochs that is not positive, or of seeds that is not that of the networks.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> from npflib.training.batched import BatchedLearner
+        >>> from npflib.training.loop import train
+        >>> network = ReLUNetwork(FullyConnected(depth=2, width=8, in_features=2, out_features=2))
+        >>> x, y, open_gates = torch.eye(2), torch.tensor([0, 1]), torch.ones(1, 2, 8, dtype=torch.uint8)
+        >>> learner = BatchedLearner([network], x, y, x, y, gates=(open_gates, open_gates))
+        >>> train(learner, 300, seeds=[0], learning_rate=0.01)[0][-1]
+        1.0
+    """
+    last = checks.whole(epochs, "epochs")
+    if len(seeds) != learner.copies:
+        raise ValueError(f"one seed a network: got {len(seeds)} seeds for {learner.copies} networks.")
+    updates = keras_optimiser(optimiser, learner.parameters(), learning_rate)
+    found: list[list[float]] = [[] for _ in seeds]
+    for epoch in each_epoch(learner, updates, seeds, batch):
+        if test_every_epoch or epoch == last:
+            for accuracies, accuracy in zip(found, learner.test()[1], strict=True):
+                accuracies.append(accuracy)
+        if epoch == last:
+            break
+    return found
+
+
+@torch.no_grad()
+def train_and_keep(
+    networks: Sequence[Network],
+    images: Tensor,
+    labels: Tensor,
+    rows: Tensor,
+    keep: Collection[int],
+    *,
+    seeds: Sequence[int],
+    optimiser: str = "adam",
+    learning_rate: float = 1e-3,
+    batch: int = 32,
+) -> list[dict[int, Network]]:
+    """Trains S fully connected networks side by side and keeps a copy of each after the epochs in ``keep``; 0 is the
+    start.
+
+    Cross-entropy; the given networks are left as they are.
+
+    Args:
+        networks: S networks of one architecture and one regime.
+        images: [N, …]; labels: [N] whole numbers.
+        rows: [S, n]: the examples that each network is trained on.
+        keep: epochs ≥ 0; the largest is where training ends.
+        seeds: one a network.
+        optimiser: "adam", "sgd" or "rmsprop", with Keras' defaults.
+        learning_rate: constant.
+        batch: examples to a step; a last smaller batch is used too.
+
+    Returns:
+        One dictionary a network: epoch → network.
+
+    Raises:
+        ValueError: numbers of networks, seeds and rows that differ, rows that are not examples, or epochs to keep that
+            are not whole numbers ≥ 0.
+
+    Example:
+        >>> import torch
+        >>> from npflib.networks import FullyConnected, ReLUNetwork
+        >>> from npflib.training.loop import train_and_keep
+        >>> network = ReLUNetwork(FullyConnected(depth=2, width=8, in_features=2, out_features=2))
+        >>> x, y, rows = torch.eye(2), torch.tensor([0, 1]), torch.tensor([[0, 1]])
+        >>> (kept,) = train_and_keep([network], x, y, rows, keep=(0, 200), seeds=[0], learning_rate=0.01)
+        >>> torch.equal(kept[0].weights[0], network.weights[0]), kept[200](x).argmax(1).tolist()
+        (True, [0, 1])
+    """
+    if not networks or len(networks) != len(seeds) or rows.ndim != 2 or len(rows) != len(networks):
+        raise ValueError(
+            f"one seed and one row of examples a network: got {len(networks)} networks, {len(seeds)} seeds and rows "
+            f"{tuple(rows.shape)}; rows must be [S, n]."
+        )
+    if not rows.numel() or rows.dtype.is_floating_point or int(rows.min()) < 0 or int(rows.max()) >= len(images):
+        raise ValueError(f"rows must be one or more whole numbers from 0 to {len(images) - 1}, the examples there are.")
+    if len(labels) != len(images):
+        raise ValueError(f"images and labels must be as many; got {len(images)} and {len(labels)}.")
+    if not keep or not all(isinstance(e, int) and not isinstance(e, bool) and e >= 0 for e in keep):
+        raise ValueError(f"keep must hold one or more epochs, whole numbers ≥ 0; got {sorted(keep)!r}.")
+    checks.whole(batch, "batch")
+    learner = BatchedLearner(networks, images, labels, images[:1], labels[:1])
+    updates = keras_optimiser(optimiser, learner.parameters(), learning_rate)
+    kept: list[dict[int, Network]] = [{} for _ in networks]
+    loop = each_epoch(learner, updates, seeds, batch, rows=rows)
+    for done in range(max(keep) + 1):
+        if done:
+            next(loop)
+        if done in keep:
+            for copy, network in enumerate(networks):
+                kept[copy][done] = deepcopy(network)
+                kept[copy][done].load_state_dict(learner.state_dict(copy))
+    return kept

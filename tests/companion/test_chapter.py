@@ -1,0 +1,247 @@
+"""A chapter: its parameters (what is allowed passes, all else stops and says what is), claims and predictions."""
+
+import math
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from companion import ledger
+from companion.chapter import Chapter, ParameterError, check, choice, number, numbers, only, source_of
+from companion.statistics import Estimate
+
+INFINITE = [math.inf, -math.inf, math.nan]
+
+
+@given(st.integers(), st.integers(-5, 5), st.integers(-5, 5))
+def test_whole_numbers_pass_exactly_within_their_bounds(value, least, most):
+    if least <= value <= most:
+        number("n", value, int, least, most)
+    else:
+        with pytest.raises(ParameterError, match=f"n = {value} is not allowed; it must be a whole number at least"):
+            number("n", value, int, least, most)
+
+
+@given(st.floats() | st.integers())
+def test_any_finite_number_passes_as_a_float(value):
+    if math.isnan(value) or abs(value) == math.inf:
+        with pytest.raises(ParameterError, match="it must be a finite number"):
+            number("x", value, float)
+    else:
+        number("x", value, float)
+
+
+def test_whole_numbers_too_large_for_a_float_are_still_numbers():
+    number("x", 10**400, float)
+    number("n", 10**400)
+    with pytest.raises(ParameterError, match="at most 7"):
+        number("n", 10**400, most=7)
+
+
+@pytest.mark.parametrize("value", ["3", None, [3], True, False, 3j, *INFINITE, 3.0])
+def test_what_is_no_whole_number_is_refused(value):
+    with pytest.raises(ParameterError, match=r"n = .* is not allowed; it must be a whole number"):
+        number("n", value)
+
+
+@pytest.mark.parametrize("value", ["3", None, [3], True, 3j, *INFINITE])
+def test_what_is_no_finite_number_is_refused(value):
+    with pytest.raises(ParameterError, match=r"x = .* is not allowed; it must be a finite number"):
+        number("x", value, float)
+
+
+def test_message_states_the_bounds():
+    with pytest.raises(ParameterError, match=r"^width = 0 is not allowed; it must be a whole number at least 1\.$"):
+        number("width", 0, least=1)
+    with pytest.raises(ParameterError, match=r"^n = 9999 .* at least 1 and at most 1,000\.$"):
+        number("n", 9999, least=1, most=1000)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1))
+def test_lists_pass_number_by_number(values):
+    numbers("widths", values, int, least=0, most=9)
+    numbers("widths", tuple(values), int, least=0, most=9)
+    with pytest.raises(ParameterError, match=rf"widths\[{len(values)}\] = 10 is not allowed"):
+        numbers("widths", [*values, 10], int, least=0, most=9)
+
+
+@pytest.mark.parametrize("values", [[], (), 3, "12", None, {1: 2}])
+def test_what_is_no_list_of_numbers_is_refused(values):
+    with pytest.raises(ParameterError, match="must be a list of one or more numbers"):
+        numbers("widths", values)
+
+
+def test_choice_lists_what_is_allowed():
+    choice("regime", "ReLU", ["ReLU", "DLNPF"])
+    with pytest.raises(ParameterError, match=r"regime = 'relu' is not allowed; choose one of: 'ReLU', 'DLNPF'\."):
+        choice("regime", "relu", ["ReLU", "DLNPF"])
+    with pytest.raises(ParameterError, match="choose one of"):
+        choice("regime", ["ReLU"], ["ReLU", "DLNPF"])
+
+
+def test_only_known_parameters_pass():
+    notebook = {"profile": "quick", "seed": 0, "_i1": "code", "__name__": "x", "In": [""], "Out": {}, "math": math}
+    only(notebook, "profile", "seed")
+    only({}, "profile")
+
+
+@pytest.mark.parametrize("value", ["a", 1, 1.0, True, [1], (1,), {}, None])
+def test_a_misspelt_parameter_is_refused_whatever_its_value(value):
+    with pytest.raises(ParameterError, match=r"unknown parameter 'sed'; this notebook has: profile, seed\."):
+        only({"profile": "quick", "seed": 0, "sed": value}, "profile", "seed")
+
+
+@pytest.mark.parametrize("profile", ["smoke", "quick", "paper"])
+def test_common_parameters_pass(profile):
+    check(profile, "")
+    check(profile, "build/other", 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fast", ""), "profile = 'fast' is not allowed; choose one of: 'smoke', 'quick', 'paper'"),
+        ((None, ""), "profile = None is not allowed"),
+        ((["quick"], ""), r"profile = \['quick'\] is not allowed"),
+        (("quick", None), "build = None is not allowed"),
+        (("quick", 3), "build = 3 is not allowed"),
+        (("quick", "", -1), "seed = -1 is not allowed; it must be a whole number at least 0"),
+        (("quick", "", 1.5), "seed = 1.5 is not allowed"),
+        (("quick", "", True), "seed = True is not allowed"),
+    ],
+)
+def test_common_parameters_that_are_not_allowed(arguments, message):
+    with pytest.raises(ParameterError, match=message):
+        check(*arguments)
+
+
+def test_the_error_is_a_value_error():
+    assert issubclass(ParameterError, ValueError)
+
+
+# The namespace of a kernel: what it ran stands in `In`.
+
+PARAMETERS = 'profile = "quick"  # str: the profile\nbuild = ""  # str: the folder\nseed = 0  # int: the seed\n'
+INJECTED = '# Parameters\nprofile = "smoke"\nseed = 1\n'
+VALIDATION, REST = "from companion.chapter import only\nonly(globals())", "from math import pi\nrows = [1, 2]\n%time pi"
+
+
+def in_a_kernel(*cells, **leftover):
+    return {"In": ["", *cells], "Out": {}, "profile": "quick", "build": "", "seed": 0, **leftover}
+
+
+@pytest.mark.parametrize("injected", [(), (INJECTED,)])
+def test_a_notebook_runs_twice_in_one_kernel(injected):
+    once = (PARAMETERS, *injected, VALIDATION, REST)
+    only(in_a_kernel(*once, PARAMETERS, *injected, VALIDATION, pi=3.14, rows=[1, 2]), "profile", "build", "seed")
+    only(in_a_kernel(*once, VALIDATION, pi=3.14, rows=[1, 2]), "profile", "build", "seed")  # this cell alone, again
+
+
+@pytest.mark.parametrize("injected", [INJECTED + "sed = 2\n", "# Parameters\nsed = 2\n"])
+def test_a_misspelt_injected_parameter_is_refused_in_every_run(injected):
+    once = (PARAMETERS, injected, VALIDATION)
+    for cells in (once, (PARAMETERS, VALIDATION, REST, *once)):
+        with pytest.raises(ParameterError, match="unknown parameter 'sed'"):
+            only(in_a_kernel(*cells, sed=2, pi=3.14), "profile", "build", "seed")
+
+
+def test_a_misspelt_parameter_in_the_cell_itself_is_refused():
+    with pytest.raises(ParameterError, match="unknown parameter 'sed'"):
+        only(in_a_kernel(PARAMETERS + "sed = 2\n", VALIDATION, sed=2), "profile", "build", "seed")
+
+
+# The chapter.
+
+
+@pytest.fixture
+def chapter(tmp_path):
+    with mpl.rc_context():
+        yield Chapter(
+            "example", {"profile": "smoke", "build": str(tmp_path), "draws": 0, "pair": [4, 7]}, "draws", "pair"
+        )
+
+
+def test_none_and_0_stand_for_the_profiles_own_number(chapter):
+    assert chapter.own(1, 2, 3) == 1
+    assert chapter.number("draws", 20, 1_000, own=(60, 400, 4_000)) == 60
+    for wrong in (19, 1_001, 0.0, False, "60"):
+        chapter._given["draws"] = wrong
+        with pytest.raises(ParameterError, match=r"draws = .* and at most 1,000; 0 takes the profile's own number\.$"):
+            chapter.number("draws", 20, 1_000, own=(60, 400, 4_000))
+    chapter._given["draws"] = 20
+    assert chapter.number("draws", 20, 1_000, own=(60, 400, 4_000)) == 20
+
+
+@pytest.mark.parametrize("pair", [[4], [4, 4], [4, 7, 1]])
+def test_a_pair_is_two_different_numbers(chapter, pair):
+    chapter.numbers("pair", 0, 9, pair=True)
+    chapter._given["pair"] = pair
+    with pytest.raises(ParameterError, match="two different numbers"):
+        chapter.numbers("pair", 0, 9, pair=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"profile": "huge"}, "huge"), ({"sed": 1}, "sed"), ({"seed": -1}, "seed")]
+)
+def test_a_chapter_with_wrong_parameters_does_not_begin(change, message):
+    with pytest.raises(ParameterError, match=message):
+        Chapter("example", {"profile": "smoke", "build": "", "seed": 0} | change, "seed")
+
+
+def test_a_chapter_outside_a_project_stops(tmp_path, monkeypatch):
+    monkeypatch.setattr("companion.chapter.locations.project", lambda: tmp_path)
+    with pytest.raises(ParameterError, match=r"there is no project in .*papermill --cwd FOLDER"):
+        Chapter("example", {"profile": "smoke", "build": str(tmp_path)})
+
+
+CLAIM = ("a sentence", "a source", "a quantity")
+DATA = {"title": "made up", "stand_in": False}
+
+
+def test_a_claim_carries_its_chapter_profile_and_build(chapter, tmp_path):
+    found = chapter.claim("one", *CLAIM, 2.0, 2.0, "exact", seeds=range(3), data=DATA)
+    assert ledger.collect(tmp_path) == [found] == list(chapter.claims.values())
+    assert (found.chapter, found.profile, found.seeds, found.data) == ("example", "smoke", 3, "made up")
+    assert found.verdict == "holds"
+
+
+def test_an_estimate_brings_its_interval_and_its_runs(chapter):
+    found = chapter.claim("one", *CLAIM, Estimate(1.0, 0.5, 2.0, 0.9, 7), 0.0, "none", relation="at least")
+    assert (found.measured, found.interval, found.seeds) == (1.0, [0.5, 2.0], 7)
+    assert chapter.claim("one", *CLAIM, (1.0, [0.0, 3.0]), 0.0, "none", seeds=2).interval == [0.0, 3.0]
+    assert len(chapter.claims) == 1  # measured again, not twice
+
+
+def test_records_bring_profile_data_and_seeds(chapter):
+    records = [SimpleNamespace(profile="paper", data=DATA)] * 2
+    found = chapter.claim("one", *CLAIM, 1.0, 1.0, "none", records=records)
+    assert (found.profile, found.seeds, found.data) == ("paper", 2, "made up")
+
+
+def test_predictions_stand_beside_their_outcomes(chapter):
+    chapter.claim("one", *CLAIM, 1.0, 2.0, "none", seeds=1, predicted="3: more <is> less", unit="points")
+    chapter.claim("two", *CLAIM, None, 2.0, "none", predicted="4: nothing is measured")
+    shown = chapter.outcomes().data
+    assert "<td>3</td><td>more &lt;is&gt; less</td><td>1 points</td>" in shown
+    assert "refuted" in shown
+    assert "<td>nothing is measured</td><td>not in this build</td><td>–</td>" in shown
+    assert "a sentence" in chapter.verdicts("all").data
+    assert list(chapter.claims) == ["one"]
+
+
+def test_a_figure_says_chapter_and_profile_or_what_its_runs_say(chapter):
+    figure = Figure(figsize=(5, 3))
+    assert chapter.finish(figure, seeds=4, data=SimpleNamespace(source=SimpleNamespace(as_dict=lambda: DATA))) is None
+    assert figure.get_supxlabel().startswith("profile: smoke · n = 4 · data: made up · example")
+
+
+def test_data_are_known_by_what_is_said_of_them():
+    assert source_of(None) is None
+    assert source_of(DATA) is DATA
+
+
+def test_paragraphs_without_words_are_left_out(chapter):
+    assert chapter.say("one", "", "two").data == "one\n\ntwo"
