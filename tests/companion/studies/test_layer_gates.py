@@ -1,27 +1,13 @@
-"""The experiment of gates by layer: whose gates stand where, what the controls change, what is kept and refused."""
+"""Gates by layer: whose gates stand where, what the controls change, what is kept and refused."""
 
-import json
 from dataclasses import replace
 from itertools import pairwise, product
 
 import pytest
 import torch
 
-from companion.studies import layer_gates, plain_records
-from companion.studies.layer_gates import (  # fmt: skip
-    BUDGETS,
-    CONTROLS,
-    DERIVED,
-    Budget,
-    all_but,
-    as_digits,
-    first,
-    last,
-    measure,
-    only,
-    path_of,
-    published,
-)
+from companion.studies import layer_gates
+from companion.studies.layer_gates import CONTROLS, DERIVED, LETTERS, MNIST, LayerConfig, pattern
 from npflib import data, regimes
 from npflib.networks import FullyConnected
 from npflib.training.gate_sources import gate_table
@@ -29,7 +15,7 @@ from npflib.training.loop import train_and_keep
 
 ARCH = FullyConnected(depth=4, width=16)
 PATTERNS = ("LLL", "RRR", "OOO", "LRO")
-TINY = Budget(150, 3, (0, 4, 5), PATTERNS, CONTROLS)
+TINY = LayerConfig(150, 3, (0, 4, 5), PATTERNS, CONTROLS, arch=ARCH)
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +25,23 @@ def digits():
 
 @pytest.fixture(scope="module")
 def photographs():
-    return as_digits(data.subset(data.load("cifar10", offline=True), train_examples=120, test_examples=100))
+    return data.subset(data.load("cifar10", offline=True), train_examples=120, test_examples=100)
 
 
 @pytest.fixture(scope="module")
 def seen(digits, photographs):
-    """The readings, and what each learner was given: (networks, images, labels, gates, test gates) by name."""
+    """The table, and what each learner was given: (networks, images, labels, gates, test gates) by name."""
     learners = []
-    real = layer_gates.GivenGatesLearner
+    real = layer_gates.BatchedLearner
 
     class Spy(real):
-        def __init__(self, networks, x, y, test_x, test_y, gates, test_gates):
-            learners.append((networks, x, y, test_y, gates, test_gates))
-            super().__init__(networks, x, y, test_x, test_y, gates, test_gates)
+        def __init__(self, networks, x, y, test_x, test_y, *, gates):
+            learners.append((networks, x, y, test_y, *gates))
+            super().__init__(networks, x, y, test_x, test_y, gates=gates)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layer_gates, "GivenGatesLearner", Spy)
-        found = measure(digits, photographs, TINY, arch=ARCH, profile="smoke", progress=False)
+        patch.setattr(layer_gates, "BatchedLearner", Spy)
+        found = MNIST.measure(TINY, digits, photographs, progress=False)
     return found, dict(zip((*PATTERNS, *CONTROLS), learners, strict=True))
 
 
@@ -67,29 +53,30 @@ def learnt(x, y):
     """The networks that give learnt gates, trained anew."""
     starts = [regimes.start("ReLU", ARCH, seed) for seed in TINY.seeds]
     rows = torch.arange(len(y)).expand(len(starts), -1)
-    kept = train_and_keep(starts, x, y, rows, (TINY.epochs,), seeds=TINY.seeds, learning_rate=layer_gates.LEARNING_RATE)
+    kept = train_and_keep(starts, x, y, rows, (TINY.epochs,), seeds=TINY.seeds, learning_rate=TINY.learning_rate)
     return [networks[TINY.epochs] for networks in kept]
 
 
 def test_patterns_say_what_their_names_say():
     for k, rest in product(range(6), "RO"):
-        assert first(k, rest) == "".join("L" if layer < k else rest for layer in range(5))
-        assert last(k, rest) == "".join("L" if layer >= 5 - k else rest for layer in range(5))
+        assert pattern("first", k, rest) == "".join("L" if layer < k else rest for layer in range(5))
+        assert pattern("last", k, rest) == "".join("L" if layer >= 5 - k else rest for layer in range(5))
     for layer, rest in product(range(1, 6), "RO"):
-        assert only(layer, rest) == "".join("L" if place == layer else rest for place in range(1, 6))
-        assert all_but(layer, rest) == "".join(rest if place == layer else "L" for place in range(1, 6))
+        assert pattern("only", layer, rest) == "".join("L" if place == layer else rest for place in range(1, 6))
+        assert pattern("but", layer, rest) == "".join(rest if place == layer else "L" for place in range(1, 6))
 
 
-def test_the_full_budget_has_every_pattern_once():
-    patterns = BUDGETS["paper"].patterns
-    assert len(patterns) == len(set(patterns))
+def test_the_full_configuration_has_every_pattern_once():
+    full = MNIST.configs["paper"]
+    assert len(full.patterns) == len(set(full.patterns))
     for rest in "RO":
-        wanted = {maker(k, rest) for maker in (first, last) for k in range(6)}
-        wanted |= {maker(layer, rest) for maker in (only, all_but) for layer in range(1, 6)}
-        assert wanted <= set(patterns)
-    assert len(BUDGETS["paper"].seeds) >= 3
-    assert BUDGETS["paper"].examples is None
-    assert set(BUDGETS["paper"].controls) == set(CONTROLS)
+        wanted = {pattern(where, k, rest) for where in ("first", "last") for k in range(6)}
+        wanted |= {pattern(where, layer, rest) for where in ("only", "but") for layer in range(1, 6)}
+        assert wanted <= set(full.patterns)
+    assert len(full.seeds) >= 3
+    assert full.examples is None
+    assert set(full.controls) == set(CONTROLS)
+    assert set(MNIST.published().options("gates")) == {*MNIST.units(full), *DERIVED}
 
 
 def test_each_layer_s_gates_come_from_the_source_that_its_letter_names(seen):
@@ -101,14 +88,13 @@ def test_each_layer_s_gates_come_from_the_source_that_its_letter_names(seen):
     }
     sources["O"] = torch.ones_like(sources["L"])
     assert not torch.equal(sources["L"], sources["R"])
-    for pattern in PATTERNS:
-        given = learners[pattern][4].split(ARCH.width, 2)
-        for index, letter in enumerate(pattern):
+    for name in PATTERNS:
+        given = learners[name][4].split(ARCH.width, 2)
+        for index, letter in enumerate(name):
             assert torch.equal(given[index], sources[letter].split(ARCH.width, 2)[index])
-    for pattern, seed_at in product(PATTERNS, enumerate(TINY.seeds)):
-        copy, seed = seed_at
+    for name, (copy, seed) in product(PATTERNS, enumerate(TINY.seeds)):
         start = regimes.start("FRNPF-II", ARCH, seed).value
-        assert torch.equal(learners[pattern][0][copy].weights[0], start.weights[0])
+        assert torch.equal(learners[name][0][copy].weights[0], start.weights[0])
 
 
 def test_all_learnt_is_flnpf_and_all_random_frnpf(seen, digits):
@@ -117,19 +103,17 @@ def test_all_learnt_is_flnpf_and_all_random_frnpf(seen, digits):
     _, x, y, *_ = learners["LLL"]
     test_x, test_y = digits.test_images.flatten(1), digits.test_labels
     networks = learnt(x, y)
-    for regime, pattern in (("FLNPF", "LLL"), ("FRNPF-II", "RRR")):
+    for regime, name in (("FLNPF", "LLL"), ("FRNPF-II", "RRR")):
         behind = [
             regimes.start(regime, ARCH, seed, network if regime == "FLNPF" else None)
             for seed, network in zip(TINY.seeds, networks, strict=True)
         ]
         rows = torch.arange(len(y)).expand(len(behind), -1)
-        kept = train_and_keep(
-            behind, x, y, rows, (TINY.epochs,), seeds=TINY.seeds, learning_rate=layer_gates.LEARNING_RATE
-        )
-        for readings, network in zip(found, kept, strict=True):
+        kept = train_and_keep(behind, x, y, rows, (TINY.epochs,), seeds=TINY.seeds, learning_rate=TINY.learning_rate)
+        for accuracy, network in zip(found.values("accuracy", gates=name), kept, strict=True):
             with torch.no_grad():
                 right = float((network[TINY.epochs](test_x).argmax(1) == test_y).double().mean())
-            assert readings.final(pattern) == pytest.approx(right, abs=1.5 / len(test_y))
+            assert accuracy == pytest.approx(right, abs=1.5 / len(test_y))
 
 
 def test_the_controls_change_what_they_are_said_to_change(seen):
@@ -162,7 +146,11 @@ def test_the_controls_change_what_they_are_said_to_change(seen):
             assert all(below != above for below, above in pairwise(givers))
     for name in ("other-data", "shuffled-labels"):
         assert not torch.equal(learners[name][4], true)
-    assert len(found[0].givers) == 3
+    assert {name for name in found.options("gates") if name.startswith("donor")} == {
+        "donor-true",
+        "donor-other",
+        "donor-shuffled",
+    }
 
 
 def test_within_the_classes_and_nowhere_else():
@@ -175,22 +163,21 @@ def test_within_the_classes_and_nowhere_else():
 
 def test_every_seed_has_every_accuracy(seen):
     found, _ = seen
-    assert [readings.seed for readings in found] == list(TINY.seeds)
-    for readings in found:
-        assert set(readings.accuracies) == {*PATTERNS, *CONTROLS, *DERIVED}
-        for name, values in readings.accuracies.items():
-            assert len(values) == (1 if name in DERIVED else TINY.epochs)
-            assert all(0 <= value <= 1 for value in values)
-        assert set(readings.givers) == {"true", "shuffled", "other"}
-        assert readings.budget["train_examples"] == 150
-        assert readings.other_data is not None
-    with pytest.raises(ValueError, match="seed 0 has no 'RLR'"):
-        found[0].final("RLR")
+    assert found.seeds == list(TINY.seeds)
+    donors = ("donor-true", "donor-other", "donor-shuffled")
+    assert set(found.options("gates")) == {*PATTERNS, *CONTROLS, *DERIVED, *donors}
+    for name in found.options("gates"):
+        epochs = found.options("epoch", gates=name)
+        assert epochs == ([TINY.epochs] if name in (*DERIVED, *donors) else [1, 2, 3])
+    assert all(0 <= row["accuracy"] <= 1 for row in found.rows)
+    assert [one["name"] for one in found.data] == ["mnist", "cifar10"]
+    with pytest.raises(ValueError, match="seed 0 of mnist-layer-gates has no rows with gates = 'RLR'"):
+        found.values("accuracy", gates="RLR")
 
 
-def test_an_interrupted_call_goes_on_and_two_meet_in_the_middle(digits, tmp_path, monkeypatch):
-    tiny = Budget(100, 1, (0, 1), ("LLL", "RRR", "LRO", "OOO"), ("same-start",))
-    whole = measure(digits, None, tiny, arch=ARCH, progress=False)
+def test_an_interrupted_call_goes_on_and_ends_alike(digits, tmp_path, monkeypatch):
+    tiny = LayerConfig(100, 1, (0, 1), ("LLL", "RRR", "LRO", "OOO"), ("same-start",), arch=ARCH)
+    whole = MNIST.measure(tiny, digits, progress=False)
     real, calls = layer_gates.train, []
 
     def breaks(*given, **more):
@@ -201,64 +188,49 @@ def test_an_interrupted_call_goes_on_and_two_meet_in_the_middle(digits, tmp_path
 
     monkeypatch.setattr(layer_gates, "train", breaks)
     with pytest.raises(KeyboardInterrupt):
-        measure(digits, None, tiny, arch=ARCH, partial=tmp_path, progress=False)
-    assert sorted(path.stem for path in tmp_path.glob("*.json")) == ["LLL", "RRR"]
-    again = measure(digits, None, tiny, arch=ARCH, partial=tmp_path, backwards=True, progress=False)
+        MNIST.measure(tiny, digits, build=tmp_path, progress=False)
+    kept = MNIST.kept_in(tmp_path, tiny, digits)
+    assert sorted(path.stem for path in kept.glob("*.json")) == ["LLL", "RRR", "donor-true"]
+    again = MNIST.measure(tiny, digits, build=tmp_path, progress=False)
     assert len(calls) == 6  # three before, and the three that were not there
-    for one, other in zip(whole, again, strict=True):
-        assert one.accuracies == other.accuracies
-        assert one.givers == other.givers
-    longer = replace(tiny, epochs=2, patterns=("LLL",), controls=())
-    (fresh, _) = measure(digits, None, longer, arch=ARCH, partial=tmp_path, progress=False)
-    assert len(fresh.accuracies["LLL"]) == 2  # what another budget has kept is not taken
+    assert again.rows == whole.rows
+    other = replace(tiny, arch=FullyConnected(depth=4, width=8), patterns=("LLL",), controls=())
+    assert MNIST.measure(other, digits, build=tmp_path, progress=False).rows != [
+        row for row in whole.rows if row["gates"] in ("donor-true", "LLL", "swapped")
+    ]
+    assert len(calls) == 7  # what another architecture has kept is not taken
 
 
-def test_readings_come_back_as_they_were(seen, tmp_path):
-    found, _ = seen
-    for readings in found:
-        plain_records.write(readings, path_of(readings.seed, tmp_path))
-    assert published(tmp_path) == list(found)
-    path = path_of(0, tmp_path)
-    for text in ("", "[]", "{}", json.dumps({"schema": 99}), json.dumps({"schema": 1, "seed": 0})):
-        path.write_text(text)
-        with pytest.raises(ValueError, match=r"seed-0\.json holds no gates by layer .* scripts/mix_gates\.py"):
-            published(tmp_path)
-
-
-def test_what_is_published_is_the_full_budget_on_real_data():
-    full = BUDGETS["paper"]
-    for readings in published():
-        assert readings.profile == "paper"
-        assert not readings.data["stand_in"]
-        assert readings.budget["train_examples"] == 60_000
-        assert readings.budget["epochs"] == full.epochs
-        assert {*full.patterns, *CONTROLS, *DERIVED} == set(readings.accuracies)
-        assert readings.seed in full.seeds
+def test_other_data_are_asked_for_only_where_they_are_needed():
+    for config in MNIST.configs.values():
+        assert config.datasets == (("mnist", "cifar10") if "other-data" in config.controls else ("mnist",))
+        assert all(letter in LETTERS for given in config.patterns for letter in given)
 
 
 def test_photographs_become_the_size_of_digits():
     pictures = data.subset(data.load("cifar10", offline=True), train_examples=12, test_examples=10)
-    grey = as_digits(pictures)
+    grey = layer_gates._as_digits(pictures)
     assert tuple(grey.train_images.shape) == (12, 1, 28, 28)
     by_hand = pictures.train_images[5, :, 2, 29].sum() / 3
     assert float(grey.train_images[5, 0, 0, 27]) == pytest.approx(float(by_hand), abs=1e-6)  # float32
     assert torch.equal(grey.train_labels, pictures.train_labels)
     with pytest.raises(ValueError, match="29 or more"):
-        as_digits(grey, size=29)
+        layer_gates._as_digits(grey, size=29)
 
 
-def test_what_cannot_be_measured_is_refused(digits, photographs):
+def test_what_cannot_be_measured_is_refused(digits):
     none = replace(TINY, controls=())
     for wrong, message in (
         (replace(none, patterns=("LLLLL",)), "each of the 3 hidden layers"),
         (replace(none, patterns=("LXR",)), "got 'LXR'"),
         (replace(none, controls=("permuted",)), "unknown control 'permuted'"),
         (replace(none, seeds=(1,)), "two or more different seeds"),
-        (replace(none, seeds=(1, 1)), "two or more different seeds"),
         (replace(none, examples=201), "there are 200"),
+        (TINY, "784 numbers an image.*got None"),
     ):
         with pytest.raises(ValueError, match=message):
-            measure(digits, None, wrong, arch=ARCH)
-    for other in (None, data.subset(data.load("cifar10", offline=True), train_examples=10, test_examples=10)):
-        with pytest.raises(ValueError, match="784 numbers an image"):
-            measure(digits, other, TINY, arch=ARCH)
+            MNIST.measure(wrong, digits, progress=False)
+    small = replace(digits, train_images=digits.train_images[:, :, :20], test_images=digits.test_images[:, :, :20])
+    with pytest.raises(ValueError, match="28 or more"):
+        MNIST.measure(TINY, digits, small, progress=False)
+    assert MNIST.fit(replace(TINY, examples=201), digits).examples is None  # a stand-in is small

@@ -1,23 +1,22 @@
-"""Reading a convolutional network's gates: against all paths listed, and against the training engine."""
+"""The kernel read-out of a convolutional network's gates: against all paths, and against the training engine."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from companion.studies.convolution_readings import BUDGETS, SOURCES, Budget, measure, path_of, published
-from companion.studies.plain_records import write
 
-from companion.studies import convolution_readings
+from companion.studies import kernel_readout
+from companion.studies.kernel_readout import CIFAR10, ReadoutConfig
 from npflib import data, regimes
 from npflib.networks import GConv, VConv
 from npflib.randomness import generator
 from npflib.theory.convolution import enumerate_paths, neural_path_feature
 from npflib.theory.kernel_ridge import class_targets
 from npflib.training.autograd import AutogradLearner
-from npflib.training.gate_sources import train
+from npflib.training.loop import train
 
 SMALL = GConv(in_channels=1, image_size=4, channels=(2, 2), dense=(3,), bias=False)
-TINY = Budget(60, 50, 3, 100, 2, (0, 3), ("start", "own"), (0.1, 1.0))
+TINY = ReadoutConfig(60, (0, 3), 100, 2, (0, 3), ("start", "own"), (0.1, 1.0), SMALL, test_examples=50)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,12 @@ def corners():
 
 @pytest.fixture(scope="module")
 def found(corners):
-    return measure(corners, TINY, arch=SMALL, profile="smoke", progress=False)
+    return CIFAR10.measure(TINY, corners, progress=False)
+
+
+def row(found, seed, gates, epoch):
+    (one,) = [r for r in found.rows if (r["seed"], r["gates"], r["epoch"]) == (seed, gates, epoch)]
+    return one
 
 
 def drawn(corners, seed):
@@ -56,24 +60,23 @@ def test_the_machine_is_ridge_regression_on_all_listed_paths(found, corners):
     """Its kernel is that of the flattened network's path features, scores solved in the primal, in float64."""
     flattened = VConv(1, 4, SMALL.out_features, False, SMALL.channels, SMALL.dense)
     paths = enumerate_paths(flattened)
-    for readings in found:
-        x, y, test_x, test_y = drawn(corners, readings.seed)
+    for seed in found.seeds:
+        x, y, test_x, test_y = drawn(corners, seed)
         x, y = x[: TINY.examples], y[: TINY.examples]
-        network = regimes.start("ReLU", SMALL, readings.seed)
+        network = regimes.start("ReLU", SMALL, seed)
         both = torch.cat([x, test_x])
         phi = neural_path_feature(both.double(), [gate.double() for gate in network.gates(both)], paths).detach()
         old, new = phi[: len(x)], phi[len(x) :]
-        added = readings.ridges["start"] * old.square().sum() / len(x)
+        added = row(found, seed, "own", 0)["ridge"] * old.square().sum() / len(x)
         v = torch.linalg.solve(old.T @ old + added * torch.eye(phi.shape[1]).double(), old.T @ class_targets(y, 10))
         accuracy = float(((new @ v).argmax(1) == test_y).double().mean())
-        assert readings.accuracies["start"]["kernel"] == pytest.approx(accuracy, abs=1.5 / len(test_y))
+        assert row(found, seed, "own", 0)["kernel"] == pytest.approx(accuracy, abs=1.5 / len(test_y))
 
 
 def test_networks_and_value_networks_are_those_of_the_training_engine(found, corners):
     """FLNPF and FRNPF through frozen feature networks, with maps flattened and pooled."""
     flattened = VConv(1, 4, SMALL.out_features, False, SMALL.channels, SMALL.dense)
-    for readings in found:
-        seed = readings.seed
+    for seed in found.seeds:
         x, y, test_x, test_y = drawn(corners, seed)
 
         def trained(network, n, epochs, seed=seed, x=x, y=y, test=(test_x, test_y)):
@@ -82,68 +85,45 @@ def test_networks_and_value_networks_are_those_of_the_training_engine(found, cor
 
         own = regimes.start("ReLU", SMALL, seed)
         start = regimes.start("ReLU", SMALL, seed)
-        assert readings.accuracies["own"]["network"] == trained(own, 60, 3)
-        assert readings.accuracies["all"]["network"] == trained(regimes.start("ReLU", SMALL, seed), 100, 2)
-        for source, network in (("own", own), ("start", start)):
+        assert row(found, seed, "own", 3)["network"] == trained(own, 60, 3)
+        assert row(found, seed, "all", 2)["network"] == trained(regimes.start("ReLU", SMALL, seed), 100, 2)
+        for epoch, network in ((3, own), (0, start)):
             pooled = regimes.start("FLNPF", SMALL, seed, network)
-            assert readings.accuracies[source]["pooled"] == trained(pooled, 60, 3)
+            assert row(found, seed, "own", epoch)["pooled"] == trained(pooled, 60, 3)
             # Another read-out behind the same gates: hidden layers have the same shapes.
             behind = regimes.start("FRNPF-II", flattened, seed)
             behind.feature = pooled.feature
-            assert readings.accuracies[source]["flattened"] == trained(behind, 60, 3)
-        assert set(readings.accuracies["all"]) == {"kernel", "network"}  # nothing was to be trained behind them
+            assert row(found, seed, "own", epoch)["flattened"] == trained(behind, 60, 3)
+        assert not {"flattened", "pooled"} & set(row(found, seed, "all", 2))  # nothing was to be trained behind them
 
 
 def test_test_labels_choose_nothing(found, corners):
     wrong = replace(corners, test_labels=(corners.test_labels + 1) % 10)
-    again = measure(wrong, TINY, arch=SMALL, progress=False)
-    assert [readings.ridges for readings in again] == [readings.ridges for readings in found]
+    again = CIFAR10.measure(TINY, wrong, progress=False)
+    assert [one["ridge"] for one in again.rows] == [one["ridge"] for one in found.rows]
+    assert [one["kernel"] for one in again.rows] != [one["kernel"] for one in found.rows]
 
 
-def test_an_interrupted_measurement_goes_on_and_ends_alike(found, corners, tmp_path, monkeypatch):
-    real = convolution_readings._read_seed
-
-    def failing(dataset, budget, arch, seed):
-        if seed == 3:
-            raise KeyboardInterrupt
-        return real(dataset, budget, arch, seed)
-
-    monkeypatch.setattr(convolution_readings, "_read_seed", failing)
-    with pytest.raises(KeyboardInterrupt):
-        measure(corners, TINY, arch=SMALL, partial=tmp_path, progress=False)
-    assert [path.stem for path in tmp_path.iterdir()] == ["seed-0"]
-    monkeypatch.setattr(convolution_readings, "_read_seed", lambda *given: real(*given) if given[3] == 3 else None)
-    again = measure(corners, TINY, arch=SMALL, partial=tmp_path, progress=False)
-    for one, other in zip(found, again, strict=True):
-        assert (one.accuracies, one.ridges) == (other.accuracies, other.ridges)
-
-
-def test_published_are_read_as_they_were_written(found, tmp_path):
-    assert published(tmp_path) == []
-    for readings in found:
-        write(readings, path_of(readings.seed, tmp_path))
-    assert published(tmp_path) == found
-
-
-def test_budgets():
-    for budget in BUDGETS.values():
-        assert set(budget.valued) <= set(SOURCES)
-        assert budget.examples <= budget.pool
-    assert len(BUDGETS["paper"].seeds) >= 3
+def test_every_seed_is_a_unit_of_its_own(found, corners, tmp_path):
+    """Interrupted or alone, it ends alike."""
+    alone = CIFAR10.measure(replace(TINY, seeds=(3,)), corners, build=tmp_path, progress=False)
+    assert alone.rows == [one for one in found.rows if one["seed"] == 3]
+    kept = CIFAR10.kept_in(tmp_path, TINY, corners)
+    assert [path.stem for path in kept.glob("*.json")] == ["seed-3"]
 
 
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"seeds": ()}, "one or more different"),
-        ({"seeds": (1, 1)}, "one or more different"),
-        ({"valued": ("theirs",)}, "unknown source of gates 'theirs'; allowed: start, own, all"),
-        ({"examples": 101}, "a pool of 100"),
+        ({"valued": ("theirs",)}, "unknown source of gates 'theirs'; allowed: start, own, other, all"),
+        ({"examples": 101}, "101 examples come from a pool of 100"),
         ({"pool": 141}, "out of 140"),
         ({"test_examples": 61}, "there are 60"),
     ],
 )
 def test_refusals_come_before_any_training(corners, changed, says, monkeypatch):
-    monkeypatch.setattr(convolution_readings, "_read_seed", None)
+    monkeypatch.setattr(kernel_readout, "train", None)
     with pytest.raises(ValueError, match=says):
-        measure(corners, replace(TINY, **changed), arch=SMALL, progress=False)
+        CIFAR10.measure(replace(TINY, **changed), corners, progress=False)
+    if "valued" not in changed:
+        CIFAR10.prepare(CIFAR10.fit(replace(TINY, **changed), corners), corners)  # a stand-in is small
