@@ -5,6 +5,7 @@ name, its profile and its build folder without being told so.
 """
 
 import ast
+import inspect
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from itertools import groupby
 from math import inf
@@ -242,6 +243,11 @@ class Chapter:
         found = {regime: statistics.best_records(experiment, regime, self.folder) for regime in regimes}
         return {regime: records for regime, records in found.items() if records and records[0].is_full}
 
+    def measure(self, study: Any, config: Any, *data: Any) -> Any:
+        """This build's own table of a study, by a configuration that the data allow."""
+        config, *data = (config, *data) if data else study.load(config)  # type: ignore[assignment]
+        return study.measure(config, *data, name=self.profile, build=self.folder, progress=False)
+
     def which(self, records: Sequence[Record]) -> str:
         """Records in words: whose they are, their budget, how many, on which data."""
         whose = "full-budget records" if records[0].is_full else f"this build (profile `{records[0].profile}`)"
@@ -257,14 +263,20 @@ class Chapter:
         """A table; ``data`` may be a data set, its source, or what a record says of it."""
         return HTML(tables.table(header, rows, caption=caption, data=source_of(data)))
 
+    def code(self, function: Any) -> Markdown:
+        """A function's own code."""
+        return Markdown(f"```python\n{inspect.getsource(function)}```")
+
     def show(self, text: str) -> HTML:
         """HTML, as ``figures.tables`` makes it."""
         return HTML(text)
 
-    def finish(self, figure: Figure, *, runs: style.Runs = (), note: str = "", **provenance: Any) -> None:
-        """Ends a figure by ``figures.finish``; profile, n and data are those of the runs shown, or as given."""
+    def finish(
+        self, figure: Figure, *, runs: style.Runs = (), table: Any = None, note: str = "", **provenance: Any
+    ) -> None:
+        """Ends a figure by ``figures.finish``: profile, n and data are those of the runs or the study shown, or as given."""
         records = list(style._records(runs))
-        said = {"profile": self.profile} | (_of_runs(records) if records else {}) | provenance
+        said = {"profile": self.profile} | (_of_runs(records) if records else {}) | _of_table(table) | provenance
         note = "; ".join(filter(None, (said.pop("counts", ""), note)))
         figures.finish(figure, **said | {"data": source_of(said.get("data"))}, note=note, runs=runs, code=self.name)
 
@@ -283,6 +295,7 @@ class Chapter:
         tolerance: float = 0.0,
         data: Any = None,
         records: Sequence[Record] = (),
+        table: Any = None,
         seeds: int | Sized | None = None,
         **judged: Any,
     ) -> Claim | None:
@@ -295,7 +308,7 @@ class Chapter:
             predicted: "number: prediction" in a few words, for the table of ``outcomes``; "" if it was not predicted.
             unit: what follows the measured value there.
             data: a data set, its source, or what a record says of it.
-            records: the runs that are judged: profile, data and number of seeds are theirs.
+            records, table: the runs, or the study's table, that are judged: profile, data and seeds are theirs.
             seeds: independent repetitions, or their number; None is that of the estimate.
             judged: further arguments of ``ledger.record``, e.g. relation, origin, standing, figure, needs_budget.
         """
@@ -304,9 +317,12 @@ class Chapter:
         if measured is None:
             return None
         if isinstance(measured, Estimate):
-            seeds = measured.runs if seeds is None and not records else seeds
+            seeds = measured.runs if seeds is None and not records and table is None else seeds
             measured = measured.value, measured.interval
         value, interval = measured if isinstance(measured, tuple) else (measured, None)
+        if table is not None:
+            judged = {"profile": table.name} | judged
+            data, seeds = data or table, table.seeds if seeds is None else seeds
         if records:
             judged = {"profile": records[0].profile} | judged
             data, seeds = data or records[0].data, len(records) if seeds is None else seeds
@@ -340,14 +356,14 @@ class Chapter:
 
 
 def source_of(data: Any) -> dict[str, Any] | None:
-    """What is said of data: of a data set, of its source, or already said; None of none.
+    """What is said of data: of a data set, of its source, of a study's table, or already said; None of none.
 
     Example:
         >>> from companion.chapter import source_of
         >>> source_of({"title": "MNIST", "stand_in": False})["title"]
         'MNIST'
     """
-    found = getattr(data, "source", data)
+    found = data.data[0] if hasattr(data, "config") else getattr(data, "source", data)
     return found.as_dict() if hasattr(found, "as_dict") else found
 
 
@@ -378,6 +394,30 @@ def commands(runs: Iterable[tuple[str, str]]) -> str:
     """
     lines = [f"npf train --experiment {experiment} --regime {regime} --profile paper" for experiment, regime in runs]
     return "\n".join(["```bash", *lines, "```"])
+
+
+def budget_of(table: Any) -> str:
+    """The budget of a study's table in words.
+
+    Example:
+        >>> from companion.chapter import budget_of
+        >>> from types import SimpleNamespace as Table
+        >>> config = {"examples": 1_000, "epochs": 2, "learning_rate": 0.001, "test_examples": 500}
+        >>> budget_of(Table(config=config, data=[{}], seeds=[0, 1]))
+        '1,000 training images, 2 epochs, Adam 0.001, 500 test images, 2 seeds'
+    """
+    asked, data = table.config, table.data[0]
+    images, tested = (asked.get(f"{part}examples") or data[f"{part or 'train_'}examples"] for part in ("", "test_"))
+    epochs = asked.get("epochs") or asked["kept"][-1]
+    return (
+        f"{images:,} training images, {epochs} epochs, Adam {asked['learning_rate']:g}, {tested:,} test images, "
+        f"{len(table.seeds)} seeds"
+    )
+
+
+def _of_table(table: Any) -> dict[str, Any]:
+    """What a figure says of a study's table that it shows."""
+    return {} if table is None else {"profile": table.name, "seeds": table.seeds, "data": table}
 
 
 def _of_runs(records: Sequence[Record]) -> dict[str, Any]:
