@@ -149,9 +149,7 @@ def accuracy_by_examples(found: Table, examples: Sequence[int]) -> Figure:
     return figure
 
 
-def accuracy_by_size(
-    found: Table, examples: int, depths: Sequence[int], widths: Sequence[int], depth: int
-) -> Figure:
+def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths: Sequence[int], depth: int) -> Figure:
     """Test accuracy against the depth of infinitely wide networks, and against the width of finite ones.
 
     Args:
