@@ -17,7 +17,7 @@ accuracy on the training examples by which its ridge was chosen, and whether tha
 ``network_fit``, the network's accuracy on what it was trained on (for ``all``, at the regression's examples).
 
 **GCONV on CIFAR-10**, an eighth of the paper's, knows ``own`` and ``all``. The kernel is the flattened form
-(``convolution_kernel.flattened_path_kernel``), that of a network without pooling: the pooled form costs s² = 1,024
+(``convolution.flattened_path_kernel``), that of a network without pooling: the pooled form costs s² = 1,024
 times as much. So *two* value networks stand behind the same gates: ``flattened``, a VCONV, whose maps are flattened as
 the kernel supposes, and ``pooled``, a GCONV.
 """
