@@ -3,7 +3,7 @@
 VCONV's dense layer has 33 million weights, its gates take 49,216 bytes an image. A process of its own trains it
 through the usual path, ``training.ensure``, on as many images as CIFAR-10 has, and reports the most memory that it
 ever held. So that it takes seconds and not hours, three things are cut short, none of which changes what is held:
-two steps an epoch are taken, one chunk of images is tested on, and only the first two chunks of the table of gates
+one step an epoch is taken, one chunk of images is tested on, and only the first two chunks of the table of gates
 are computed, the second of them when all of the table has been written to.
 """
 
@@ -57,7 +57,7 @@ def part_of_the_test(self):
         self.test_labels = labels
 
 ModuleLearner._table, ModuleLearner.test = part_of_the_table, part_of_the_test
-torch.randperm = lambda n, generator=None: permutation(n, generator=generator)[:64]  # two steps of 32
+torch.randperm = lambda n, generator=None: permutation(n, generator=generator)[:32]  # one step
 os.fsync = lambda descriptor: None
 # Two epochs, so that a best network of an earlier epoch is there when a later one is better.
 name = "cifar10-vconv-adam"
