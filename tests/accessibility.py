@@ -42,8 +42,8 @@ def findings(tab, rules: tuple[str, ...] = ()) -> list[str]:
 
     In code, of the words of one kind (a class of the highlighter, in one kind of cell) one is checked: they share their
     colours, and are most of a page's elements. axe does not preload style sheets: a page opened from the disk may not
-    make its requests. The glyphs of typeset formulas are left out: they are hidden from screen readers, which get MathML
-    instead. A table heading that is a formula counts as text, which axe does not know.
+    make its requests. The glyphs of typeset formulas are left out: they are hidden from screen readers, which get
+    MathML instead. A table heading that is a formula counts as text, which axe does not know.
 
     Args:
         tab: the page.
