@@ -46,6 +46,18 @@ def test_the_mode_is_part_of_the_check(tab, tmp_path):
     assert found(tab, tmp_path, "<p>Text.</p>", "dark", rules=("color-contrast",)) == ["color-contrast"]
 
 
+def test_of_words_of_code_one_of_each_kind_is_checked_and_any_fault_found(tab, tmp_path):
+    style = "<style>pre {background: #fff} .k {color: #000} .s {color: #ccc} .cell_output .k {color: #ccc}</style>"
+    word, pale = "<span class='k'>for</span> ", "<span class='s'>'a'</span> "
+    code = "<div class='{}'><div class='highlight'><pre>{}</pre></div></div>"
+    sound = style + code.format("cell_input", word * 40) + code.format("cell_input", word * 40)
+    assert found(tab, tmp_path, sound) == []
+    assert tab.evaluate("() => document.querySelectorAll('pre span').length") == 1
+    assert tab.evaluate("() => document.body.innerText.match(/for/g).length") == 80
+    assert found(tab, tmp_path, sound + code.format("cell_input", word + pale * 40)) == ["color-contrast"]
+    assert found(tab, tmp_path, sound + code.format("cell_output", word * 40)) == ["color-contrast"]
+
+
 def test_a_formula_is_a_heading(tab, tmp_path):
     heading = "<table><tr><th><math><mi>A</mi></math></th></tr><tr><td>1</td></tr></table>"
     assert found(tab, tmp_path, heading) == []

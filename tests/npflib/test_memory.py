@@ -3,7 +3,7 @@
 VCONV's dense layer has 33 million weights, its gates take 49,216 bytes an image. A process of its own trains it
 through the usual path, ``training.ensure``, on as many images as CIFAR-10 has, and reports the most memory that it
 ever held. So that it takes seconds and not hours, three things are cut short, none of which changes what is held:
-two steps an epoch are taken, one chunk of images is tested on, and only the first two chunks of the table of gates
+one step an epoch is taken, one chunk of images is tested on, and only the first two chunks of the table of gates
 are computed, the second of them when all of the table has been written to.
 """
 
@@ -25,10 +25,11 @@ torch.set_num_threads(1)
 from npflib import data
 from npflib import experiments
 from npflib.training import runs as training
-from npflib.training.gate_sources import GateTable
-from npflib.training.autograd import EVALUATION_CHUNK, AutogradLearner
+from npflib.training import autograd
+from npflib.training.gate_sources import CHUNK, GateTable
+from npflib.training.autograd import AutogradLearner
 
-regime, build, chunk = sys.argv[1], sys.argv[2], EVALUATION_CHUNK
+regime, build, chunk = sys.argv[1], sys.argv[2], CHUNK
 generator = torch.Generator().manual_seed(0)
 draw = lambda n: torch.randint(0, 256, (n, 3, 32, 32), dtype=torch.uint8, generator=generator)
 source = data.Source("cifar10", "noise", False, "", {}, 50_000, 10_000)
@@ -39,15 +40,15 @@ def load(name, dtype):
 
 data.load = load
 
-table, test, permutation, fsync = AutogradLearner._table, AutogradLearner.test, torch.randperm, os.fsync
+table, test, permutation, fsync = autograd.network_table, AutogradLearner.test, torch.randperm, os.fsync
 touched = []
 
-def part_of_the_table(self, network, images):
-    first = table(self, network, images[:chunk])
-    whole = GateTable(first.shapes, len(images), self.device)
+def part_of_the_table(network, images, device):
+    first = table(network, images[:chunk], device)
+    whole = GateTable(first.shapes, len(images), device)
     whole.rows.fill_(1)
     whole.rows[:chunk] = first.rows
-    whole.rows[chunk : 2 * chunk] = table(self, network, images[chunk : 2 * chunk]).rows
+    whole.rows[chunk : 2 * chunk] = table(network, images[chunk : 2 * chunk], device).rows
     touched.append(whole.rows.nbytes)
     return whole
 
@@ -58,8 +59,8 @@ def part_of_the_test(self):
     finally:
         self.test_labels = labels
 
-AutogradLearner._table, AutogradLearner.test = part_of_the_table, part_of_the_test
-torch.randperm = lambda n, generator=None: permutation(n, generator=generator)[:64]  # two steps of 32
+autograd.network_table, AutogradLearner.test = part_of_the_table, part_of_the_test
+torch.randperm = lambda n, generator=None: permutation(n, generator=generator)[:32]  # one step
 os.fsync = lambda descriptor: None
 # Two epochs, so that a best network of an earlier epoch is there when a later one is better.
 name = "cifar10-vconv-adam"
