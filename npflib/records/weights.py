@@ -55,6 +55,18 @@ def read(path: Path, digest: str) -> dict[str, dict[str, Tensor]]:
 
     Raises:
         ValueError: a file of other content; nothing of it is used.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from npflib import weights
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "seed-0.safetensors"
+        ...     digest = weights.write({"last": {}}, path)
+        ...     weights.read(path, digest="f" * 64)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        ValueError: ...seed-0.safetensors holds other weights than its run's: its SHA-256 is ...
     """
     content = Path(path).read_bytes()
     found = hashlib.sha256(content).hexdigest()
