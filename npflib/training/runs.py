@@ -130,7 +130,8 @@ def ensure(
     place = _checkpoints(folder, chosen, regime)
     with _sole_use(place):  # another process may have trained some of them meanwhile
         missing = read()
-        _spare_longer_runs(folder, chosen, regime, missing, configuration)
+        if epochs is not None:
+            _spare_longer_runs(folder, chosen, regime, missing, configuration)
         learnt: dict[int, tuple[str, ReLUNetwork | DeepGatedNetwork | None]] = dict.fromkeys(wanted, ("", None))
         if source.feature == "learnt":
             relu = configuration_of(chosen, "ReLU", profile, dataset, precision, epochs)
@@ -585,7 +586,7 @@ def _network(
 def _spare_longer_runs(
     folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int], configuration: dict[str, Any]
 ) -> None:
-    """A run must not take the place of a longer one that differs in its length alone."""
+    """A capped run must not take the place of a longer one that differs in its length alone."""
     for seed in seeds:
         path = run_records.path_of(folder / "runs", experiment.name, regime, seed)
         longer = run_records.read(path).configuration if path.exists() else {}
