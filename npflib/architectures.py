@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
+from npflib import checks
+
+MAX_DEPTH = 10_000  # weight layers; a list of many more would fill the memory before a message could be given
+
 
 @dataclass(frozen=True)
 class DenseLayer:
@@ -76,6 +80,8 @@ class FullyConnected:
 
     def __post_init__(self) -> None:
         _require_positive(self, "depth", "width", "in_features", "out_features")
+        if self.depth > MAX_DEPTH:
+            raise ValueError(f"FullyConnected: depth must be at most {MAX_DEPTH:,}; got {self.depth}.")
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -114,7 +120,7 @@ class _Convolutional:
         _require_positive(self, "in_channels", "image_size", "out_features")
         for name in ("channels", "dense"):
             sizes = getattr(self, name)
-            if not sizes or any(not _is_positive(size) for size in sizes):
+            if not sizes or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in sizes):
                 raise ValueError(f"{name} must be one or more positive whole numbers; got {sizes!r}.")
 
     @property
@@ -160,12 +166,6 @@ class GConv(_Convolutional):
     between = "pool"
 
 
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
 def _require_positive(arch: object, *names: str) -> None:
     for name in names:
-        value = getattr(arch, name)
-        if not _is_positive(value):
-            raise ValueError(f"{type(arch).__name__}: {name} must be a positive whole number; got {value!r}.")
+        checks.whole(getattr(arch, name), f"{type(arch).__name__}: {name}")

@@ -13,10 +13,10 @@ from npflib.regimes import REGIMES
 def _seeds(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[int] | None:
     if text is None:
         return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 0,1,2.") from None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.removeprefix("-").isdigit() for part in parts):
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 0,1,2.")
+    return [int(part) for part in parts]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-from npflib import profiles
+from npflib import checks, profiles
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.regimes import find as find_regime
 
@@ -103,19 +103,15 @@ class Experiment:
     lines: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.optimiser not in OPTIMISERS:
-            raise ValueError(f"unknown optimiser {self.optimiser!r}; allowed: {', '.join(OPTIMISERS)}.")
-        if self.loss not in LOSSES:
-            raise ValueError(f"unknown loss {self.loss!r}; allowed: {', '.join(LOSSES)}.")
-        if self.initialisation not in INITIALISATIONS:
-            raise ValueError(f"unknown initialisation {self.initialisation!r}; allowed: {', '.join(INITIALISATIONS)}.")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive; got {self.learning_rate!r}.")
+        checks.one_of(self.optimiser, "optimiser", OPTIMISERS)
+        checks.one_of(self.loss, "loss", LOSSES)
+        checks.one_of(self.initialisation, "initialisation", INITIALISATIONS)
+        if not isinstance(self.arch, FullyConnected | VConv | GConv):
+            raise ValueError(f"arch must be a FullyConnected, VConv or GConv; got {self.arch!r}.")
+        checks.number(self.learning_rate, "learning_rate")
         for name in ("epochs", "batch", "value_epochs"):
-            value = getattr(self, name)
-            absent = name == "value_epochs" and value is None
-            if not absent and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be a positive whole number; got {value!r}.")
+            if name != "value_epochs" or self.value_epochs is not None:
+                checks.whole(getattr(self, name), name)
         ordered = all(a < b for a, b in pairwise((0, *self.stages)))
         if not ordered or (self.stages and self.stages[-1] > self.epochs):
             raise ValueError(f"stages must be rising epochs from 1 to {self.epochs}; got {self.stages!r}.")
@@ -349,8 +345,7 @@ def find(name: str) -> Experiment:
         (10, 20, 30, 40, 50, 60)
     """
     known = _known()
-    if name not in known:
-        raise ValueError(f"unknown experiment {name!r}; allowed: {', '.join(known)}.")
+    checks.one_of(name, "experiment", known)
     return known[name]
 
 
@@ -365,8 +360,8 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
         >>> budget("mnist-fc-sgd", "paper").epochs, budget("mnist-fc-sgd", "paper", epochs=5).epochs
         (300, 5)
     """
-    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
-        raise ValueError(f"epochs must be a positive whole number; got {epochs!r}.")
+    if epochs is not None:
+        checks.whole(epochs, "epochs")
     scale, chosen = profiles.find(profile_name), find(experiment)
     train_examples, test_examples = (
         scale.limit(experiment, chosen.dataset, f"{part}_examples") for part in ("train", "test")

@@ -8,6 +8,8 @@ from math import sqrt
 import torch
 from torch import Generator, Tensor, nn
 
+from npflib import checks
+
 SCHEMES = ("glorot_uniform", "signed", "gaussian")
 
 
@@ -35,7 +37,7 @@ def signed_(weight: Tensor, sigma: float, generator: Generator | None = None) ->
         tensor([[0.5000, 0.5000],
                 [0.5000, 0.5000]])
     """
-    _require_sigma(sigma)
+    checks.number(sigma, "sigma, the scale of the weights,")
     return weight.bernoulli_(0.5, generator=generator).mul_(2).sub_(1).mul_(sigma)
 
 
@@ -50,7 +52,7 @@ def gaussian_(weight: Tensor, sigma: float, generator: Generator | None = None) 
         >>> gaussian_(weight, sigma=0.5) is weight  # filled in place
         True
     """
-    _require_sigma(sigma)
+    checks.number(sigma, "sigma, the scale of the weights,")
     return weight.normal_(0.0, sigma, generator=generator)
 
 
@@ -80,8 +82,7 @@ def initialise_(
         tensor([[0.5000, 0.5000],
                 [0.5000, 0.5000]])
     """
-    if scheme not in SCHEMES:
-        raise ValueError(f"unknown initialisation {scheme!r}; allowed: {', '.join(SCHEMES)}.")
+    checks.one_of(scheme, "initialisation", SCHEMES)
     for layer in network.layers:  # type: ignore[union-attr]  # the list that the docstring asks for
         if scheme == "glorot_uniform":
             glorot_uniform_(layer.weight, generator)
@@ -92,8 +93,3 @@ def initialise_(
         if layer.bias is not None:
             layer.bias.zero_()
     return network
-
-
-def _require_sigma(sigma: float) -> None:
-    if not sigma > 0:
-        raise ValueError(f"sigma is the scale of the weights and must be positive; got {sigma!r}.")

@@ -1,9 +1,11 @@
-"""The scales of all budgets: smoke, quick and the paper's own. A leaf: it imports nothing of this project."""
+"""The scales of all budgets: smoke, quick and the paper's own. A leaf of the imports, but for the checks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
+
+from npflib import checks
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,5 @@ def find(name: str) -> Profile:
         >>> find("smoke").meaning
         'everything runs; nothing is concluded about training'
     """
-    if name not in PROFILES:
-        raise ValueError(f"unknown profile {name!r}; allowed: {', '.join(PROFILES)}.")
+    checks.one_of(name, "profile", PROFILES)
     return PROFILES[name]

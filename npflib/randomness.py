@@ -7,6 +7,8 @@ seeds are trained beside it, and a resumed run needs no saved generator.
 import numpy as np
 import torch
 
+from npflib import checks
+
 PURPOSES = ("relu", "value", "feature", "order", "examples", "monte carlo", "labels")
 
 
@@ -25,7 +27,6 @@ def generator(seed: int, purpose: str, *more: int) -> torch.Generator:
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be a whole number of at least 0 and below 2^32; got {seed!r}.")
-    if purpose not in PURPOSES:
-        raise ValueError(f"unknown purpose {purpose!r} of randomness; allowed: {', '.join(PURPOSES)}.")
+    checks.one_of(purpose, "purpose", PURPOSES, "randomness")
     key = np.random.SeedSequence((seed, PURPOSES.index(purpose), *more)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(key >> np.uint64(1)))

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from npflib import checks
 from npflib.gates import hard_gate
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
 
@@ -98,8 +99,7 @@ def class_gram(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "
         tensor([[[5., 0.],
                  [0., 5.]]])
     """
-    if part not in PARTS:
-        raise ValueError(f"unknown part {part!r} of the tangent kernel; allowed: {', '.join(PARTS)}.")
+    checks.one_of(part, "part", PARTS, "the tangent kernel")
     outputs = len(network.weights[-1])
     found = x.new_zeros(len(x), outputs, outputs)
     for layer in tangent_signals(network, x, part):
@@ -119,7 +119,7 @@ def softmax_jacobian(logits: Tensor) -> Tensor:
         tensor([[[ 0.2500, -0.2500],
                  [-0.2500,  0.2500]]])
     """
-    p = torch.softmax(logits, 1)
+    p = torch.softmax(checks.tensor(logits, "logits", "[n, C]", 2), 1)
     return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
 
 

@@ -27,7 +27,7 @@ def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None
     """Fill `target` with the sources of the book: those of `book` and the notebooks `names` of `executed`."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(book, target)
-    library_pages.write(target)
+    reference = library_pages.write(target)
     symbols, terms = symbols_of((target / "notation.md").read_text()), terms_of((target / "glossary.md").read_text())
     for name in names:
         page = nbformat.read(executed / f"{name}.ipynb", as_version=4)
@@ -43,6 +43,9 @@ def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None
         raise SystemExit(f"notebooks/{ROOT_PAGE}.ipynb is missing: it is the book's first page")
     toc = yaml.safe_load((target / "_toc.yml").read_text())
     for part in toc["parts"]:
+        for chapter in part["chapters"]:
+            if chapter["file"] == "api":
+                chapter["sections"] = [{"file": page} for page in reference]
         part["chapters"] = [chapter for chapter in part["chapters"] if any(target.glob(f"{chapter['file']}.*"))]
     toc["parts"] = [part for part in toc["parts"] if part["chapters"]]
     (target / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))

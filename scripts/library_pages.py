@@ -21,12 +21,15 @@ def contents(package: str) -> dict[str, list[str]]:
     return found | {f"{package}.{name}": [] for name in modules if f"{package}.{name}" not in PACKAGES}
 
 
-def write(folder: Path) -> None:
-    """Writes `api_<package>.md` for every package."""
+def write(folder: Path) -> list[str]:
+    """Writes `api_<package>.md` for every package; the pages' names."""
+    names = []
     for package in PACKAGES:
         parts = []
         for name, members in contents(package).items():
             chosen = f"   :members: {', '.join(members)}\n" if members else "" if name == package else "   :members:\n"
             title = f"# {name}" if name == package else f"## {name}"
             parts.append(f"{title}\n\n```{{eval-rst}}\n.. automodule:: {name}\n{chosen}{OPTIONS.get(name, '')}```\n")
-        (folder / f"api_{package.rpartition('.')[2]}.md").write_text("\n".join(parts), encoding="utf-8")
+        names.append(f"api_{package.rpartition('.')[2]}")
+        (folder / f"{names[-1]}.md").write_text("\n".join(parts), encoding="utf-8")
+    return names

@@ -8,7 +8,9 @@ import re
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+import yaml
 
 import companion
 import npflib
@@ -27,6 +29,7 @@ SHOWN_BY_CHAPTERS = ("companion.explorer", "companion.overview")
 
 sys.path.insert(0, str(PROJECT / "scripts"))
 
+import build_book  # noqa: E402
 import library_pages  # noqa: E402
 
 CONTENTS = {package: library_pages.contents(package) for package in library_pages.PACKAGES}
@@ -54,15 +57,23 @@ def test_a_package_names_what_it_has(package):
 
 
 def test_pages_hold_what_the_packages_name_once_each(tmp_path):
-    library_pages.write(tmp_path)
+    names = library_pages.write(tmp_path)
     pages = {page.stem: page.read_text() for page in tmp_path.iterdir()}
     found = re.findall(r"^\.\. automodule:: ([\w.]+)$", "".join(pages.values()), re.MULTILINE)
     assert sorted(found) == DOCUMENTED
     assert set(re.findall(r"\]\((api_\w+)\.md\)", (BOOK / "api.md").read_text())) == set(pages)
-    assert set(re.findall(r"file: (api_\w+)", (BOOK / "_toc.yml").read_text())) == set(pages)
+    assert sorted(names) == sorted(pages)
     assert "## npflib.theory.convolution\n" in pages["api_theory"]
     assert ":members: PARTS, CorruptDataError, Dataset," in pages["api_data"]
     assert not any("figures" in page or "atomic" in page for page in pages.values())
+
+
+def test_the_pages_stand_below_the_library_in_the_contents(tmp_path):
+    nbformat.write(nbformat.v4.new_notebook(), tmp_path / f"{build_book.ROOT_PAGE}.ipynb")
+    build_book.assemble(BOOK, tmp_path, [build_book.ROOT_PAGE], tmp_path / "book")
+    toc = yaml.safe_load((tmp_path / "book" / "_toc.yml").read_text())
+    (library,) = [c for part in toc["parts"] for c in part["chapters"] if c["file"] == "api"]
+    assert {page["file"] for page in library["sections"]} == {p.stem for p in (tmp_path / "book").glob("api_*.md")}
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)

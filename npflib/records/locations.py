@@ -23,6 +23,14 @@ def project() -> Path:
     return here
 
 
+def expanded(given: str | os.PathLike, what: str) -> Path:
+    """A folder's path with ~ written out; a ValueError where that is the home of nobody."""
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{what} {str(given)!r} begins with the home folder of a user that there is not.") from None
+
+
 def build(profile: str, given: str | os.PathLike = "") -> Path:
     """A profile's build folder: the one given, else NPF_BUILD, else ``build`` (quick) or ``build/<profile>``.
 
@@ -37,7 +45,7 @@ def build(profile: str, given: str | os.PathLike = "") -> Path:
     profiles.find(profile)
     chosen = str(given) or os.environ.get("NPF_BUILD", "")
     if chosen:
-        return Path(chosen).expanduser().resolve()
+        return expanded(chosen, "the build folder").resolve()
     return project() / "build" if profile == "quick" else project() / "build" / profile
 
 

