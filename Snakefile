@@ -156,7 +156,7 @@ rule runs:
 rule studies:
     """Measure the studies and stop there."""
     input:
-        map(study_table, STUDIES),
+        [study_table(name) for name in STUDIES],
 
 
 rule study:

@@ -201,12 +201,13 @@ class Study:
         seeds = list(config.seeds)
         if not seeds or len(set(seeds)) != len(seeds):
             raise ValueError(f"seeds must be one or more different whole numbers; got {seeds!r}.")
-        mark, code, environment = perf_counter(), self.code(), environment_of(torch.device("cpu"))
+        begun, code, environment = perf_counter(), self.code(), environment_of(torch.device("cpu"))
         folder = None if build is None else self.kept_in(build, config, *data)
         found: dict[str, dict[str, Any]] = {}
         names = list(dict.fromkeys(self.units(config)))
         with torch.no_grad(), tqdm(total=len(names), desc=self.name, disable=not progress) as bar:
             context = self.prepare(config, *data)
+            shared = perf_counter() - begun  # counted once
             # What another process is at is left to it, and waited for at the end.
             for unit, waits in [(unit, waits) for waits in (False, True) for unit in names]:
                 if unit in found:
@@ -216,10 +217,11 @@ class Study:
                         continue
                     entry = _kept(folder, unit)
                     if entry is None:
+                        begun = perf_counter()
                         rows = self.evaluate(context, unit)
-                        now = perf_counter()
-                        call = {"seconds": now - mark, "code": code, "environment": environment}
-                        entry, mark = json.loads(json.dumps({"call": call, "rows": rows}, allow_nan=False)), now
+                        seconds, shared = shared + perf_counter() - begun, 0.0
+                        call = {"seconds": seconds, "code": code, "environment": environment}
+                        entry = json.loads(json.dumps({"call": call, "rows": rows}, allow_nan=False))
                         if folder is not None:
                             write_text(folder / f"{unit}.json", json.dumps(entry))
                 found[unit] = entry
