@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 
 def gamma(k: int) -> float:
-    """The most that k roundings of float64 can do, relative to Σ |terms|: ku / (1 - ku) with u = 2^-53.
+    """The most that k roundings of float64 can do, relative to the sum of absolute values: ku / (1 - ku), u = 2^-53.
 
     Example:
         >>> from companion.checks import gamma
