@@ -92,7 +92,7 @@ def plain(value: float | Tensor, form: str = "g") -> str:
 
     Example:
         >>> from companion.checks import plain
-        >>> plain(-2.0), plain(-0.0), plain(1.25e-16, ".1e")
+        >>> plain(-2.0), plain(-0.0), plain(1.2e-16, ".1e")
         ('−2', '0', '1.2e−16')
     """
     return format(float(value), form).replace("-", "−") if value else "0"
