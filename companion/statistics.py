@@ -21,7 +21,7 @@ Needs scipy (the ``book`` extra).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from math import sqrt
 from pathlib import Path
@@ -269,7 +269,10 @@ def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.
 
 
 def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
-    """Peak minus final accuracy: what choosing the epoch on the test set adds, in points, never negative.
+    """Peak minus final accuracy: what choosing the epoch on the test set adds, in points.
+
+    It is never negative, and neither is the interval: the part of the t interval below 0 is left out, which no true
+    value lies in, so that the level stays.
 
     Example:
         >>> from types import SimpleNamespace as Run
@@ -277,7 +280,8 @@ def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
         >>> print(optimism([Run(peak=0.75, final=0.5), Run(peak=0.5, final=0.25)]))
         +25.00 [+25.00, +25.00]
     """
-    return paired(accuracies(records, "peak"), accuracies(records, "final"), level)
+    found = paired(accuracies(records, "peak"), accuracies(records, "final"), level)
+    return replace(found, low=max(0.0, found.low))
 
 
 def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
