@@ -4,6 +4,7 @@
     snakemake --cores 2 --config profile=smoke    everything runs, nothing is concluded, in build/smoke/
     NPF_BUILD=elsewhere snakemake --cores 2       another build folder
     snakemake --cores 2 --config profile=paper only=mnist-fc -- runs    the runs of a part of the table
+    snakemake --cores 2 --config profile=paper -- studies               the studies of chapters 10, 11, 12 and 14
 
 `make book` calls this file and adds nothing but a Python environment, a lock and a clock. Everything is made inside
 the build folder; `results/`, the published run records, is an input and never an output.
@@ -15,6 +16,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from companion.studies.study import STUDIES
 from npflib import experiments, profiles, regimes
 from npflib.records import fingerprint
 from snakemake.exceptions import WorkflowError
@@ -40,7 +42,7 @@ READ_THE_LEDGER = [name for name in NOTEBOOKS if name.endswith(("_overview", "_s
 WRITE_THE_LEDGER = [name for name in NOTEBOOKS if name not in READ_THE_LEDGER]
 
 LIBRARY = sorted(str(path) for name in ("npflib", "companion") for path in Path(name).rglob("*.py"))
-PUBLISHED = sorted(map(str, Path("results").glob("*/*/*.json")))
+PUBLISHED = sorted(map(str, Path("results").rglob("*.json")))
 
 
 def dataset_of(experiment):
@@ -81,6 +83,19 @@ READS = {
 }
 
 
+# The studies that a chapter shows; it takes what is kept of them, or measures what is not.
+STUDIED = {
+    "10": ["mnist-kernel-readout", "cifar10-kernel-readout"],
+    "11": ["mnist-infinite-width"],
+    "12": ["mnist-layer-gates", "cifar10-layer-gates"],
+    "14": ["mnist-soft-gates", "mnist-width-and-depth"],
+}
+
+
+def study_table(name):
+    return f"{BUILD}/studies/{name}/{'full' if PROFILE == 'paper' else PROFILE}.json"
+
+
 def runs_read_by(notebook):
     """A chapter waits for its own runs only."""
     read = READS[notebook] if notebook in READS else READS.get(notebook[:2], TABLE)
@@ -91,6 +106,7 @@ def inputs_of(notebook):
     runs = runs_read_by(notebook)
     files = [f for run in runs for f in records(*run) + weights(*run)]
     files += [f"{BUILD}/data/{name}.json" for name in sorted({"mnist"} | {dataset_of(e) for e, _ in runs})]
+    files += map(study_table, STUDIED.get(notebook[:2], []))
     if notebook == "gate_explorer":  # its page holds them whole
         files += sorted(map(str, Path("book/explorer").iterdir()))
     return files + LIBRARY + PUBLISHED
@@ -114,13 +130,14 @@ shell.prefix(
 
 wildcard_constraints:
     dataset="[a-z0-9]+",
+    study="|".join(map(re.escape, STUDIES)),
     experiment="|".join(sorted({re.escape(e) for e, _ in RUNS})) or "none",
     regime="|".join(sorted({re.escape(r) for _, r in RUNS})) or "none",
     writer="|".join(map(re.escape, WRITE_THE_LEDGER)) or "none",
     reader="|".join(map(re.escape, READ_THE_LEDGER)) or "none",
 
 
-localrules: all, runs, data, ledger, check_ledger  # fmt: skip
+localrules: all, runs, studies, data, ledger, check_ledger  # fmt: skip
 
 
 rule all:
@@ -134,6 +151,29 @@ rule runs:
     """Train and stop there: no chapter, no book."""
     input:
         [record for run in RUNS for record in records(*run)],
+
+
+rule studies:
+    """Measure the studies and stop there."""
+    input:
+        map(study_table, STUDIES),
+
+
+rule study:
+    """One study, unit by unit; interrupted, it goes on from the last. What another code measured is not taken."""
+    input:
+        expand(f"{BUILD}/data/{{name}}.json", name=("mnist", "cifar10")),
+    output:
+        update(study_table("{study}")),
+    log:
+        f"{BUILD}/logs/studies/{{study}}.log",
+    params:
+        code=lambda wildcards: fingerprint.fingerprint(STUDIES[wildcards.study]),  # its configurations in it
+    threads: 1
+    message:
+        "study: {wildcards.study}"
+    shell:
+        "npf study {wildcards.study} --profile {PROFILE} --build {BUILD:q} --quiet > {log:q} 2>&1"
 
 
 rule data:

@@ -5,7 +5,10 @@ name, its profile and its build folder without being told so.
 """
 
 import ast
+import inspect
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from math import inf
 from pathlib import Path
@@ -15,11 +18,12 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
-from companion import figures, ledger, statistics
+from companion import contrasts, figures, ledger, statistics
 from companion.figures import style, tables
 from companion.ledger import Claim
 from companion.statistics import Estimate
-from npflib import profiles, training
+from companion.studies.study import Study, Table
+from npflib import experiments, profiles, regimes, training
 from npflib.records import locations
 from npflib.records.run_records import Record
 
@@ -146,20 +150,15 @@ def check(profile: str, build: str, seed: int = 0) -> None:
 class Chapter:
     """A notebook's parameters, checked, and what it shows and records.
 
+    Its ``scale`` is the profile itself, its ``folder`` the build folder; ``claims`` holds what it has recorded, by id.
+
     Args:
         name: of the notebook, without its ending.
         namespace: the notebook's ``globals()``, which hold ``profile``, ``build`` and the parameters.
         names: its other parameters.
 
-    Attributes:
-        name, profile: as given.
-        scale: the profile itself, ``profiles.find(profile)``.
-        folder: the build folder.
-        claims: what it has recorded, by id.
-
     Raises:
-        ParameterError: a parameter that it does not have, a profile, build or seed that is not allowed, or no project
-            to read the published records from.
+        ParameterError: one that it does not have, a wrong profile, build or seed, or no project to read from.
 
     Example:
         >>> from companion.chapter import Chapter
@@ -242,10 +241,35 @@ class Chapter:
         found = {regime: statistics.best_records(experiment, regime, self.folder) for regime in regimes}
         return {regime: records for regime, records in found.items() if records and records[0].is_full}
 
+    def start_and_end(self, records: Sequence[Record]) -> dict[str, list[Any]]:
+        """The networks of this build's own runs "before" and "after" training, a seed each."""
+        name, regime = records[0].experiment, records[0].regime
+        chosen = experiments.find(name)
+        start = partial(regimes.start, regime, chosen.arch, initialisation=chosen.initialisation)
+        before = [start(record.seed) for record in records]
+        return {"before": before, "after": [self.network(name, regime, record.seed) for record in records]}
+
+    def config(self, study: Study) -> Any:
+        """A study's configuration for this profile, its seeds counted from this chapter's."""
+        config = study.configs[self.profile]
+        return replace(config, seeds=tuple(self._given["seed"] + k for k in range(len(config.seeds))))
+
+    def measure(self, study: Study, config: Any, *data: Any) -> tuple[Table, Table]:
+        """A study's table to show, which is published or this build's own, and the latter."""
+        config, *data = (config, *data) if data else study.load(config)  # type: ignore[assignment]
+        own = study.measure(config, *data, name=self.profile, build=self.folder, progress=False)
+        return study.shown(own), own
+
     def which(self, records: Sequence[Record]) -> str:
         """Records in words: whose they are, their budget, how many, on which data."""
         whose = "full-budget records" if records[0].is_full else f"this build (profile `{records[0].profile}`)"
         return f"{whose}: {statistics.budget_text(records)}, n = {len(records)}, {records[0].data['title']}"
+
+    def told(self, table: Table, own: Table, small: str = "") -> str:
+        """What of a study is shown, and what of it this build repeats."""
+        text = f"{'this build' if table is own else 'published'}, {budget_of(table)}, {table.data[0]['title']}. "
+        repeated = f"This build repeats it smaller: {budget_of(own)}{small}."
+        return text + ("**Too small to decide the claims below.**" if table is own else repeated)
 
     # What the page shows
 
@@ -257,10 +281,21 @@ class Chapter:
         """A table; ``data`` may be a data set, its source, or what a record says of it."""
         return HTML(tables.table(header, rows, caption=caption, data=source_of(data)))
 
-    def finish(self, figure: Figure, *, runs: style.Runs = (), note: str = "", **provenance: Any) -> None:
-        """Ends a figure by ``figures.finish``; profile, n and data are those of the runs shown, or as given."""
+    def code(self, function: Any) -> Markdown:
+        """A function's own code."""
+        return Markdown(f"```python\n{inspect.getsource(function)}```")
+
+    def show(self, text: str) -> HTML:
+        """HTML, as ``figures.tables`` makes it."""
+        return HTML(text)
+
+    def finish(
+        self, figure: Figure, *, runs: style.Runs = (), table: Table | None = None, note: str = "", **provenance: Any
+    ) -> None:
+        """Ends a figure by ``figures.finish``; profile, n and data are those of the runs or the study shown."""
         records = list(style._records(runs))
-        said = {"profile": self.profile} | (_of_runs(records) if records else {}) | provenance
+        shown = _of_runs(records) if records else _of_table(table) if table else {}
+        said = {"profile": self.profile} | shown | provenance
         note = "; ".join(filter(None, (said.pop("counts", ""), note)))
         figures.finish(figure, **said | {"data": source_of(said.get("data"))}, note=note, runs=runs, code=self.name)
 
@@ -279,39 +314,54 @@ class Chapter:
         tolerance: float = 0.0,
         data: Any = None,
         records: Sequence[Record] = (),
+        table: Table | None = None,
         seeds: int | Sized | None = None,
         **judged: Any,
     ) -> Claim | None:
         """Records a claim by ``ledger.record`` for this chapter, profile and build.
 
+        It is the paper's if it is named "claim-…" and its source is the paper, else the companion's.
+
         Args:
-            id, sentence, source, quantity, expected, tolerance: see ``ledger.record``.
             measured: a number, an estimate, or (number, [low, high]); None where this build has not measured it.
             reason: why that tolerance.
-            predicted: "number: prediction" in a few words, for the table of ``outcomes``; "" if it was not predicted.
-            unit: what follows the measured value there.
+            predicted, unit: "number: prediction" in a few words, and what follows the measured value, in ``outcomes``.
             data: a data set, its source, or what a record says of it.
-            records: the runs that are judged: profile, data and number of seeds are theirs.
+            records, table: the runs, or the study's table, that are judged: profile, data and seeds are theirs.
             seeds: independent repetitions, or their number; None is that of the estimate.
-            judged: further arguments of ``ledger.record``, e.g. relation, origin, standing, figure, needs_budget.
+            judged: further arguments of ``ledger.record``, which has the others too.
         """
         if predicted:
             self._predictions[id] = (*predicted.split(": ", 1), unit)  # type: ignore[assignment]
         if measured is None:
             return None
         if isinstance(measured, Estimate):
-            seeds = measured.runs if seeds is None and not records else seeds
+            seeds = measured.runs if seeds is None and not records and table is None else seeds
             measured = measured.value, measured.interval
         value, interval = measured if isinstance(measured, tuple) else (measured, None)
+        if table is not None:
+            small = "" if table.name == "full" else "the budget of this build is too small"
+            judged = {"profile": table.name, "needs_budget": True, "undecidable": small} | judged
+            data, seeds = data or table, table.seeds if seeds is None else seeds
         if records:
             judged = {"profile": records[0].profile} | judged
             data, seeds = data or records[0].data, len(records) if seeds is None else seeds
-        count = len(seeds) if isinstance(seeds, Sized) else seeds
+        paper = id.startswith("claim-") and "Lakshminarayanan" in source
+        judged = {"profile": self.profile, "origin": "paper" if paper else "companion"} | judged
+        if seeds is None:
+            raise ValueError(f"claim {id}: say on how many independent repetitions it rests, by seeds=….")
         self.claims[id] = ledger.record(
             id, sentence, source, quantity=quantity, measured=value, interval=interval, expected=expected,
-            tolerance=tolerance, tolerance_reason=reason, chapter=self.name, build=self.folder, seeds=count or 0,
-            data=source_of(data), **{"profile": self.profile} | judged,
+            tolerance=tolerance, tolerance_reason=reason, chapter=self.name, build=self.folder,
+            seeds=len(seeds) if isinstance(seeds, Sized) else seeds, data=source_of(data), **judged,
         )  # fmt: skip
+        return self.claims[id]
+
+    def contrast(self, statement: contrasts.Statement, experiment: str, found: Any, id: str, **judged: Any) -> Claim:
+        """Records a statement on two regimes by ``contrasts.record``."""
+        self.claims[id], _ = contrasts.record(
+            statement, experiment, found, self.folder, id=id, chapter=self.name, **judged
+        )
         return self.claims[id]
 
     def verdicts(self, caption: str) -> HTML:
@@ -329,14 +379,14 @@ class Chapter:
 
 
 def source_of(data: Any) -> dict[str, Any] | None:
-    """What is said of data: of a data set, of its source, or already said; None of none.
+    """What is said of data: of a data set, of its source, of a study's table, or already said; None of none.
 
     Example:
         >>> from companion.chapter import source_of
         >>> source_of({"title": "MNIST", "stand_in": False})["title"]
         'MNIST'
     """
-    found = getattr(data, "source", data)
+    found = data.data[0] if hasattr(data, "config") else getattr(data, "source", data)
     return found.as_dict() if hasattr(found, "as_dict") else found
 
 
@@ -353,6 +403,48 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     lines = [header, *rows]
     body = [f"| {' | '.join(map(str, row))} |" for row in lines]
     return "\n".join([body[0], "|:--|" + "--:|" * (len(header) - 1), *body[1:]])
+
+
+def commands(runs: Iterable[tuple[str, str]]) -> str:
+    """The command lines that train runs (experiment, regime) at the paper's budget, as a block of Markdown.
+
+    Example:
+        >>> from companion.chapter import commands
+        >>> print(commands([("mnist-fc-adam", "ReLU")]))
+        ```bash
+        npf train --experiment mnist-fc-adam --regime ReLU --profile paper
+        ```
+    """
+    lines = [f"npf train --experiment {experiment} --regime {regime} --profile paper" for experiment, regime in runs]
+    return "\n".join(["```bash", *lines, "```"])
+
+
+def budget_of(table: Table) -> str:
+    """The budget of a study's table in words.
+
+    Example:
+        >>> from companion.chapter import budget_of
+        >>> from companion.studies.study import Table
+        >>> config = {"examples": 1_000, "epochs": 2, "learning_rate": 0.001, "test_examples": 500}
+        >>> budget_of(Table("an example", "smoke", config, [{}], [], [{"seed": 0}, {"seed": 1}]))
+        '1,000 training images, 2 epochs, Adam 0.001, 500 test images, 2 seeds'
+    """
+    asked, data = table.config, table.data[0]
+    tested = asked.get("test_examples") or data["test_examples"]
+    return f"{_spent(table)}, Adam {asked['learning_rate']:g}, {tested:,} test images, {len(table.seeds)} seeds"
+
+
+def _spent(table: Table) -> str:
+    """Training images and epochs, where a study trains for epochs."""
+    epochs = table.config.get("epochs") or (table.config.get("kept") or [0])[-1]
+    images = table.config.get("examples") or table.data[0]["train_examples"]
+    return f"{images:,} training images, {epochs} epochs" if epochs else ""
+
+
+def _of_table(table: Table) -> dict[str, Any]:
+    """What a figure says of a study's table that it shows."""
+    said = {"profile": table.name, "seeds": table.seeds, "data": table, "counts": ""}
+    return said | ({"counts": _spent(table)} if isinstance(table.config.get("examples"), int | None) else {})
 
 
 def _of_runs(records: Sequence[Record]) -> dict[str, Any]:

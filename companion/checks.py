@@ -108,4 +108,10 @@ def tried(trials: Sequence[Mapping[str, float]]) -> list[str]:
     """
     error, used = max(one["error"] for one in trials), max(one["error"] / one["bound"] for one in trials)
     control = median(one["control"] for one in trials if one["control"] > 0)
-    return [f"{len(trials):,}", f"{max(one['P'] for one in trials):,}", plain(error, ".1e"), f"{used:.2f}", f"{control:.2f}"]
+    return [
+        f"{len(trials):,}",
+        f"{max(one['P'] for one in trials):,}",
+        plain(error, ".1e"),
+        f"{used:.2f}",
+        f"{control:.2f}",
+    ]

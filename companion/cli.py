@@ -1,12 +1,19 @@
 """What this book adds to the command line ``npf``."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from npflib import profiles
 from npflib.records import locations
+
+
+def _seeds(*given: object) -> list[int] | None:
+    from npflib import cli  # which loads this module's commands
+
+    return cli._seeds(*given)  # type: ignore[arg-type]
 
 
 @click.command()
@@ -33,3 +40,43 @@ def ledger(profile: str, build: str, check: bool) -> None:
         click.echo(f"CONTRADICTS ITS STANDING ({claim.standing}): {claim.id} is {claim.verdict}", err=True)
     if check and broken:
         sys.exit(1)
+
+
+@click.command()
+@click.argument("name", default="")
+@click.option("--profile", default="quick", show_default=True, type=click.Choice(list(profiles.PROFILES)))
+@click.option("--seeds", callback=_seeds, help="Comma-separated, e.g. 0,1,2. Default: the study's own.")
+@click.option("--build", default="", help="Build folder. Default: the profile's own.")
+@click.option("--publish", is_flag=True, help="Put the table into results/: profile paper, no stand-in data.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def study(name: str, profile: str, seeds: list[int] | None, build: str, publish: bool, quiet: bool) -> None:
+    """Measure the study NAME; without a NAME, list them.
+
+    Repeat an interrupted command to go on; several at the same time share the work.
+    """
+    from companion.studies.study import STUDIES, find
+
+    if not name:
+        for one in map(find, STUDIES):
+            click.echo(f"{one.name:24} {one.title}")
+        return
+    try:
+        asked = find(name)
+        config, *data = asked.load(asked.configs[profile])
+        config = config if seeds is None else replace(config, seeds=tuple(seeds))
+        folder = locations.build(profile, build)
+        table = asked.measure(config, *data, name=profile, build=folder, progress=not quiet)
+        if seeds is None:
+            asked.write(table, folder / "studies" / name / f"{table.name}.json")
+        published = asked.publish(table) if publish else None
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted. The same command goes on from the last finished part.", err=True)
+        sys.exit(130)
+    found = table.frame()
+    by, shares = ([c for c in names if c in found] for names in (asked.conditions, asked.shares))
+    click.echo(f"{name}, {table.name}: {data[0].source.title}, seeds {table.seeds}, {table.seconds:.0f} s; means")
+    click.echo((100 * found.groupby(by, sort=False, dropna=False)[shares].mean()).round(2).to_string())
+    if published is not None:
+        click.echo(f"published: {published}")

@@ -32,6 +32,25 @@ def forward_flops(arch: FullyConnected | VConv | GConv) -> int:
     return total
 
 
+def size_of(arch: VConv | GConv) -> tuple[int, int]:
+    """Weights and biases of a convolutional network, and gates an image: a channel at a position, or a dense unit.
+
+    Example:
+        >>> from npflib.architectures import GConv
+        >>> from companion.flops import size_of
+        >>> size_of(GConv(channels=(2,), dense=(3,)))  # 3·2·9 + 2, 2·3 + 3, 3·10 + 10; 2·32² + 3
+        (105, 2051)
+    """
+    weights = gates = 0
+    for layer in arch.layers():
+        if isinstance(layer, ConvLayer):
+            into, out, on = 9 * layer.in_channels, layer.out_channels, arch.image_size**2
+        else:
+            into, out, on = layer.in_features, layer.out_features, 1
+        weights, gates = weights + (into + layer.bias) * out, gates + out * on
+    return weights, gates - arch.out_features  # the outputs have none
+
+
 def run_flops(experiment: str, regime: str) -> int:
     """Operations of one run at its full budget, the test after every epoch included.
 

@@ -133,7 +133,8 @@ def record(
         sentence, source, quantity, chapter, figure, origin: see ``Claim``.
         measured: the measured value; expected, relation, tolerance, tolerance_reason: what it is judged by.
         interval: confidence interval of the measurement; None where it has no spread.
-        profile: scale of the evidence (of the records judged, which may be published full-budget ones).
+        profile: scale of the evidence (of the records judged, which may be published full-budget ones); "full" is all
+            that a study of the companion asks for, which may be less than the paper's budget.
         seeds: independent repetitions behind the interval.
         data: ``Source.as_dict()`` of the data used, or None where no data set enters.
         build: the build folder.
@@ -167,7 +168,7 @@ def record(
         ("relation", relation, RELATIONS),
         ("standing", standing, VERDICTS),
         ("origin", origin, ORIGINS),
-        ("profile", profile, tuple(profiles.PROFILES)),
+        ("profile", profile, (*profiles.PROFILES, "full")),
     ):
         if value not in allowed:
             raise ValueError(f"claim {id}: unknown {name} {value!r}; allowed: {', '.join(allowed)}.")
@@ -253,6 +254,19 @@ def collect(build: Path) -> list[Claim]:
     text = json.dumps([asdict(claim) for claim in found], indent=1, ensure_ascii=False)
     write_text(Path(build) / "claims.json", text + "\n")
     return found
+
+
+def collected(build: Path) -> list[Claim]:
+    """The claims that ``collect`` put into a build's ledger; none if it has not been called.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from companion.ledger import collected
+        >>> collected(Path("no-build"))
+        []
+    """
+    path = Path(build) / "claims.json"
+    return [Claim(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
 
 
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:

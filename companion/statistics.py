@@ -23,7 +23,7 @@ Needs scipy (the ``book`` extra).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
-from math import sqrt
+from math import exp, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,10 @@ class Estimate:
     def interval(self) -> tuple[float, float]:
         """(low, high)."""
         return self.low, self.high
+
+    def exp(self) -> "Estimate":
+        """Of a difference of logarithms: the same as a factor."""
+        return Estimate(exp(self.value), exp(self.low), exp(self.high), self.level, self.runs)
 
     def __str__(self) -> str:
         return format(self)

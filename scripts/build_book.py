@@ -51,21 +51,11 @@ def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None
 
 
 def tag_cells(page: nbformat.NotebookNode) -> None:
-    """Hide papermill's injected cell, and fold the parameters and the cell that validates them.
-
-    A cell that already has a tag for its own display (`hide-…`, `remove-…`) keeps it.
-    """
-    fold_next = False
+    """Take what papermill injected off the page; the notebook's own set-up cells are tagged `remove-cell` there."""
     for cell in page.cells:
         tags = cell.metadata.setdefault("tags", [])
-        own = any(tag.startswith(("hide-", "remove-")) for tag in tags)
         if "injected-parameters" in tags:
             tags.append("remove-cell")
-            continue
-        if cell.cell_type == "code" and (fold_next or "parameters" in tags):
-            if not own:
-                tags.append("hide-input")
-            fold_next = "parameters" in tags
 
 
 def build(sources: Path, workshop: Path) -> Path:

@@ -8,6 +8,7 @@ import sys
 import tokenize
 from pathlib import Path
 
+import matplotlib as mpl
 import nbformat
 import papermill
 import pytest
@@ -81,9 +82,32 @@ def test_parameters_are_typed_and_commented(path):
         assert default is None or isinstance(default, TYPES[said[1]]), f"{name} = {default!r} is not {said[1]}"
 
 
-def execute(path, output, parameters, attempts=3):
+@every_notebook
+def test_its_set_up_leaves_the_page(path):
+    page = read(path)
+    position = parameters_index(page)
+    set_up = [cell for cell in page.cells[position : position + 2] if cell.cell_type == "code"]
+    set_up += [cell for cell in page.cells[position + 2 : position + 3] if cell.source.startswith(("import ", "from "))]
+    assert all("remove-cell" in cell.metadata.tags for cell in set_up)
+    assert f'Chapter("{path.stem}", globals()' in re.sub(r"\(\s+", "(", set_up[1].source)
+
+
+def test_no_local_function_is_written_in_two_notebooks():
+    """The same name with the same body: it belongs into the companion. The ten lines that end a chapter stand alone."""
+    seen = {}
+    for path in NOTEBOOKS:
+        for cell in read(path).cells:
+            if cell.cell_type == "code" and not re.search(r"^[%!]", cell.source, re.MULTILINE):
+                for statement in ast.parse(cell.source).body:
+                    if isinstance(statement, ast.FunctionDef):
+                        body = ast.dump(ast.Module(statement.body, []))
+                        seen.setdefault((ast.dump(statement.args), body), set()).add(path.stem)
+    assert [places for places in seen.values() if len(places) > 1] == []
+
+
+def execute(path, output, parameters, attempts=3, cwd=PROJECT):
     """Runs a notebook; again where its kernel was given a port that another kernel took in the same instant."""
-    options = {"kernel_name": "python3", "cwd": PROJECT, "progress_bar": False}
+    options = {"kernel_name": "python3", "cwd": cwd, "progress_bar": False}
     for attempt in range(1, attempts + 1):
         try:
             return papermill.execute_notebook(path, output, parameters=parameters, **options)
@@ -111,6 +135,22 @@ def test_an_unknown_profile_stops_it_before_any_work(path, tmp_path):
     assert not build.exists()
 
 
+@pytest.mark.parametrize("backend", ["agg", "svg"])
+def test_a_notebook_runs_twice_in_one_kernel_from_anywhere_with_any_backend(backend, tmp_path, monkeypatch):
+    """Each half shows its figures; the project is found although the notebook does not run in it."""
+    monkeypatch.setenv("MPLBACKEND", backend)
+    page = read(PROJECT / "notebooks" / "gate_explorer.ipynb")
+    once = [cell for cell in page.cells if cell.cell_type == "code"]
+    again = [nbformat.v4.new_code_cell(cell.source) for cell in once]
+    page.cells = [*once, *again]
+    nbformat.write(page, tmp_path / "twice.ipynb")
+    parameters = {"profile": "smoke", "build": str(tmp_path / "build")}
+    execute(tmp_path / "twice.ipynb", tmp_path / "out.ipynb", parameters, cwd=tmp_path)
+    outputs = [output for cell in read(tmp_path / "out.ipynb").cells for output in cell.get("outputs", [])]
+    assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) == 2
+    assert (tmp_path / "build" / "claims" / "companion-explorer-exact.json").is_file()
+
+
 @every_notebook
 def test_wrong_values_of_every_parameter_are_refused(path, tmp_path, monkeypatch):
     """Each parameter in turn gets a value of no sensible type; the validating cell says its name."""
@@ -127,7 +167,8 @@ def test_wrong_values_of_every_parameter_are_refused(path, tmp_path, monkeypatch
             exec(source, space)
         if name:
             space[name] = value
-        exec(validation.source, space)
+        with mpl.rc_context():  # a chapter sets the book's style
+            exec(validation.source, space)
 
     run()
     for name in assignments(cell.source):

@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 
 from companion.figures.drawing import band, entry, errors, key, panel_grid, ticks
 from companion.figures.style import COLOURS, GATE, INACTIVE, INK, MUTED, PAPER, SMALL, WIDTH, shades
-from companion.studies.wide_readings import WIDTH as FINITE
-from companion.studies.wide_readings import Readings
+from companion.studies.study import Table
+from companion.studies.wide_kernels import WIDTH as FINITE
+from companion.studies.wide_kernels import accuracies
 
 # kind → what it is called, colour, marker, dashes
 LOOKS = {
@@ -112,19 +113,19 @@ def by_angle(
     return figure
 
 
-def accuracy_by_examples(found: Sequence[Readings], examples: Sequence[int]) -> Figure:
+def accuracy_by_examples(found: Table, examples: Sequence[int]) -> Figure:
     """Test accuracy against the number of training examples; and the difference from ReLU's tangent kernel, by seed.
 
     Args:
-        found: readings, one a seed; a line is their mean, a band their range.
+        found: the table; a line is the mean over its seeds, a band their range.
         examples: numbers of training examples.
     """
     figure, (left, right), _ = panel_grid(2, height=4.2)
     for kind in LOOKS:
-        values = np.array([[100 * one.accuracy(kind, n) for n in examples] for one in found])
+        values = np.array([accuracies(found, kind, n) for n in examples]).T
         _runs(left, examples, 100 - values, kind)
         if kind in ("output", "gates", "overlap"):
-            relu = np.array([[100 * one.accuracy("relu", n) for n in examples] for one in found])
+            relu = np.array([accuracies(found, "relu", n) for n in examples]).T
             _runs(right, examples, values - relu, kind)
     left.set_yscale("log")
     left.invert_yaxis()
@@ -140,13 +141,11 @@ def accuracy_by_examples(found: Sequence[Readings], examples: Sequence[int]) -> 
     return figure
 
 
-def accuracy_by_size(
-    found: Sequence[Readings], examples: int, depths: Sequence[int], widths: Sequence[int], depth: int
-) -> Figure:
+def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths: Sequence[int], depth: int) -> Figure:
     """Test accuracy against the depth of infinitely wide networks, and against the width of finite ones.
 
     Args:
-        found: readings, one a seed.
+        found: the table.
         examples: training examples n.
         depths: depths of the left panel.
         widths: widths of the right panel.
@@ -154,13 +153,13 @@ def accuracy_by_size(
     """
     figure, (left, right), _ = panel_grid(2, height=4.0, sharey=True)
     for kind in ("output", "relu", "gates", "overlap"):
-        values = np.array([[100 * one.accuracy(kind, examples, depth=d) for d in depths] for one in found])
+        values = np.array([accuracies(found, kind, examples, depth=d) for d in depths]).T
         _runs(left, depths, values, kind)
-    finite = np.array([[100 * one.accuracy("finite", examples, depth, w) for w in widths] for one in found])
+    finite = np.array([accuracies(found, "finite", examples, depth, w) for w in widths]).T
     _runs(right, widths, finite, "finite")
     shown = {"linear": (left, right), "gates": (right,), "relu": (right,)}
     for kind, panels in shown.items():
-        level = 100 * np.mean([one.accuracy(kind, examples, depth) for one in found])
+        level = accuracies(found, kind, examples, depth).mean()
         for ax in panels:
             ax.axhline(level, color=LOOKS[kind][1], linestyle=LOOKS[kind][3], linewidth=1.4)
     left.set_ylabel(f"test accuracy, %; n = {examples:,}")

@@ -1,15 +1,15 @@
-"""The experiment of gates by layer: what a value network makes of gates that come from different sources.
+"""Gates by layer: what a value network makes of gates that come from different sources.
 
-Networks (FC, with biases) learn MNIST, by true labels and by permuted ones, and another data set. Then value networks
-are trained from a fresh start behind gates put together layer by layer (``training.given_gates``). A *pattern* names
-the source of each hidden layer's gates, input side first:
+Networks (FC on MNIST, or an eighth of GCONV on CIFAR-10, with biases) learn. Then value networks are trained from a
+fresh start behind gates put together layer by layer. A *pattern* names the source of each hidden layer's gates, input
+side first:
 
 * ``L``: learnt, those of a ReLU network trained on the same data;
 * ``R``: random, those of an untrained ReLU network of independent weights;
 * ``O``: open, all 1, so that the layer is linear.
 
 So ``LLLLL`` is FLNPF, ``RRRRR`` FRNPF (II) and ``OOOOO`` a deep linear network. All layers learnt, but changed, are the
-controls:
+controls of the fully connected network:
 
 * ``permuted-within``: training images exchange their gates with others of their class; tested behind the test images'
   own gates, and (``permuted-within-both``) behind gates exchanged within the classes of the test set;
@@ -20,449 +20,280 @@ controls:
 * ``other-data``: gates of networks trained on another data set;
 * ``shuffled-labels``: gates of networks trained on permuted labels.
 
-Everything is the last epoch's; nothing is selected on the test set.
+A row has the test ``accuracy`` after an ``epoch`` behind some ``gates``; those of ``donor-…`` are of the networks that
+give gates, each on its own task. Nothing is selected on the test set.
 """
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from companion.studies import plain_records
-from companion.studies.kept_entries import KeptEntries
-from npflib import regimes
-from npflib.architectures import FullyConnected
+from companion.studies import common
+from companion.studies.study import Row, Study
+from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
-from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.networks import ReLUNetwork
 from npflib.randomness import generator
-from npflib.records import locations
-from npflib.records.fingerprint import training_source_hash
-from npflib.training.given_gates import GivenGatesLearner, gate_table, train
+from npflib.training.autograd import ModuleLearner
+from npflib.training.given_gates import GivenGatesLearner, train
+from npflib.training.mixed_gates import MixedGates, MixedGatesLearner, OpenGates, layer_tables
 from npflib.training.snapshots import train_and_keep
 
-SCHEMA = 1
 ARCH = FullyConnected(depth=6, width=128)
-LEARNING_RATE = 1e-3
-PUBLISHED = "mnist-layer-gates"
+NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))  # and a global average pool before the dense layers
 LETTERS = {"L": "learnt", "R": "random", "O": "open"}
 CONTROLS = ("permuted-within", "permuted-across", "same-start", "other-networks", "other-data", "shuffled-labels")
-DERIVED = ("permuted-within-both", "swapped")  # tests of networks that another entry trains
+DERIVED = ("permuted-within-both", "swapped")  # tests of networks that another unit trains
+SOURCES = {"L": "donor-true", "R": "random", "O": "open"}
+DONORS = {"other-data": "donor-other", "shuffled-labels": "donor-shuffled"}  # of all other controls: donor-true
 
 
-def first(k: int, rest: str, layers: int = 5) -> str:
-    """Learnt gates in the first k hidden layers.
-
-    Example:
-        >>> from companion.studies.layer_gates import first
-        >>> first(2, "R")
-        'LLRRR'
-    """
-    return "L" * k + rest * (layers - k)
-
-
-def last(k: int, rest: str, layers: int = 5) -> str:
-    """Learnt gates in the last k hidden layers.
+def pattern(where: str, k: int, rest: str, layers: int = 5) -> str:
+    """Learnt gates in the "first" or "last" k hidden layers, in layer k "only", or in all but it ("but").
 
     Example:
-        >>> from companion.studies.layer_gates import last
-        >>> last(2, "O")
-        'OOOLL'
+        >>> from companion.studies.layer_gates import pattern
+        >>> [pattern(where, 2, "R") for where in ("first", "last", "only", "but")]
+        ['LLRRR', 'RRRLL', 'RLRRR', 'LRLLL']
     """
-    return rest * (layers - k) + "L" * k
-
-
-def only(layer: int, rest: str, layers: int = 5) -> str:
-    """Learnt gates in one hidden layer, counted from 1.
-
-    Example:
-        >>> from companion.studies.layer_gates import only
-        >>> only(3, "R")
-        'RRLRR'
-    """
-    return rest * (layer - 1) + "L" + rest * (layers - layer)
-
-
-def all_but(layer: int, rest: str, layers: int = 5) -> str:
-    """Learnt gates in all hidden layers but one, counted from 1.
-
-    Example:
-        >>> from companion.studies.layer_gates import all_but
-        >>> all_but(3, "O")
-        'LLOLL'
-    """
-    return "L" * (layer - 1) + rest + "L" * (layers - layer)
-
-
-def check_pattern(pattern: str, layers: int) -> None:
-    """Whether a pattern names a source for each hidden layer.
-
-    Raises:
-        ValueError: another number of letters, or one that is not in ``LETTERS``.
-
-    Example:
-        >>> from companion.studies.layer_gates import check_pattern
-        >>> check_pattern("LX", layers=2)  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        ...
-        ValueError: a pattern has one letter for each of the 2 hidden layers, of L (learnt), ...; got 'LX'.
-    """
-    if len(pattern) != layers or not set(pattern) <= set(LETTERS):
-        raise ValueError(
-            f"a pattern has one letter for each of the {layers} hidden layers, of "
-            f"{', '.join(f'{letter} ({name})' for letter, name in LETTERS.items())}; got {pattern!r}."
-        )
-
-
-def _patterns(rests: str, layers: int = 5) -> tuple[str, ...]:
-    """FLNPF, FRNPF, and every pattern above, each once."""
-    found = [first(layers, "R", layers), first(0, "R", layers)]
-    for rest in rests:
-        found += [maker(k, rest, layers) for maker in (first, last) for k in range(layers + 1)]
-        found += [maker(layer, rest, layers) for maker in (only, all_but) for layer in range(1, layers + 1)]
-    return tuple(dict.fromkeys(found))
+    places = range(1, layers + 1)
+    learnt = {"first": places[:k], "last": places[layers - k :], "only": [k], "but": {*places} - {k}}[where]
+    return "".join("L" if place in learnt else rest for place in places)
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What the experiment may spend.
+class LayerConfig:
+    """What is asked for.
 
     Attributes:
-        examples: training examples; None is all.
+        examples: training examples of the value networks; None is all.
         epochs: of every network, those that give gates and those behind them.
-        seeds: independent repetitions, two or more: gates of one are tried in another.
+        seeds: independent repetitions.
         patterns: sources of the gates, a letter a layer.
-        controls: names in ``CONTROLS``.
+        controls: names in ``CONTROLS``; a fully connected network's alone.
+        donor_epochs: epochs over *all* training images for the networks that give learnt gates; 0 lets them learn from
+            what the value networks learn from, for as long. A small convolutional network learns slower than value
+            networks behind its gates: with too little its gates say no more than random ones.
+        arch: the network.
+        part: training and test examples of each data set that count at all; None is all.
 
     Example:
-        >>> from companion.studies.layer_gates import BUDGETS
-        >>> BUDGETS["paper"].epochs, len(BUDGETS["paper"].patterns)
-        (5, 31)
+        >>> from companion.studies.layer_gates import CIFAR10, MNIST
+        >>> full = MNIST.configs["paper"]
+        >>> full.epochs, len(full.patterns), CIFAR10.configs["paper"].donor_epochs
+        (5, 31, 4)
     """
 
     examples: int | None
     epochs: int
     seeds: tuple[int, ...]
     patterns: tuple[str, ...]
-    controls: tuple[str, ...]
+    controls: tuple[str, ...] = ()
+    donor_epochs: int = 0
+    arch: FullyConnected | GConv | VConv = ARCH
+    learning_rate: float = common.LEARNING_RATE
+    part: tuple[int, int] | None = None
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """MNIST with CIFAR-10 beside it for the one control that needs it, or CIFAR-10 for itself."""
+        own = "mnist" if isinstance(self.arch, FullyConnected) else "cifar10"
+        return (own, "cifar10") if "other-data" in self.controls else (own,)
 
 
-BUDGETS = {
-    "smoke": Budget(500, 1, (0, 1), (*(first(k, "R") for k in range(6)), "RRRLL", "OOOOO", "OOOLL"), CONTROLS),
-    "quick": Budget(
-        6_000, 2, (0, 1, 2), ("LLLLL", "RRRRR", *(maker(k, "R") for maker in (first, last) for k in (1, 2))),
-        ("permuted-within",),
-    ),
-    "paper": Budget(None, 5, (0, 1, 2), _patterns("RO"), CONTROLS),
-}  # fmt: skip
+Layers = list[Any]  # a layer's gates in all networks: uint8 [S, n, w], or one table a network
 
 
-@dataclass(frozen=True)
-class Readings:
-    """Test accuracies of one seed.
+class _SideBySide:
+    """Fully connected networks, all seeds at once."""
 
-    Attributes:
-        seed: of starts, orders and permutations.
-        profile: scale of the budget.
-        budget: ``Budget`` as plain values, without its seeds.
-        accuracies: pattern or control → test accuracy after each epoch; for ``DERIVED`` the last one alone.
-        givers: "true", "shuffled", "other": last test accuracy of the networks that give gates, each on its own task.
-        data: where the data came from.
-        other_data: where the other data set came from; None without that control.
-        source: fingerprint of the training code.
-        seconds: the seed's share of the wall-clock time.
-        schema: version of this format.
+    def __init__(self, config: LayerConfig):
+        self.arch, self.seeds, self.config = config.arch, config.seeds, config
 
-    Example:
-        >>> from companion.studies.layer_gates import Readings
-        >>> Readings(0, "smoke", {}, {"LLLLL": [0.5, 0.75]}, {}, {}, None, "", 1.0).final("LLLLL")
-        0.75
-    """
+    def learnt(
+        self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int
+    ) -> tuple[list[ReLUNetwork], list[float]]:
+        """Trained networks and their test accuracies; y [n], or [S, n] where each seed has its own."""
+        copies, n = len(self.seeds), len(x)
+        rows = torch.arange(n).expand(copies, -1)
+        if y.ndim == 2:  # side by side
+            x, y, rows = x.repeat(copies, 1), y.flatten(), torch.arange(copies * n).view(copies, n)
+        starts, rate = [common.relu(self.arch, seed) for seed in self.seeds], self.config.learning_rate
+        kept = train_and_keep(starts, x, y, rows, (epochs,), seeds=self.seeds, learning_rate=rate)
+        networks = [found[epochs] for found in kept]
+        return networks, [common.accuracy(network, test[0], test[1]) for network in networks]
 
-    seed: int
-    profile: str
-    budget: dict[str, Any]
-    accuracies: dict[str, list[float]]
-    givers: dict[str, float]
-    data: dict[str, Any]
-    other_data: dict[str, Any] | None
-    source: str
-    seconds: float
-    schema: int = SCHEMA
+    def tables(self, networks: Sequence[ReLUNetwork], x: Tensor) -> Layers:
+        return list(common.tables(networks, x).tensor_split(len(self.arch.layers()) - 1, 2))
 
-    def final(self, name: str) -> float:
-        """Test accuracy after the last epoch.
+    def open(self, x: Tensor) -> Layers:
+        widths = [layer.out_features for layer in self.arch.layers()[:-1]]
+        return [torch.ones(len(self.seeds), len(x), width, dtype=torch.uint8) for width in widths]
 
-        Raises:
-            ValueError: there is none of that name.
-
-        Example:
-            >>> from companion.studies.layer_gates import Readings
-            >>> Readings(0, "smoke", {}, {}, {}, {}, None, "", 1.0).final("LLLLL")
-            Traceback (most recent call last):
-            ...
-            ValueError: seed 0 has no 'LLLLL'; it has: none.
-        """
-        if name not in self.accuracies:
-            raise ValueError(f"seed {self.seed} has no {name!r}; it has: {', '.join(self.accuracies) or 'none'}.")
-        return self.accuracies[name][-1]
+    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> GivenGatesLearner:
+        behind = [(common.relu if start else common.value)(self.arch, seed) for seed in self.seeds]
+        return GivenGatesLearner(behind, *sets, gates=torch.cat(gates, 2), test_gates=torch.cat(test_gates, 2))
 
 
-@torch.no_grad()
-def measure(
-    dataset: Dataset,
-    other: Dataset | None,
-    budget: Budget,
-    *,
-    profile: str = "quick",
-    arch: FullyConnected = ARCH,
-    partial: Path | None = None,
-    backwards: bool = False,
-    progress: bool = True,
-) -> list[Readings]:
-    """Trains the networks that give gates, then value networks behind every pattern and control.
+class _OneByOne:
+    """Convolutional networks, one seed after the other; they have no controls, and are tested at the end alone."""
 
-    Args:
-        dataset: what is learnt.
-        other: another data set with inputs of the same size (see ``as_digits``); None without that control.
-        budget: what to spend.
-        profile: its name, for the record.
-        arch: the network.
-        partial: a folder where each entry is kept as soon as it is there. An interrupted call, repeated, goes on from
-            there, and a second process may work at the same time.
-        backwards: whether to begin with the last entry: so two processes meet in the middle.
-        progress: whether to show a progress bar.
+    def __init__(self, config: LayerConfig):
+        self.arch, self.seeds, self.config = config.arch, config.seeds, config
 
-    Returns:
-        One ``Readings`` a seed.
+    def learnt(
+        self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int
+    ) -> tuple[list[ReLUNetwork], list[float]]:
+        networks = [common.relu(self.arch, seed) for seed in self.seeds]
+        learner = ModuleLearner(networks, x, y, test[0], test[1], common.CPU)
+        return networks, common.trained(learner, replace(self.config, epochs=epochs))
 
-    Raises:
-        ValueError: a pattern that does not fit the network, an unknown control, seeds that are repeated or fewer than
-            two, more examples than there are, or no other data where that control is asked for.
+    def tables(self, networks: Sequence[ReLUNetwork], x: Tensor) -> Layers:
+        return list(zip(*(layer_tables(network, x) for network in networks), strict=True))
 
-    Example:
-        >>> from npflib import data
-        >>> from companion.studies.layer_gates import Budget, measure
-        >>> from npflib.networks import FullyConnected
-        >>> digits = data.subset(data.load("mnist", offline=True), train_examples=200, test_examples=100)
-        >>> tiny = Budget(None, 1, (0, 1), ("LL", "LR", "OO"), ("same-start",))
-        >>> found = measure(digits, None, tiny, arch=FullyConnected(depth=3, width=16), progress=False)
-        >>> sorted(found[0].accuracies)
-        ['LL', 'LR', 'OO', 'same-start', 'swapped']
-    """
-    _check(dataset, other, budget, arch)
-    started = perf_counter()
-    seeds, total = list(budget.seeds), len(dataset.train_labels)
-    count = budget.examples or total
-    rows = (
-        torch.randperm(total, generator=generator(0, "examples", 12))[:count] if count < total else torch.arange(total)
-    )
-    x, y = dataset.train_images.flatten(1)[rows], dataset.train_labels[rows]
-    test_x, test_y = dataset.test_images.flatten(1), dataset.test_labels
-    starts = [_relu_start(arch, seed) for seed in seeds]
-    permuted = torch.stack([_order(seed, len(y)) for seed in seeds])
-    plain = {key: value for key, value in asdict(budget).items() if key != "seeds"}
-    plain |= {"train_examples": count, "test_examples": len(test_y), "learning_rate": LEARNING_RATE}
-    key = {"budget": {k: v for k, v in plain.items() if k not in ("patterns", "controls")}, "seeds": seeds}
-    kept = KeptEntries(partial, key | {"source": training_source_hash(), "data": dataset.source.as_dict()["title"]})
-    givers: dict[str, list[float]] = {}
+    def open(self, x: Tensor) -> Layers:
+        gates = common.relu(self.arch, 0).gates(torch.zeros(1, *x.shape[1:]))
+        return [[OpenGates(gate.shape[1:])] * len(self.seeds) for gate in gates]
 
-    def learnt(what: str, images: Tensor, labels: Tensor, rows: Tensor) -> list[ReLUNetwork]:
-        kept = train_and_keep(starts, images, labels, rows, (budget.epochs,), seeds=seeds, learning_rate=LEARNING_RATE)
-        return [networks[budget.epochs] for networks in kept]
+    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> MixedGatesLearner:
+        behind = [common.gated(self.arch, seed) for seed in self.seeds]
+        mixed = [[MixedGates(of_one) for of_one in zip(*layers, strict=True)] for layers in (gates, test_gates)]
+        return MixedGatesLearner(behind, *sets, gates=mixed[0], test_gates=mixed[1])
 
-    @cache
-    def tables(source: str) -> tuple[Tensor, Tensor]:
-        """Gates of the training and the test examples, [S, n, units] each."""
-        everything = torch.arange(len(y)).expand(len(seeds), -1)
+
+class _Sources:
+    """What value networks are trained on, and gates of every source, made when they are first asked for."""
+
+    def __init__(self, config: LayerConfig, dataset: Dataset, other: Dataset | None = None):
+        _check(config, dataset, other)
+        flat = isinstance(config.arch, FullyConnected)
+        self.config, self.engine, self.other = config, (_SideBySide if flat else _OneByOne)(config), other
+        self.images, self.labels = dataset.train_images.flatten(1 if flat else -1), dataset.train_labels
+        rows = torch.arange(len(self.labels))
+        if config.examples is not None:
+            rows = torch.randperm(len(rows), generator=generator(0, "examples", 12))[: config.examples]
+        self.x, self.y = self.images[rows], self.labels[rows]
+        self.test = dataset.test_images.flatten(1 if flat else -1), dataset.test_labels
+        self.learnt, self.gates = cache(self._learnt), cache(self._gates)  # by source
+
+    def _learnt(self, source: str) -> tuple[list[ReLUNetwork], list[float]]:
+        """The networks that give gates, and how much they get right, each on its own task."""
+        config, learnt, n = self.config, self.engine.learnt, len(self.y)
+        if source == "donor-other" and self.other is not None:
+            other = _as_digits(self.other)
+            test = other.test_images.flatten(1), other.test_labels
+            return learnt(other.train_images.flatten(1)[:n], other.train_labels[:n], test, config.epochs)
+        if source == "donor-shuffled":
+            permuted = torch.stack([self.y[common.label_order(seed, n)] for seed in config.seeds])
+            return learnt(self.x, permuted, self.test, config.epochs)
+        x, y = (self.images, self.labels) if config.donor_epochs else (self.x, self.y)
+        return learnt(x, y, self.test, config.donor_epochs or config.epochs)
+
+    def _gates(self, source: str) -> tuple[Layers, Layers]:
+        """The gates of the training and the test examples, a list of layers each."""
+        if source == "open":
+            return self.engine.open(self.x), self.engine.open(self.test[0])
         if source == "random":
-            networks = [_random(arch, seed) for seed in seeds]
-        elif source == "true":
-            networks = learnt(source, x, y, everything)
-            givers[source] = [_accuracy(network, test_x, test_y) for network in networks]
-        elif source == "shuffled":
-            # Side by side, since each seed has its own permutation of the labels.
-            labels = torch.cat([y[order] for order in permuted])
-            networks = learnt(source, x.repeat(len(seeds), 1), labels, torch.arange(len(labels)).view(len(seeds), -1))
-            givers[source] = [_accuracy(network, test_x, test_y) for network in networks]
+            networks = [common.random_gates(self.config.arch, seed) for seed in self.config.seeds]
         else:
-            assert other is not None
-            images, labels = other.train_images.flatten(1), other.train_labels
-            some = torch.arange(min(count, len(labels))).expand(len(seeds), -1)
-            networks = learnt(source, images, labels, some)
-            givers[source] = [
-                _accuracy(network, other.test_images.flatten(1), other.test_labels) for network in networks
-            ]
-        return torch.stack([gate_table(n, x) for n in networks]), torch.stack([gate_table(n, test_x) for n in networks])
+            networks, _ = self.learnt(source)
+        return self.engine.tables(networks, self.x), self.engine.tables(networks, self.test[0])
 
-    def gates_of(name: str) -> tuple[Tensor, Tensor]:
-        if name not in CONTROLS:
-            return _mixed(name, tables, arch)
-        true = tables("true")
-        if name == "permuted-within":
-            return _rows(true[0], [_within(y, seed) for seed in seeds]), true[1]
-        if name == "permuted-across":
-            return _rows(true[0], list(permuted)), true[1]
-        if name == "other-networks":
-            return _shifted(true[0], arch.width), _shifted(true[1], arch.width)
-        return tables({"other-data": "other", "shuffled-labels": "shuffled"}.get(name, "true"))
+    def mixed(self, unit: str) -> tuple[Layers, Layers]:
+        """The gates of a pattern or of a control."""
+        if unit not in CONTROLS:
+            sources = {letter: self.gates(SOURCES[letter]) for letter in sorted(set(unit))}
+            gates, test = ([sources[letter][part][at] for at, letter in enumerate(unit)] for part in (0, 1))
+            return gates, test
+        gates, test = self.gates(DONORS.get(unit, "donor-true"))
+        seeds, n = self.config.seeds, len(self.y)
+        if unit == "permuted-within":
+            return _exchanged(gates, [_within(self.y, seed) for seed in seeds]), test
+        if unit == "permuted-across":
+            return _exchanged(gates, [common.label_order(seed, n) for seed in seeds]), test
+        if unit == "other-networks":  # layer l of copy s from copy s + l
+            gates, test = ([layer.roll(-at, 0) for at, layer in enumerate(layers)] for layers in (gates, test))
+        return gates, test
 
-    names = list(dict.fromkeys((*budget.patterns, *budget.controls)))
-    found: dict[str, list[list[float]]] = {}
-    for name in tqdm(names[::-1] if backwards else names, desc="gates by layer", disable=not progress):
-        entry = kept.get(name)
-        if entry is not None:
-            found |= entry["accuracies"]
-            givers |= entry["givers"]
-            continue
-        gates, test_gates = gates_of(name)
-        behind = starts if name == "same-start" else [_value_start(arch, seed) for seed in seeds]
-        learner = GivenGatesLearner(behind, x, y, test_x, test_y, gates, test_gates)
-        mine = {name: train(learner, budget.epochs, seeds=seeds, learning_rate=LEARNING_RATE)}
-        if name == "permuted-within":
-            changed = _rows(test_gates, [_within(test_y, seed) for seed in seeds])
-            mine["permuted-within-both"] = [[one] for one in learner.test_behind(changed)[1]]
-        if set(name) == {"L"}:
-            mine["swapped"] = [[one] for one in learner.test_behind(test_gates.roll(1, 0))[1]]
-        kept.put(name, {"accuracies": mine, "givers": givers})
-        found |= mine
-    spent = (perf_counter() - started) / len(seeds)
-    return [
-        Readings(
-            seed, profile, json.loads(json.dumps(plain)), {name: values[copy] for name, values in found.items()},
-            {name: values[copy] for name, values in givers.items()}, dataset.source.as_dict(),
-            other.source.as_dict() if other is not None and "other-data" in budget.controls else None,
-            training_source_hash(), spent,
+
+def _evaluate(given: _Sources, unit: str) -> list[Row]:
+    config, (test_x, test_y) = given.config, given.test
+    if unit.startswith("donor-"):
+        _, right = given.learnt(unit)
+        return _rows(config, {unit: [[accuracy] for accuracy in right]}, config.donor_epochs)
+    gates, test_gates = given.mixed(unit)
+    learner = given.engine.learner((given.x, given.y, test_x, test_y), gates, test_gates, unit == "same-start")
+    every = isinstance(config.arch, FullyConnected)
+    found = {
+        unit: train(
+            learner, config.epochs, seeds=config.seeds, learning_rate=config.learning_rate, test_every_epoch=every
         )
-        for copy, seed in enumerate(seeds)
-    ]  # fmt: skip
+    }
+    if unit == "permuted-within":  # the test images exchange theirs too, by their labels
+        changed = _exchanged(test_gates, [_within(test_y, seed) for seed in config.seeds])
+        found["permuted-within-both"] = [[one] for one in learner.test_behind(torch.cat(changed, 2))[1]]
+    if every and set(unit) == {"L"}:  # behind the gates of another seed's network
+        found["swapped"] = [[one] for one in learner.test_behind(torch.cat(test_gates, 2).roll(1, 0))[1]]
+    return _rows(config, found)
 
 
-def as_digits(images: Dataset, size: int = 28) -> Dataset:
-    """Colour images made grey (their channels' mean) and cut to their middle: the size of MNIST's digits.
+def _rows(config: LayerConfig, found: Mapping[str, list[list[float]]], epochs: int = 0) -> list[Row]:
+    """A row for each epoch that was tested; the last was."""
+    last = epochs or config.epochs
+    return [
+        {"seed": seed, "gates": gates, "epoch": last - len(tested) + 1 + at, "accuracy": accuracy}
+        for gates, values in found.items()
+        for seed, tested in zip(config.seeds, values, strict=True)
+        for at, accuracy in enumerate(tested)
+    ]
 
-    Raises:
-        ValueError: images that are not [n, channels, height, width] or smaller than ``size``.
 
-    Example:
-        >>> from npflib import data
-        >>> from companion.studies.layer_gates import as_digits
-        >>> few = data.subset(data.load("cifar10", offline=True), train_examples=10, test_examples=10)
-        >>> tuple(as_digits(few).train_images.shape)
-        (10, 1, 28, 28)
-    """
-    from dataclasses import replace
+def _check(config: LayerConfig, dataset: Dataset, other: Dataset | None) -> None:
+    layers, flat = len(config.arch.layers()) - 1, isinstance(config.arch, FullyConnected)
+    for given in config.patterns:
+        if len(given) != layers or not set(given) <= set(LETTERS):
+            raise ValueError(
+                f"a pattern has one letter for each of the {layers} hidden layers, of "
+                f"{', '.join(f'{letter} ({name})' for letter, name in LETTERS.items())}; got {given!r}."
+            )
+    if config.donor_epochs < 0:
+        raise ValueError(f"donor_epochs must be 0 or more; got {config.donor_epochs!r}.")
+    if config.controls and not flat:
+        raise ValueError(f"there are no controls for convolutional networks; got {config.controls!r}: take ().")
+    if unknown := sorted(set(config.controls) - set(CONTROLS)):
+        raise ValueError(f"unknown control {unknown[0]!r}; allowed: {', '.join(CONTROLS)}.")
+    if flat and len(config.seeds) < 2:  # gates of one are tried in another
+        raise ValueError(f"two or more different seeds are needed; got {list(config.seeds)!r}.")
+    common.check_examples(config.examples, len(dataset.train_labels))
+    if "other-data" in config.controls:
+        size = dataset.train_images[0].numel()
+        found = None if other is None else _as_digits(other, limit=1).train_images.numel()
+        if found != size:
+            raise ValueError(
+                f"the control 'other-data' needs another data set with {size} numbers an image, cut to a digit's size; "
+                f"got {found}. Or leave the control out."
+            )
 
+
+def _as_digits(images: Dataset, size: int = 28, limit: int | None = None) -> Dataset:
+    """Colour images made grey (their channels' mean) and cut to their middle: the size of MNIST's digits."""
     shape = tuple(images.train_images.shape)
     if len(shape) != 4 or min(shape[2:]) < size:
         raise ValueError(f"images must be [n, channels, {size} or more, {size} or more]; got {shape}.")
     top, left = (shape[2] - size) // 2, (shape[3] - size) // 2
 
     def grey(given: Tensor) -> Tensor:
-        return given[:, :, top : top + size, left : left + size].mean(1, keepdim=True)
+        return given[:limit, :, top : top + size, left : left + size].mean(1, keepdim=True)
 
     return replace(images, train_images=grey(images.train_images), test_images=grey(images.test_images))
 
 
-def path_of(seed: int, folder: Path | None = None) -> Path:
-    """Where a seed's accuracies are published; ``folder`` takes the place of ``results/``.
-
-    Example:
-        >>> from companion.studies.layer_gates import path_of
-        >>> path_of(0).parts[-3:]
-        ('mnist-layer-gates', 'fc', 'seed-0.json')
-    """
-    return Path(folder or locations.published()) / PUBLISHED / "fc" / f"seed-{seed}.json"
-
-
-def published(folder: Path | None = None) -> list[Readings]:
-    """The published accuracies, by seed; none is an empty list.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.studies.layer_gates import published
-        >>> published(Path("no-results"))
-        []
-    """
-    return plain_records.read_all(Readings, path_of(0, folder).parent, "gates by layer", "scripts/mix_gates.py")
-
-
-def _check(dataset: Dataset, other: Dataset | None, budget: Budget, arch: FullyConnected) -> None:
-    layers = arch.depth - 1
-    for pattern in budget.patterns:
-        check_pattern(pattern, layers)
-    unknown = sorted(set(budget.controls) - set(CONTROLS))
-    if unknown:
-        raise ValueError(f"unknown control {unknown[0]!r}; allowed: {', '.join(CONTROLS)}.")
-    if len(budget.seeds) < 2 or len(set(budget.seeds)) != len(budget.seeds):
-        raise ValueError(f"two or more different seeds are needed; got {list(budget.seeds)!r}.")
-    if budget.examples is not None and not 0 < budget.examples <= len(dataset.train_labels):
-        raise ValueError(
-            f"{budget.examples:,} training examples are asked for; there are {len(dataset.train_labels):,}: take fewer."
-        )
-    if "other-data" in budget.controls:
-        size = dataset.train_images[0].numel()
-        given = None if other is None else other.train_images[0].numel()
-        if given != size:
-            raise ValueError(
-                f"the control 'other-data' needs another data set with {size} numbers an image; got {given}. "
-                "`as_digits` makes one of colour images; or leave the control out."
-            )
-
-
-def _relu_start(arch: FullyConnected, seed: int) -> ReLUNetwork:
-    network = regimes.start("ReLU", arch, seed)
-    assert isinstance(network, ReLUNetwork)
-    return network
-
-
-def _random(arch: FullyConnected, seed: int) -> ReLUNetwork:
-    """The network whose gates FRNPF (II) has."""
-    gated = regimes.start("FRNPF-II", arch, seed)
-    assert isinstance(gated, DeepGatedNetwork)
-    assert isinstance(gated.feature, ReLUNetwork)
-    return gated.feature
-
-
-def _value_start(arch: FullyConnected, seed: int) -> ReLUNetwork:
-    """The value network's start that all regimes share, as a network."""
-    gated = regimes.start("FRNPF-II", arch, seed)
-    assert isinstance(gated, DeepGatedNetwork)
-    network = ReLUNetwork(arch)
-    network.load_state_dict(gated.value.state_dict())
-    return network
-
-
-def _mixed(pattern: str, tables: Any, arch: FullyConnected) -> tuple[Tensor, Tensor]:
-    """The gates of a pattern, of the training and the test examples."""
-    sources = {letter: tables({"L": "true", "R": "random"}[letter]) for letter in sorted(set(pattern) & {"L", "R"})}
-    shapes = [table.shape for table in (next(iter(sources.values())) if sources else tables("random"))]
-    parts = []
-    for which, shape in enumerate(shapes):
-        layers = [
-            torch.ones(*shape[:2], arch.width, dtype=torch.uint8)
-            if letter == "O"
-            else sources[letter][which][:, :, index * arch.width : (index + 1) * arch.width]
-            for index, letter in enumerate(pattern)
-        ]
-        parts.append(torch.cat(layers, 2))
-    return parts[0], parts[1]
-
-
-def _shifted(table: Tensor, width: int) -> Tensor:
-    """Layer l of copy s from copy s + l, so that neighbouring layers come from different networks."""
-    layers = table.split(width, 2)
-    return torch.cat([layer.roll(-index, 0) for index, layer in enumerate(layers)], 2)
-
-
-def _rows(table: Tensor, orders: Sequence[Tensor]) -> Tensor:
-    return torch.stack([rows[order] for rows, order in zip(table, orders, strict=True)])
+def _exchanged(layers: Layers, orders: Sequence[Tensor]) -> Layers:
+    return [torch.stack([rows[order] for rows, order in zip(layer, orders, strict=True)]) for layer in layers]
 
 
 def _within(labels: Tensor, seed: int) -> Tensor:
@@ -475,10 +306,58 @@ def _within(labels: Tensor, seed: int) -> Tensor:
     return order
 
 
-def _order(seed: int, n: int) -> Tensor:
-    return torch.randperm(n, generator=generator(seed, "labels", 2))
+def _units(config: LayerConfig) -> list[str]:
+    """The networks that give gates, then what stands behind them."""
+    learnt = any("L" in pattern for pattern in config.patterns) or not set(config.controls) <= set(DONORS)
+    donors = ["donor-true"] * learnt + [DONORS[control] for control in config.controls if control in DONORS]
+    return [*donors, *config.patterns, *config.controls]
 
 
-def _accuracy(network: ReLUNetwork, x: Tensor, y: Tensor) -> float:
-    right = sum(int((network(x[i : i + 1000]).argmax(1) == y[i : i + 1000]).sum()) for i in range(0, len(x), 1000))
-    return right / len(x)
+def _fit(config: LayerConfig, dataset: Dataset, *_: Dataset) -> LayerConfig:
+    return replace(config, examples=None) if (config.examples or 0) > len(dataset.train_labels) else config
+
+
+def _patterns() -> tuple[str, ...]:
+    """FLNPF, FRNPF, and every pattern that ``pattern`` names, each once."""
+    numbers = {"first": range(6), "last": range(6), "only": range(1, 6), "but": range(1, 6)}
+    found = [pattern(where, k, rest) for rest in "RO" for where in numbers for k in numbers[where]]
+    return tuple(dict.fromkeys(("LLLLL", "RRRRR", *found)))
+
+
+def _convolutional_patterns() -> tuple[str, ...]:
+    """Every pattern once, those that the claims need first."""
+    claimed = ["LLLLLL", "RRRRRR", "OOOOOO", "RRRLLL", "LLLRRR", "OOOLLL", "OOOOOL"]
+    numbers = {"only": range(1, 7), "first": range(7), "last": range(7)}
+    return tuple(dict.fromkeys([*claimed, *(pattern(where, k, "R", 6) for where in numbers for k in numbers[where])]))
+
+
+SMOKE = (*(pattern("first", k, "R") for k in range(6)), "RRRLL", "OOOOO", "OOOLL")
+QUICK = ("LLLLL", "RRRRR", *(pattern(where, k, "R") for where in ("first", "last") for k in (1, 2)))
+MNIST = Study(
+    name="mnist-layer-gates",
+    title="Which layers' gates matter, and whose",
+    datasets=("mnist", "cifar10"),
+    configs={
+        "smoke": LayerConfig(500, 1, (0, 1), SMOKE, CONTROLS, part=(1_000, 500)),
+        "quick": LayerConfig(6_000, 2, (0, 1, 2), QUICK, ("permuted-within",)),
+        "paper": LayerConfig(None, 5, (0, 1, 2), _patterns(), CONTROLS),
+    },
+    units=_units,
+    prepare=_Sources,
+    evaluate=_evaluate,
+    conditions=("gates", "epoch"),
+    shares=("accuracy",),
+    listed=("patterns", "controls"),
+    fit=_fit,
+)
+CIFAR10 = replace(
+    MNIST,
+    name="cifar10-layer-gates",
+    title="Which layers' gates matter in a convolutional network",
+    datasets=("cifar10",),
+    configs={
+        "smoke": LayerConfig(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), (), 1, NARROW, part=(64, 50)),
+        "quick": LayerConfig(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), (), 2, NARROW, part=(1_000, 500)),
+        "paper": LayerConfig(10_000, 5, (0, 1, 2), _convolutional_patterns(), (), 4, NARROW),
+    },
+)

@@ -1,6 +1,7 @@
 """A chapter: its parameters (what is allowed passes, all else stops and says what is), claims and predictions."""
 
 import math
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import matplotlib as mpl
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from companion import ledger
 from companion.chapter import Chapter, ParameterError, check, choice, number, numbers, only, source_of
 from companion.statistics import Estimate
+from companion.studies.study import Table
 
 INFINITE = [math.inf, -math.inf, math.nan]
 
@@ -197,6 +199,11 @@ def test_a_chapter_outside_a_project_stops(tmp_path, monkeypatch):
         Chapter("example", {"profile": "smoke", "build": str(tmp_path)})
 
 
+@dataclass(frozen=True)
+class Config:
+    seeds: tuple[int, ...]
+
+
 CLAIM = ("a sentence", "a source", "a quantity")
 DATA = {"title": "made up", "stand_in": False}
 
@@ -219,6 +226,43 @@ def test_records_bring_profile_data_and_seeds(chapter):
     records = [SimpleNamespace(profile="paper", data=DATA)] * 2
     found = chapter.claim("one", *CLAIM, 1.0, 1.0, "none", records=records)
     assert (found.profile, found.seeds, found.data) == ("paper", 2, "made up")
+
+
+def test_a_claim_says_on_how_much_it_rests(chapter):
+    with pytest.raises(ValueError, match="claim one: say on how many independent repetitions it rests"):
+        chapter.claim("one", *CLAIM, 1.0, 1.0, "none")
+    assert not chapter.claims
+
+
+def test_a_claim_is_the_papers_by_its_name_and_source(chapter):
+    paper = "Lakshminarayanan & Singh (2020)"
+    for id, source, origin in (
+        ("claim-1", paper, "paper"),
+        ("claim-1", "ours", "companion"),
+        ("x", paper, "companion"),
+    ):
+        assert chapter.claim(id, "s", source, "q", 1.0, 1.0, "none", seeds=1).origin == origin
+
+
+@pytest.mark.parametrize(("name", "reason"), [("full", ""), ("quick", "the budget of this build is too small")])
+def test_a_studys_table_brings_profile_data_seeds_and_what_it_can_decide(chapter, name, reason):
+    config = {"examples": 100, "epochs": 2, "learning_rate": 1e-3, "test_examples": 50}
+    table = Table("a study", name, config, [DATA], [], [{"seed": 3}, {"seed": 4}])
+    found = chapter.claim("one", *CLAIM, Estimate(1.0, 0.5, 2.0, 0.9, 7), 0.0, "none", relation="at least", table=table)
+    assert (found.profile, found.seeds, found.data, found.reason) == (name, 2, "made up", reason)
+    figure = Figure(figsize=(5, 3))
+    chapter.finish(figure, table=table)
+    said = f"profile: {name} · n = 2 · data: made up · 100 training images, 2 epochs · example"
+    assert figure.get_supxlabel().replace("\n", " ").startswith(said)
+    assert "Too small to decide" in chapter.told(table, table)
+    assert "This build repeats it smaller: 100 training images" in chapter.told(replace(table, name="full"), table)
+
+
+def test_a_studys_configuration_counts_its_seeds_from_the_chapters(tmp_path):
+    study = SimpleNamespace(configs={"smoke": Config(seeds=(0, 1, 2))})
+    with mpl.rc_context():
+        chapter = Chapter("example", {"profile": "smoke", "build": str(tmp_path), "seed": 7}, "seed")
+    assert chapter.config(study).seeds == (7, 8, 9)
 
 
 def test_predictions_stand_beside_their_outcomes(chapter):

@@ -1,0 +1,110 @@
+"""What several studies start from, draw, train and count, a line each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from npflib import regimes
+from npflib.architectures import FullyConnected, GConv, VConv
+from npflib.data import Dataset
+from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.randomness import generator
+from npflib.training.autograd import ModuleLearner
+from npflib.training.batched import StackedLearner
+from npflib.training.given_gates import GivenGatesLearner, gate_table, train
+
+Arch = FullyConnected | GConv | VConv
+Sets = tuple[Tensor, Tensor, Tensor, Tensor]  # training images and labels, test images and labels
+CPU = torch.device("cpu")
+CHUNK = 1000
+LEARNING_RATE = 1e-3
+REFERENCES = ("ReLU", "FLNPF", "FRNPF-II")
+
+
+def relu(arch: Arch, seed: int) -> ReLUNetwork:
+    """A ReLU network before training."""
+    network = regimes.start("ReLU", arch, seed)
+    assert isinstance(network, ReLUNetwork)
+    return network
+
+
+def gated(arch: Arch, seed: int, learnt: ReLUNetwork | None = None) -> DeepGatedNetwork:
+    """A fresh value network behind a learnt network's gates (FLNPF), or behind random ones (FRNPF II)."""
+    network = regimes.start("FRNPF-II" if learnt is None else "FLNPF", arch, seed, learnt)
+    assert isinstance(network, DeepGatedNetwork)
+    return network
+
+
+def random_gates(arch: Arch, seed: int) -> ReLUNetwork:
+    """The network whose gates FRNPF (II) has."""
+    network = gated(arch, seed).feature
+    assert isinstance(network, ReLUNetwork)
+    return network
+
+
+def value(arch: Arch, seed: int) -> ReLUNetwork:
+    """The value network's start that all regimes share, as a network of its own."""
+    network = ReLUNetwork(arch)
+    network.load_state_dict(gated(arch, seed).value.state_dict())
+    return network
+
+
+def label_order(seed: int, n: int) -> Tensor:
+    """A permutation of n labels."""
+    return torch.randperm(n, generator=generator(seed, "labels", 2))
+
+
+def accuracy(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, y: Tensor) -> float:
+    """The share of examples that a network gets right."""
+    right = sum(int((network(x[i : i + CHUNK]).argmax(1) == y[i : i + CHUNK]).sum()) for i in range(0, len(x), CHUNK))
+    return right / len(x)
+
+
+def check_examples(asked: int | None, total: int, what: str = "training") -> None:
+    """Raises where more examples are asked for than there are; None asks for all."""
+    if asked is not None and not 0 < asked <= total:
+        raise ValueError(f"{asked:,} {what} examples are asked for; there are {total:,}: take fewer.")
+
+
+def drawn(config: Any, dataset: Dataset) -> tuple[Any, Sets]:
+    """The configuration, some training examples, the same for every seed, and all test examples; images flattened."""
+    total = len(dataset.train_labels)
+    check_examples(config.examples, total)
+    chosen = torch.randperm(total, generator=generator(0, "examples", 14))[: config.examples]
+    x, y = dataset.train_images.flatten(1), dataset.train_labels
+    return config, (x[chosen], y[chosen], dataset.test_images.flatten(1), dataset.test_labels)
+
+
+def trained(learner: StackedLearner | ModuleLearner, config: Any) -> list[float]:
+    """Each network's test accuracy after the last epoch."""
+    return [
+        one[-1]
+        for one in train(
+            learner, config.epochs, seeds=config.seeds, learning_rate=config.learning_rate, test_every_epoch=False
+        )
+    ]
+
+
+def behind(gates: Tensor, test_gates: Tensor, arch: FullyConnected, sets: Sets, config: Any) -> list[float]:
+    """Fresh value networks trained behind tables of gates."""
+    starts = [value(arch, seed) for seed in config.seeds]
+    return trained(GivenGatesLearner(starts, *sets, gates=gates, test_gates=test_gates), config)
+
+
+def tables(networks: Sequence[ReLUNetwork], x: Tensor) -> Tensor:
+    """The gates of some networks, uint8 [S, n, hidden units]."""
+    return torch.stack([gate_table(network, x) for network in networks])
+
+
+def references(arch: FullyConnected, sets: Sets, config: Any) -> dict[str, list[float]]:
+    """ReLU, FLNPF behind its last gates, and FRNPF (II), trained alike; test accuracies by seed."""
+    learner = StackedLearner([relu(arch, seed) for seed in config.seeds], *sets, CPU)
+    found = {"ReLU": trained(learner, config)}
+    learnt = [ReLUNetwork(arch) for _ in config.seeds]
+    for copy, network in enumerate(learnt):
+        network.load_state_dict(learner.state_dict(copy))
+    for regime, giving in (("FLNPF", learnt), ("FRNPF-II", [random_gates(arch, seed) for seed in config.seeds])):
+        found[regime] = behind(tables(giving, sets[0]), tables(giving, sets[2]), arch, sets, config)
+    return found

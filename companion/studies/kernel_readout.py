@@ -1,0 +1,274 @@
+"""The kernel read-out of gates: whose gates, learnt from what, say how much to kernel ridge regression.
+
+Ridge regression with the neural path kernel of a network's gates trains no weight behind them. A seed draws n examples
+for it. Networks of one common start learn
+
+* ``own``: from the regression's own n examples; at epoch 0 its gates are random;
+* ``other``: from n others that the regression does not have: as much to learn from, nothing to leak;
+* ``all``: from all training examples (or a pool of them), the own ones among them, in as many steps or more;
+* ``shuffled``: from the regression's own images with their labels permuted.
+
+A row has ``kernel``, the read-out's test accuracy with these gates (with ``linear``, none), and its relative ``ridge``;
+``network``, that of the network that the gates came from; and that of value networks trained from a fresh start behind
+them on the n examples (FLNPF; behind random gates FRNPF). A seed's rows belong together in pairs.
+
+**FC on MNIST** (no biases, ``theory.gate_reader``) has one value network, ``value``; ``held_out``, the read-out's
+accuracy on the training examples by which its ridge was chosen, and whether that is ``at_edge`` of those tried; and
+``network_fit``, the network's accuracy on what it was trained on (for ``all``, at the regression's examples).
+
+**GCONV on CIFAR-10**, an eighth of the paper's, knows ``own`` and ``all``. The kernel is the flattened form
+(``convolution_kernel.flattened_path_kernel``), that of a network without pooling: the pooled form costs s² = 1,024
+times as much. So *two* value networks stand behind the same gates: ``flattened``, a VCONV, whose maps are flattened as
+the kernel supposes, and ``pooled``, a GCONV.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from companion.studies import common
+from companion.studies.study import Row, Study
+from npflib.architectures import FullyConnected, GConv, VConv
+from npflib.data import Dataset
+from npflib.networks import ReLUNetwork
+from npflib.randomness import generator
+from npflib.theory.convolution_kernel import flattened_path_kernel
+from npflib.theory.gate_reader import GateReader, Reading
+from npflib.theory.kernel_ridge import choose_ridge, fit
+from npflib.training.autograd import ModuleLearner
+from npflib.training.given_gates import train
+from npflib.training.mixed_gates import MixedGates, MixedGatesLearner, layer_tables
+from npflib.training.snapshots import train_and_keep
+
+SOURCES = ("own", "other", "all", "shuffled")
+CLASSES = 10
+ARCH = FullyConnected(depth=6, width=128, bias=False)
+NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32), bias=False)
+
+
+@dataclass(frozen=True)
+class ReadoutConfig:
+    """What is asked for.
+
+    Attributes:
+        examples: n, of the regression and of every network but that of ``all``.
+        kept: epochs at which gates of ``own`` are read; 0 is before training, the last is where it ends.
+        pool: training examples that ``all`` learns from; None is all there are.
+        all_epochs: its epochs over them.
+        seeds: independent repetitions: draws of examples, starts, orders.
+        valued: the gates behind which value networks are trained: "start" and sources.
+        ridges: relative ridges to choose from.
+        arch: the network; without biases the theory is exact.
+        test_examples: drawn by each seed; None is all there are.
+        part: training and test examples of the data that count at all; None is all.
+
+    Example:
+        >>> from companion.studies.kernel_readout import MNIST
+        >>> full = MNIST.configs["paper"]
+        >>> full.examples, full.kept[-1] * full.examples == full.all_epochs * 60_000  # as many steps
+        (5000, True)
+    """
+
+    examples: int
+    kept: tuple[int, ...]
+    pool: int | None
+    all_epochs: int
+    seeds: tuple[int, ...]
+    valued: tuple[str, ...]
+    ridges: tuple[float, ...]
+    arch: FullyConnected | GConv = ARCH
+    test_examples: int | None = None
+    learning_rate: float = common.LEARNING_RATE
+    part: tuple[int, int] | None = None
+
+    @property
+    def disjoint(self) -> int:
+        """How many times n examples the pool holds at least: fully connected networks have ``other``."""
+        return 2 if isinstance(self.arch, FullyConnected) else 1
+
+
+class _Examples:
+    """The seeds' draws, what each source is taught, and the read-out's examples."""
+
+    def __init__(self, config: ReadoutConfig, dataset: Dataset):
+        total, n, seeds = len(dataset.train_labels), config.examples, config.seeds
+        pool, least = total if config.pool is None else config.pool, config.disjoint * config.examples
+        if not 0 < least <= pool <= total:
+            raise ValueError(
+                f"{n:,} examples{' and as many others' * (config.disjoint - 1)} come from a pool of {pool:,}, out of "
+                f"{total:,} in all: take fewer examples, or a pool of {least:,} to {total:,}."
+            )
+        if unknown := sorted(set(config.valued) - {"start", *SOURCES}):
+            raise ValueError(f"unknown source of gates {unknown[0]!r}; allowed: start, {', '.join(SOURCES)}.")
+        common.check_examples(config.test_examples, len(dataset.test_labels), "test")
+        self.config, self.dataset, self.pool = config, dataset, pool
+        if isinstance(config.arch, FullyConnected):
+            self.images, self.labels = dataset.train_images.flatten(1), dataset.train_labels
+            self.test = dataset.test_images.flatten(1), dataset.test_labels
+            self.rows = torch.stack([torch.randperm(total, generator=generator(seed, "examples", 1)) for seed in seeds])
+            self.own = self.rows[:, :n]
+            self.start = [common.relu(config.arch, seed) for seed in seeds]
+
+    def lesson(self, source: str) -> tuple[Tensor, Tensor, Tensor, Sequence[int]]:
+        """Images, labels, each network's rows of them, and the epochs after which it is read."""
+        n, last = self.config.examples, self.config.kept[-1]
+        if source == "shuffled":
+            images, labels, rows = self.regression()
+            orders = [common.label_order(seed, n) for seed in self.config.seeds]
+            return (
+                images,
+                torch.cat([labels[own[order]] for own, order in zip(rows, orders, strict=True)]),
+                rows,
+                (last,),
+            )
+        if source == "all":
+            return self.images, self.labels, self.rows[:, : self.pool], (self.config.all_epochs,)
+        rows, epochs = (self.own, self.config.kept) if source == "own" else (self.rows[:, n : 2 * n], (last,))
+        return self.images, self.labels, rows, epochs
+
+    def regression(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The regressions' examples side by side: seeds may share images, and shuffled labels differ by seed."""
+        own = self.own.flatten()
+        return self.images[own], self.labels[own], torch.arange(len(own)).view(self.own.shape)
+
+    def learnt(self, networks: Sequence, lesson: tuple[Tensor, Tensor, Tensor], epochs: Sequence[int]) -> list[dict]:
+        """The networks after some epochs."""
+        rate = self.config.learning_rate
+        return train_and_keep(networks, *lesson, epochs, seeds=self.config.seeds, learning_rate=rate)
+
+    def valued(self, networks: Sequence[ReLUNetwork]) -> list[float]:
+        """Test accuracies of value networks trained behind the gates of some networks, one a seed."""
+        last, pairs = self.config.kept[-1], zip(self.config.seeds, networks, strict=True)
+        behind = [common.gated(self.config.arch, seed, network) for seed, network in pairs]
+        return [common.accuracy(one[last], *self.test) for one in self.learnt(behind, self.regression(), (last,))]
+
+    def readers(self) -> Iterator[tuple[int, GateReader]]:
+        """Each seed's read-out; one at a time is in memory."""
+        for seed, own in zip(self.config.seeds, self.own, strict=True):
+            given = self.images[own], self.labels[own], *self.test
+            yield seed, GateReader(*given, ridges=self.config.ridges, seed=seed)
+
+    def drawn(self, seed: int) -> list[Tensor]:
+        """The pool's images and labels, the first n the regression's, and the test images and labels."""
+        draw, found, whole = generator(seed, "examples", 10), [], self.dataset
+        for images, labels, count in (
+            (whole.train_images, whole.train_labels, self.pool),
+            (whole.test_images, whole.test_labels, self.config.test_examples),
+        ):
+            rows = torch.randperm(len(labels), generator=draw)[:count]
+            some = images[rows]
+            found += [some if some.is_floating_point() else some.float().div_(255), labels[rows]]
+        return found
+
+
+def _evaluate(given: _Examples, source: str) -> list[Row]:
+    if source == "linear":  # all gates open
+        return [{"seed": s, "gates": source, "epoch": 0} | _read(r.read_linear()) for s, r in given.readers()]
+    images, labels, rows, epochs = given.lesson(source)
+    learnt = given.learnt(given.start, (images, labels, rows), epochs)
+    ends = {0: "start", epochs[-1]: source}  # "own" is read from the start on
+    values = {
+        epoch: given.valued([networks[epoch] for networks in learnt])
+        for epoch, name in ends.items()
+        if epoch in epochs and name in given.config.valued
+    }
+    fitted = given.own if source == "all" else rows
+    found = []
+    for copy, (seed, reader) in enumerate(given.readers()):
+        for epoch, network in sorted(learnt[copy].items()):
+            row = {"seed": seed, "gates": source, "epoch": epoch} | _read(reader.read_network(network))
+            row["network"] = common.accuracy(network, *given.test)
+            row["network_fit"] = common.accuracy(network, images[fitted[copy]], labels[fitted[copy]])
+            found.append(row | ({"value": values[epoch][copy]} if epoch in values else {}))
+    return found
+
+
+def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
+    config, seed, n = given.config, int(unit.removeprefix("seed-")), given.config.examples
+    images, labels, *test = given.drawn(seed)
+    x, y = images[:n], labels[:n]
+
+    def ridge_regression(gates: str, epoch: int, kernel: Tensor, rows: Tensor) -> Row:
+        ridge = choose_ridge(kernel, y, config.ridges, classes=CLASSES, seed=seed).ridge
+        right = fit(kernel, y, ridge, classes=CLASSES).accuracy(rows, test[1])
+        return {"seed": seed, "gates": gates, "epoch": epoch, "kernel": right, "ridge": ridge}
+
+    def trained(learner: ModuleLearner, epochs: int) -> float:
+        rate = config.learning_rate
+        return train(learner, epochs, seeds=[seed], learning_rate=rate, test_every_epoch=False)[0][0]
+
+    flat, test_flat = x.flatten(1).double(), test[0].flatten(1).double()
+    found, last = [ridge_regression("linear", 0, flat @ flat.T, test_flat @ flat.T)], config.kept[-1]
+    lessons = [("own", "start", n, 0), ("own", "own", n, last), ("all", "all", given.pool, config.all_epochs)]
+    for gates, name, count, epochs in lessons:
+        network = common.relu(config.arch, seed)
+        learner = ModuleLearner([network], images[:count], labels[:count], test[0], test[1], common.CPU)
+        right = trained(learner, epochs) if epochs else learner.test()[1][0]
+        tables = [MixedGates(layer_tables(network, some)) for some in (x, test[0])]
+        here, there = (table.lookup(torch.arange(len(some))) for table, some in zip(tables, (x, test[0]), strict=True))
+        kernel = flattened_path_kernel(x, here).double()
+        row = ridge_regression(gates, epochs, kernel, flattened_path_kernel(test[0], there, x, here).double())
+        row["network"] = right
+        del here, there, kernel
+        for read_out, arch in _read_outs(config.arch).items() if name in config.valued else ():
+            behind = [common.gated(arch, seed)], x, y, test[0], test[1]
+            row[read_out] = trained(MixedGatesLearner(*behind, [tables[0]], [tables[1]]), last)
+        found.append(row)
+    return found
+
+
+def _read(reading: Reading) -> Row:
+    found = asdict(reading)
+    return {"kernel": found.pop("accuracy"), **found}
+
+
+def _read_outs(arch: FullyConnected | GConv) -> dict[str, GConv | VConv]:
+    assert isinstance(arch, GConv)
+    same = arch.in_channels, arch.image_size, arch.out_features, arch.bias, arch.channels, arch.dense
+    return {"flattened": VConv(*same), "pooled": arch}
+
+
+def _fit(config: ReadoutConfig, dataset: Dataset) -> ReadoutConfig:
+    total, pool, test = len(dataset.train_labels), config.pool, config.test_examples
+    pool = pool and min(pool, total)
+    examples = min(config.examples, (pool or total) // config.disjoint)
+    return replace(config, examples=examples, pool=pool, test_examples=test and min(test, len(dataset.test_labels)))
+
+
+RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+MNIST = Study(
+    name="mnist-kernel-readout",
+    title="Whose gates, learnt from what, say how much to kernel ridge regression",
+    datasets=("mnist",),
+    # As many steps for ``all`` as for ``own``, at ``quick`` and ``paper``.
+    configs={
+        "smoke": ReadoutConfig(200, (0, 1, 2), 1_000, 1, (0, 1), ("start", "own"), RIDGES[1:4], part=(1_000, 500)),
+        "quick": ReadoutConfig(1_000, (0, 2, 15), 15_000, 1, (0, 1, 2), ("start", "own"), RIDGES[1:]),
+        "paper": ReadoutConfig(
+            5_000, (0, 1, 2, 5, 10, 20, 48), None, 4, (0, 1, 2, 3, 4), ("start", *SOURCES), RIDGES
+        ),
+    },
+    units=lambda config: ["linear", *SOURCES],
+    prepare=_Examples,
+    evaluate=_evaluate,
+    conditions=("gates", "epoch"),
+    shares=("kernel", "held_out", "network", "network_fit", "value"),
+    fit=_fit,
+)  # fmt: skip
+CIFAR10 = replace(
+    MNIST,
+    name="cifar10-kernel-readout",
+    title="What a convolutional network's gates say to kernel ridge regression",
+    datasets=("cifar10",),
+    configs={
+        "smoke": ReadoutConfig(40, (0, 1), 80, 1, (0, 1), ("own",), RIDGES[2:4], NARROW, 30),
+        "quick": ReadoutConfig(200, (0, 4), 800, 1, (0, 1), ("own",), RIDGES[1:4], NARROW, 200),
+        "paper": ReadoutConfig(2_000, (0, 20), 40_000, 4, (0, 1, 2), ("start", "own", "all"), RIDGES, NARROW, 1_000),
+    },
+    units=lambda config: [f"seed-{seed}" for seed in config.seeds],
+    evaluate=_evaluate_convolutional,
+    shares=("kernel", "network", "flattened", "pooled"),
+    listed=("seeds",),
+)

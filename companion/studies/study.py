@@ -1,0 +1,420 @@
+"""One study: declared once; measured, kept, resumed, published and read by one machinery.
+
+A study asks something of networks trained in memory, seed by seed. It is measured in *units* (a pattern of gates, a
+seed), each kept in a file as soon as it is there; what comes out is a ``Table``: rows with their own seed, and a header
+that says from what. ``npf study`` runs, resumes and publishes those in ``STUDIES``.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import import_module
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from npflib.records import locations
+from npflib.records.atomic import write_text
+from npflib.records.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    import pandas
+
+SCHEMA = 2
+STUDIES: Mapping[str, str] = {  # name → where it is declared; a root of its fingerprint too
+    "mnist-kernel-readout": "companion.studies.kernel_readout:MNIST",
+    "cifar10-kernel-readout": "companion.studies.kernel_readout:CIFAR10",
+    "mnist-infinite-width": "companion.studies.wide_kernels:MNIST",
+    "mnist-layer-gates": "companion.studies.layer_gates:MNIST",
+    "cifar10-layer-gates": "companion.studies.layer_gates:CIFAR10",
+    "mnist-soft-gates": "companion.studies.soft_gates:MNIST",
+    "mnist-width-and-depth": "companion.studies.width_and_depth:MNIST",
+}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a study measured.
+
+    Attributes:
+        study: its name.
+        name: of the configuration: "smoke", "quick", "full" (all that the study asks for) or "own".
+        config: the configuration as plain values, without its seeds.
+        data: where the data came from, a ``Source.as_dict()`` for each data set.
+        calls: what measured it: the "seeds", the "code" (a fingerprint), the "environment" and the "seconds" of each
+            part, those of interrupted calls among them.
+        rows: one measurement each: its "seed", its conditions, its metrics; by seed.
+        schema: version of this format.
+
+    Example:
+        >>> from companion.studies.study import Table
+        >>> rows = [
+        ...     {"seed": seed, "gates": gates, "epoch": epoch, "accuracy": 0.5 + 0.1 * epoch + 0.05 * seed}
+        ...     for seed in (0, 1) for gates in ("learnt", "random") for epoch in (1, 2)
+        ... ]
+        >>> found = Table("mnist-example", "smoke", {}, [], [], rows)
+        >>> found.values("accuracy", gates="learnt", epoch=1).tolist()
+        [0.6, 0.65]
+        >>> found.values("accuracy", gates="learnt").tolist()  # the last epoch's
+        [0.7, 0.75]
+        >>> found.frame().groupby("gates")["accuracy"].count().to_dict()
+        {'learnt': 4, 'random': 4}
+    """
+
+    study: str
+    name: str
+    config: dict[str, Any]
+    data: list[dict[str, Any]]
+    calls: list[dict[str, Any]]
+    rows: list[Row]
+    schema: int = SCHEMA
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, in order."""
+        return sorted({row["seed"] for row in self.rows})
+
+    @property
+    def seconds(self) -> float:
+        """What it took in all."""
+        return sum(call["seconds"] for call in self.calls)
+
+    def values(self, metric: str, **conditions: Any) -> np.ndarray:
+        """A metric under some conditions, one number a seed: paired with every other choice of rows.
+
+        Of rows that differ by their "epoch" alone the last counts. What was not measured in a row that is there is nan.
+
+        Raises:
+            ValueError: no such metric, no such row, or several for one seed.
+        """
+        if not any(metric in row for row in self.rows):
+            there = ", ".join(dict.fromkeys(name for row in self.rows for name in row)) or "no rows"
+            raise ValueError(f"{self.study} has no {metric!r}; there are: {there}.")
+        return np.array([self._row(seed, conditions).get(metric, np.nan) for seed in self.seeds], dtype=float)
+
+    def has(self, **conditions: Any) -> bool:
+        """Whether there are such rows."""
+        return any(conditions.items() <= row.items() for row in self.rows)
+
+    def options(self, condition: str, **conditions: Any) -> list[Any]:
+        """The values that a condition takes where the others are as given, in the order of the rows."""
+        return list(
+            dict.fromkeys(r[condition] for r in self.rows if condition in r and conditions.items() <= r.items())
+        )
+
+    def frame(self) -> "pandas.DataFrame":
+        """The rows as a pandas table."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows)
+
+    def _row(self, seed: int, conditions: Mapping[str, Any]) -> Row:
+        found = [row for row in self.rows if row["seed"] == seed and conditions.items() <= row.items()]
+        epochs = [row.get("epoch", 0) for row in found]
+        if found and len(set(epochs)) == len(epochs):
+            return found[epochs.index(max(epochs))]
+        asked = ", ".join(f"{name} = {value!r}" for name, value in conditions.items()) or "any conditions"
+        there = {name: self.options(name) for name in conditions}
+        raise ValueError(
+            f"seed {seed} of {self.study} has {len(found) or 'no'} rows with {asked}; one is needed. There are: "
+            + ("; ".join(f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in there.items()) or "others")
+            + "."
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study is.
+
+    Attributes:
+        name: of its folder in ``results/``, and on the command line.
+        title: what it asks, in a line.
+        datasets: what it is measured on; stand-ins of these are not published.
+        configs: profile → configuration: a frozen dataclass with ``seeds`` and everything that decides a number, the
+            architecture too. That of "paper" is the study's full one; its name in a table is "full".
+        units: configuration → the names of what is measured and kept at once.
+        prepare: configuration and data sets → what all units share; refuses at once what cannot be measured, and
+            leaves to the units what takes long.
+        evaluate: that and a unit → rows.
+        conditions: what tells a seed's rows apart.
+        shares: metrics between 0 and 1.
+        listed: fields of the configuration that only list units: with longer lists, what is kept counts on.
+        fit: configuration and data sets → the configuration that they allow; a stand-in is small.
+
+    Example:
+        >>> from companion.studies.study import find
+        >>> study = find("mnist-width-and-depth")
+        >>> study.units(study.configs["smoke"])
+        ['6x8', '6x16', '2x128', '3x128']
+    """
+
+    name: str
+    title: str
+    datasets: tuple[str, ...]
+    configs: Mapping[str, Any]
+    units: Callable[[Any], list[str]]
+    prepare: Callable[..., Any]
+    evaluate: Callable[[Any, str], list[Row]]
+    conditions: tuple[str, ...]
+    shares: tuple[str, ...]
+    listed: tuple[str, ...] = ()
+    fit: Callable[..., Any] = field(default=lambda config, *_: config)
+
+    def load(self, config: Any) -> tuple[Any, ...]:
+        """The configuration, fitted to the data sets that there are, and these."""
+        from npflib import data
+
+        names = getattr(config, "datasets", self.datasets)
+        part = getattr(config, "part", None)
+        found = [data.load(name) if part is None else data.subset(data.load(name), *part) for name in names]
+        return self.fit(config, *found), *found
+
+    def measure(
+        self, config: Any, *data: Any, name: str = "own", build: Path | None = None, progress: bool = True
+    ) -> Table:
+        """Measures what a configuration asks for.
+
+        Args:
+            config: of the kind that ``configs`` holds.
+            data: the data sets, as ``load`` gives them.
+            name: of the configuration, for the header; "paper" becomes "full".
+            build: a build folder, where each unit is kept. A call that is interrupted and repeated goes on from there,
+                and several processes share the units among them. What was kept under another configuration, with
+                other data or by other code is not taken.
+            progress: whether to show a progress bar.
+
+        Raises:
+            ValueError: seeds that are repeated or none, or what ``prepare`` refuses.
+        """
+        import torch
+
+        from npflib.training import environment_of
+
+        seeds = list(config.seeds)
+        if not seeds or len(set(seeds)) != len(seeds):
+            raise ValueError(f"seeds must be one or more different whole numbers; got {seeds!r}.")
+        mark, code, environment = perf_counter(), self.code(), environment_of(torch.device("cpu"))
+        folder = None if build is None else self.kept_in(build, config, *data)
+        found: dict[str, dict[str, Any]] = {}
+        names = list(dict.fromkeys(self.units(config)))
+        with torch.no_grad(), tqdm(total=len(names), desc=self.name, disable=not progress) as bar:
+            context = self.prepare(config, *data)
+            # What another process is at is left to it, and waited for at the end.
+            for unit, waits in [(unit, waits) for waits in (False, True) for unit in names]:
+                if unit in found:
+                    continue
+                with _alone(folder, unit, waits) as alone:
+                    if not alone:
+                        continue
+                    entry = _kept(folder, unit)
+                    if entry is None:
+                        rows = self.evaluate(context, unit)
+                        now = perf_counter()
+                        call = {"seconds": now - mark, "code": code, "environment": environment}
+                        entry, mark = json.loads(json.dumps({"call": call, "rows": rows}, allow_nan=False)), now
+                        if folder is not None:
+                            write_text(folder / f"{unit}.json", json.dumps(entry))
+                found[unit] = entry
+                bar.update()
+        rows = sorted((row for unit in names for row in found[unit]["rows"]), key=lambda row: row["seed"])
+        name = {"paper": "full"}.get(name, name)
+        calls = _calls(found[unit] for unit in names)
+        return Table(self.name, name, plain(config), [one.source.as_dict() for one in data], calls, rows)
+
+    def code(self) -> str:
+        """The fingerprint of what decides a number: ``prepare``, ``evaluate`` and all that they reach."""
+        return fingerprint(*(f"{part.__module__}:{part.__qualname__}" for part in (self.prepare, self.evaluate)))
+
+    def kept_in(self, build: Path, config: Any, *data: Any) -> Path:
+        """The folder of a build for the units of one configuration, on these very data, by this code."""
+        from npflib.data import digests
+
+        parts = [(one.train_images, one.train_labels, one.test_images, one.test_labels) for one in data]
+        asked = plain(config, without=("seeds", *self.listed))
+        seeds = [] if "seeds" in self.listed else list(config.seeds)
+        key = json.dumps([asked, seeds, [digests(part) for part in parts], self.code()])
+        return Path(build) / "studies" / self.name / hashlib.sha256(key.encode()).hexdigest()[:16]
+
+    def path_of(self, name: str = "full", folder: Path | None = None) -> Path:
+        """Where a table is published; ``folder`` takes the place of ``results/``."""
+        return Path(folder or locations.published()) / self.name / f"{name}.json"
+
+    def published(self, name: str = "full", folder: Path | None = None) -> Table | None:
+        """The published table; None without one."""
+        path = self.path_of(name, folder)
+        return self.read(path) if path.exists() else None
+
+    def shown(self, ours: Table) -> Table:
+        """What a chapter shows: the published table if it has three seeds or more, else this build's own."""
+        full = self.published()
+        return full if full is not None and len(full.seeds) >= 3 else ours
+
+    def publish(self, table: Table, folder: Path | None = None) -> Path:
+        """Writes a table among the published ones, beside the seeds that are there already; the same are replaced.
+
+        Raises:
+            ValueError: stand-in data, a configuration that is not the full one, or one that differs from what is there.
+        """
+        path = self.path_of(folder=folder)
+        for one in table.data:
+            if one["stand_in"]:
+                raise ValueError(
+                    f"a stand-in is not published: the data are {one['title']}, because {one['reason']}. Set NPF_DATA "
+                    "to a folder with the real files."
+                )
+        if table.name != "full" or table.config != plain(self.configs["paper"]):
+            raise ValueError(f"only the full configuration is published at {path}; this is {table.name!r}.")
+        before = self.published(folder=folder)
+        if before is not None:
+            if (before.config, before.data) != (table.config, table.data):
+                raise ValueError(f"{path} has another configuration or other data; move it away first.")
+            others = [{**c, "seeds": [s for s in c["seeds"] if s not in table.seeds]} for c in before.calls]
+            rows = [row for row in before.rows if row["seed"] not in table.seeds] + table.rows
+            calls = [call for call in others if call["seeds"]] + table.calls
+            table = replace(table, rows=sorted(rows, key=lambda row: row["seed"]), calls=calls)
+        self.write(table, path)
+        return path
+
+    def write(self, table: Table, path: Path) -> None:
+        """Writes a table as JSON, whole or not at all, one row a line.
+
+        Raises:
+            ValueError: it contradicts itself; nothing is written.
+        """
+        found = asdict(table)
+        if fault := self._fault(found):
+            raise ValueError(f"the table for {path} is not written: {fault}.")
+        rows = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in found.pop("rows"))
+        head = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+        write_text(Path(path), f'{head},\n "rows": [\n  {rows}\n ]\n}}\n')
+
+    def read(self, path: Path) -> Table:
+        """Reads what ``write`` wrote.
+
+        Raises:
+            ValueError: the file is missing, damaged, of another schema or study, or contradicts itself; the message
+                names it and the mend.
+        """
+        path = Path(path)
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            fault = self._fault(found)
+            if not fault and found["name"] != path.stem:
+                fault = f"it holds the table {found['name']!r}, which belongs into a file of that name"
+            if fault:
+                raise ValueError(fault)
+        except (OSError, ValueError) as error:  # what is not UTF-8 and what is not JSON are both ValueErrors
+            raise ValueError(
+                f"{path} is no table of the study {self.name} ({error}). Restore it from version control, or delete it "
+                f"and measure it again: npf study {self.name} --profile paper --publish."
+            ) from error
+        return Table(**found)
+
+    def _fault(self, found: Any) -> str:
+        """What a table says that cannot be; "" if nothing."""
+        kinds = {"study": str, "name": str, "config": dict, "data": list, "calls": list, "rows": list, "schema": int}
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            given = found.get("schema") if isinstance(found, dict) else type(found).__name__
+            return f"schema {given!r}; this library reads {SCHEMA}"
+        if set(found) != set(kinds) or not all(isinstance(found[name], kind) for name, kind in kinds.items()):
+            return f"its fields must be {', '.join(f'{name} ({kind.__name__})' for name, kind in kinds.items())}"
+        if found["study"] != self.name:
+            return f"it is one of {found['study']!r}"
+        told: dict[Any, list[tuple]] = {}
+        for row in found["rows"]:
+            if not isinstance(row, dict) or not {"seed", self.conditions[0]} <= set(row):
+                return f"each row needs a seed and {self.conditions[0]!r}; one is {row!r}"
+            numbers = [value for value in row.values() if not isinstance(value, str)]
+            if not all(isinstance(value, int | float) and isfinite(value) for value in numbers):
+                return f"a row holds what is no finite number: {row!r}"
+            if not all(0 <= row.get(name, 0) <= 1 for name in self.shares):
+                return f"a share is not between 0 and 1: {row!r}"
+            told.setdefault(row["seed"], []).append(tuple(row.get(name) for name in self.conditions))
+        if not told or any(len(set(some)) != len(some) for some in told.values()):
+            return "there are no rows, or one is there twice"
+        if len({frozenset(some) for some in told.values()}) != 1:
+            return "its seeds have different rows"
+        measured = [seed for call in found["calls"] for seed in call["seeds"]]
+        if set(measured) != set(told) or not all(isfinite(call["seconds"]) for call in found["calls"]):
+            return (
+                f"its rows have the seeds {sorted(told)}, its calls {sorted(measured)}, or seconds that are no numbers"
+            )
+        return ""
+
+
+def find(name: str) -> Study:
+    """The study of that name.
+
+    Raises:
+        ValueError: there is none; the message lists those there are.
+
+    Example:
+        >>> from companion.studies.study import find
+        >>> find("mnist-infinite-width").title
+        "How much of a wide ReLU network's accuracy its random gates already give"
+    """
+    if name not in STUDIES:
+        raise ValueError(f"unknown study {name!r}; allowed: {', '.join(STUDIES)}.")
+    module, _, variable = STUDIES[name].partition(":")
+    study = getattr(import_module(module), variable)
+    assert isinstance(study, Study)
+    return study
+
+
+def plain(config: Any, without: Sequence[str] = ("seeds",)) -> dict[str, Any]:
+    """A configuration as JSON has it, an architecture as its constructor; the seeds stand in the rows.
+
+    Example:
+        >>> from companion.studies.study import find, plain
+        >>> plain(find("mnist-soft-gates").configs["smoke"])["through"]
+        [4.0]
+    """
+    kept = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in without}
+    return json.loads(json.dumps(kept, default=repr))
+
+
+@contextmanager
+def _alone(folder: Path | None, unit: str, waits: bool) -> Iterator[bool]:
+    """Whether no other process is at this unit; at the end ``waits`` for it."""
+    if folder is None:
+        yield True
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f".{unit}.lock")
+    try:
+        lock.acquire(timeout=-1 if waits else 0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _kept(folder: Path | None, unit: str) -> dict[str, Any] | None:
+    """What an earlier call has kept; a damaged file counts for nothing and is made again."""
+    try:
+        found = json.loads((folder / f"{unit}.json").read_text(encoding="utf-8")) if folder else None
+        return found if found is not None and set(found) == {"call", "rows"} else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _calls(entries: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The calls behind some units: one for each environment and each set of seeds."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        call, seeds = entry["call"], sorted({row["seed"] for row in entry["rows"]})
+        key = json.dumps([seeds, call["code"], call["environment"]])
+        one = found.setdefault(key, {"seeds": seeds, **call, "seconds": 0.0})
+        one["seconds"] = round(one["seconds"] + call["seconds"], 3)
+    return list(found.values())
