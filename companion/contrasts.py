@@ -138,10 +138,10 @@ def rises(experiment: str) -> Contrast:
 
 
 def by_paper(contrast: Contrast, experiment: str) -> Difference:
-    """The contrast on the published means and standard deviations of one row of the table.
+    """The contrast on the reported means and standard deviations of one row of the table.
 
     Raises:
-        ValueError: an experiment without published mean ± std for all the contrast's regimes.
+        ValueError: an experiment without reported mean ± std for all the contrast's regimes.
 
     Example:
         >>> from companion.contrasts import by_paper, stated
@@ -149,14 +149,14 @@ def by_paper(contrast: Contrast, experiment: str) -> Difference:
         >>> by_paper(near_relu, "cifar10-vconv-sgd").verdict  # 67.02 against 63.06
         'refuted'
     """
-    published = experiments.find(experiment).published
-    lacking = [r for r in contrast.regimes if r not in published or published[r].std is None]
+    reported = experiments.find(experiment).reported
+    lacking = [r for r in contrast.regimes if r not in reported or reported[r].std is None]
     if lacking:
-        raise ValueError(f"{experiment} has no published mean ± std for {', '.join(lacking)}.")
-    first = published[contrast.first]
+        raise ValueError(f"{experiment} has no reported mean ± std for {', '.join(lacking)}.")
+    first = reported[contrast.first]
     ours = Summary(first.mean, first.std, first.runs)
-    against = max(contrast.others, key=lambda regime: published[regime].mean)
-    return _judged(contrast, against, statistics.welch(ours, published[against], LEVEL))
+    against = max(contrast.others, key=lambda regime: reported[regime].mean)
+    return _judged(contrast, against, statistics.welch(ours, reported[against], LEVEL))
 
 
 def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Difference:
@@ -231,8 +231,8 @@ def record(
         ValueError: there are no records of ReLU, FLNPF.
     """
     difference = by_records(contrast, found, measure)
-    published = experiments.find(experiment).published
-    in_table = all(regime in published and published[regime].std is not None for regime in contrast.regimes)
+    reported = experiments.find(experiment).reported
+    in_table = all(regime in reported and reported[regime].std is not None for regime in contrast.regimes)
     own = by_paper(contrast, experiment).verdict if in_table else "undecided"
     claim = _record(
         experiment, contrast.sentence, [record for regime in contrast.regimes for record in found[regime]], difference,

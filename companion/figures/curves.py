@@ -51,7 +51,7 @@ def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
         for regime in in_order(r for r in regimes if regimes[r]):
             last = max(last, _by_epoch(ax, test_curves(regimes[regime]), regime))
         if mark_paper:
-            for place, (regime, paper) in enumerate(experiments.find(name).published.items()):
+            for place, (regime, paper) in enumerate(experiments.find(name).reported.items()):
                 ax.errorbar(
                     last * (1.04 + 0.03 * place), paper.mean, yerr=paper.std, fmt=MARKERS[regime], markersize=5,
                     color=COLOURS[regime], markeredgecolor=PAPER, capsize=2, clip_on=False,
@@ -273,13 +273,13 @@ def accuracy_by_stage(
     for ax, (experiment, found) in zip(axes, panels, strict=True):
         names = regimes_of(experiment)
         levels = [
-            (f"{name}, published ({value:.2f})", value, *_LINES.get(name, (PAPER, (0, (3, 2)))))
+            (f"{name}, reported ({value:.2f})", value, *_LINES.get(name, (PAPER, (0, (3, 2)))))
             for name, value in experiment.lines.items()
         ]
-        if places := [k for k, name in enumerate(names) if name in experiment.published]:
-            means = [experiment.published[names[k]].mean for k in places]
-            ax.plot(places, means, "D-", color=PAPER, markersize=5, linewidth=1.2, label="FLNPF, published means")
-            levels.append((f"FRNPF (II), published ({means[0]:.2f})", means[0], random, (0, (4, 2))))
+        if places := [k for k, name in enumerate(names) if name in experiment.reported]:
+            means = [experiment.reported[names[k]].mean for k in places]
+            ax.plot(places, means, "D-", color=PAPER, markersize=5, linewidth=1.2, label="FLNPF, reported means")
+            levels.append((f"FRNPF (II), reported ({means[0]:.2f})", means[0], random, (0, (4, 2))))
         # Stages without records are left out, and stages may have different numbers of seeds.
         values = {k: statistics.accuracies(found[name], measure) for k, name in enumerate(names) if found.get(name)}
         stages = [k for k, some in values.items() for _ in some]

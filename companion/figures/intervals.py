@@ -79,7 +79,7 @@ def peak_and_final(runs: ByRegime, mark_paper: bool = False) -> Figure:
             colour = COLOURS[regime]
             _runs(above, peaks, row - 0.14, colour, markersize=5, alpha=0.75)
             _runs(above, finals, row + 0.14, colour, markersize=5, alpha=1, markerfacecolor="white")
-            if mark_paper and (paper := experiments.find(name).published.get(regime)):
+            if mark_paper and (paper := experiments.find(name).reported.get(regime)):
                 above.errorbar(paper.mean, row - 0.36, xerr=paper.std, fmt="D", color=PAPER, markersize=4, capsize=2.5)
             _runs(below, peaks - finals, row + 0.18, colour)
             if len(records) > 1:

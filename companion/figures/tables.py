@@ -90,19 +90,19 @@ def verdict(word: str) -> str:
     return Html(f'<span style="{style}">{symbol} {word}</span>')
 
 
-def published(paper: experiments.Published) -> str:
+def reported(paper: experiments.Reported) -> str:
     """A number as the paper prints it."""
     return str(statistics.Summary(paper.mean, paper.std, paper.runs))
 
 
 def regimes(runs: Mapping[str, Sequence[Record]], experiment: str, caption: str) -> str:
-    """Peak and final accuracy of each regime beside the published peak: one row a regime."""
+    """Peak and final accuracy of each regime beside the paper's peak: one row a regime."""
     rows = []
-    for regime, paper in experiments.find(experiment).published.items():
+    for regime, paper in experiments.find(experiment).reported.items():
         records = runs.get(regime, [])
         ours = [str(statistics.summarise(statistics.accuracies(records, m))) for m in statistics.MEASURES if records]
         gap = f"{statistics.optimism(records).value:.2f}" if len(records) > 1 else "–"
-        rows.append([_whole(LABELS[regime]), published(paper), *(ours or ["not run", "–"]), gap])
+        rows.append([_whole(LABELS[regime]), reported(paper), *(ours or ["not run", "–"]), gap])
     header = ("regime", "paper's peak", "our peak", "our final", "peak − final")
     return table(header, rows, caption=caption, data=_worst_source(r for found in runs.values() for r in found))
 
@@ -122,9 +122,9 @@ def rows_side_by_side(cells: Sequence[Cell], caption: str) -> str:
         short = experiments.find(name).title.rsplit(", ", 1)[-1]
         header += [f"{short}: paper", f"{short}: ours"]
     rows = []
-    for regime in experiments.find(names[0]).published:
+    for regime in experiments.find(names[0]).reported:
         own = [found[name, regime] for name in names]
-        pairs = [(published(cell.paper), str(cell.ours) if cell.ours else "not run yet") for cell in own]
+        pairs = [(reported(cell.paper), str(cell.ours) if cell.ours else "not run yet") for cell in own]
         rows.append([_whole(LABELS[regime]), *(text for pair in pairs for text in pair)])
     return table(header, rows, caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
 
@@ -138,7 +138,7 @@ def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
             basis = f"n = {cell.ours.runs}; {statistics.budget_text(cell.records)}; {cell.records[0].data['title']}"
             ours = entry(str(cell.ours), basis, least=9)
         judged = entry(verdict(cell.verdict), cell.reason)
-        rows.append([_whole(LABELS[cell.regime]), _whole(published(cell.paper)), ours, _difference(cell), judged])
+        rows.append([_whole(LABELS[cell.regime]), _whole(reported(cell.paper)), ours, _difference(cell), judged])
     header = ("regime", "paper", "ours", "difference [95 %]", "verdict")
     return table(header, rows, caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
 

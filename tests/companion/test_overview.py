@@ -69,7 +69,7 @@ def test_alignment_is_the_geometric_mean_of_the_runs_factors(factors, verb):
 
 
 def test_the_table_counts_every_cell_once():
-    paper = experiments.find("mnist-fc-adam").published
+    paper = experiments.find("mnist-fc-adam").reported
     agreeing = [make_record(seed, paper["ReLU"].mean / 100 + 1e-5 * seed) for seed in range(5)]
     cells = [
         statistics.table_cell("mnist-fc-adam", "ReLU", agreeing),

@@ -64,7 +64,7 @@ def test_every_experiment_has_its_panel_two_a_row(count):
 def test_papers_peaks_are_marked_only_on_request():
     without, marked = (curves.learning_curves(runs(), mark_paper=mark) for mark in (False, True))
     shown = {float(line.get_ydata()[0]) for line in marked.axes[1].lines if len(line.get_ydata()) == 1}
-    assert {paper.mean for paper in experiments.find("mnist-fc-adam").published.values()} <= shown
+    assert {paper.mean for paper in experiments.find("mnist-fc-adam").reported.values()} <= shown
     assert all(len(line.get_ydata()) > 1 for line in without.axes[1].lines)
     draw(marked)
 

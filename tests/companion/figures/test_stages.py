@@ -49,10 +49,10 @@ def test_published_means_and_ours_are_drawn_by_stage():
     left, right = draw(stages.accuracy_by_stage([(PAPERS, {}), (NARROW, found)])).axes
     [published] = lines_of(left, PAPER)
     assert published.get_xdata().tolist() == list(range(7))
-    assert published.get_ydata().tolist() == [PAPERS.published[name].mean for name in stages.regimes_of(PAPERS)]
+    assert published.get_ydata().tolist() == [PAPERS.reported[name].mean for name in stages.regimes_of(PAPERS)]
     assert not lines_of(left, COLOURS["FLNPF"])
     across = {line.get_ydata()[0] for line in left.lines if len(set(line.get_ydata())) == 1}
-    assert {*PAPERS.lines.values(), PAPERS.published["FRNPF-II"].mean} <= across
+    assert {*PAPERS.lines.values(), PAPERS.reported["FRNPF-II"].mean} <= across
     assert not lines_of(right, PAPER)
     means = [100 * np.mean([r.peak for r in found[name]]) for name in stages.regimes_of(NARROW)]
     assert any(np.allclose(line.get_ydata(), means) for line in lines_of(right, COLOURS["FLNPF"]))

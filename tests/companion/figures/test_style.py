@@ -192,3 +192,14 @@ def test_a_drawing_says_that_it_is_one():
 def test_stand_in_data_are_said_in_the_figure():
     line = line_of(profile="smoke", data={"title": "stand-in for MNIST", "stand_in": True})
     assert line.startswith("STAND-IN DATA. Not a test of the paper.")
+
+
+def test_text_from_files_is_text_in_a_figure(tmp_path):
+    """No element of the SVG, and a dollar, of which a formula could be made, is shown as it is."""
+    given = {"title": "MNIST<script>alert(1)</script> at $5 and $6_", "stand_in": False}
+    figure, _ = plt.subplots()
+    run = replace(make_record(0), environment={"device": "<script>$x^2$"})
+    figures.finish(figure, profile="quick", data=given, runs=[run]).savefig(tmp_path / "figure.svg")
+    assert "<script" not in (tmp_path / "figure.svg").read_text()
+    assert r"\$5 and \$6_" in figure.get_supxlabel().replace("\n", " ")
+    assert not figure._supxlabel._parse_math or "$" not in figure.get_supxlabel().replace(r"\$", "")

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from companion.studies import convolution_layer_gates
 from companion.studies.convolution_layer_gates import (
     ARCH,
     BUDGETS,
@@ -16,8 +14,10 @@ from companion.studies.convolution_layer_gates import (
     path_of,
     published,
 )
-from companion.studies.layer_gates import first, last, only
 from companion.studies.plain_records import write
+
+from companion.studies import convolution_layer_gates
+from companion.studies.layer_gates import first, last, only
 from npflib import regimes
 from npflib.data import datasets as data
 from npflib.networks import GConv, VConv

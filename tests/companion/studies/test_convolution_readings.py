@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-
-from companion.studies import convolution_readings
 from companion.studies.convolution_readings import BUDGETS, SOURCES, Budget, measure, path_of, published
 from companion.studies.plain_records import write
+
+from companion.studies import convolution_readings
 from npflib import regimes
 from npflib.data import datasets as data
 from npflib.networks import GConv, VConv

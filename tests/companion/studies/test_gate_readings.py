@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from companion.studies.gate_readings import BUDGETS, SOURCES, Budget, Readings, measure, path_of, published, read, write
 
 from companion.studies import gate_readings
-from companion.studies.gate_readings import BUDGETS, SOURCES, Budget, Readings, measure, path_of, published, read, write
 from npflib.data import datasets as data
 from npflib.networks import FullyConnected
 

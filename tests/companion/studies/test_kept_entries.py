@@ -1,7 +1,6 @@
 """Entries kept while a long measurement runs."""
 
 import pytest
-
 from companion.studies.kept_entries import KeptEntries
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from companion.studies.wide_readings import BUDGETS, Budget
 from sklearn.linear_model import Ridge
 
 from companion.studies import wide_readings
-from companion.studies.wide_readings import BUDGETS, Budget
 from npflib.data import datasets as data
 from npflib.theory import infinite_width
 
