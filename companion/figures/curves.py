@@ -7,6 +7,7 @@ whatever is drawn of trained runs is read from their records.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -272,7 +273,7 @@ def accuracy_by_stage(
     learnt, random = COLOURS["FLNPF"], COLOURS["FRNPF-II"]
     for ax, (experiment, found) in zip(axes, panels, strict=True):
         names = regimes_of(experiment)
-        levels = [
+        levels: list[tuple[str, float, str, Any]] = [
             (f"{name}, reported ({value:.2f})", value, *_LINES.get(name, (PAPER, (0, (3, 2)))))
             for name, value in experiment.lines.items()
         ]
@@ -295,8 +296,8 @@ def accuracy_by_stage(
         if found.get("ReLU"):
             epochs = found["ReLU"][0].configuration["stages"]
             so_far = best_so_far(found["ReLU"], epochs)
-            look = {"marker": "o", "markersize": 3.5, "color": COLOURS["ReLU"], "label": "ReLU so far, ours"}
-            band(ax, np.arange(1, len(epochs) + 1), so_far, **look)
+            steps, label = np.arange(1, len(epochs) + 1), "ReLU so far, ours"
+            band(ax, steps, so_far, marker="o", markersize=3.5, color=COLOURS["ReLU"], label=label)
         for label, value, colour, dashes in levels:
             ax.axhline(value, color=colour, linestyle=dashes, linewidth=1.3, label=label)
         ax.set(title=experiment.title.split(", ", 1)[1].split(":")[0], xticks=range(len(names)))
@@ -336,8 +337,8 @@ def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Se
     steps = np.arange(1, stages + 1)
     for ax, values in ((left, between), (right, start)):
         for layer, colour in enumerate(shades(count)):
-            look = {"color": colour, "marker": "os^DvX"[layer % 6], "markersize": 4.5, "label": layers[layer]}
-            band(ax, steps, 100 * values[:, :, layer], shade=0.1, **look)
+            runs, marker = 100 * values[:, :, layer], "os^DvX"[layer % 6]
+            band(ax, steps, runs, shade=0.1, color=colour, marker=marker, markersize=4.5, label=layers[layer])
         ax.set(xlabel="stage", xticks=steps)
         ax.grid(axis="y")
     look = {"facecolor": "#dddddd", "edgecolor": INACTIVE, "linewidth": 0.8, "zorder": 0}
@@ -382,11 +383,11 @@ def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> 
     return figure
 
 
-def _by_epoch(ax: Axes, curves: np.ndarray, regime: str, **line: float | str) -> int:
+def _by_epoch(ax: Axes, curves: np.ndarray, regime: str, **line: Any) -> int:
     """Draws a regime's curves [runs, epochs] from epoch 1 on; returns the last epoch."""
     # The two FRNPF lie on one another: dashes let both be seen.
-    dashes = {"linestyle": (0, (4, 2.5))} if regime == "FRNPF-DI" else {}
-    band(ax, np.arange(1, curves.shape[1] + 1), curves, regime, linewidth=1.8, **dashes, **line)
+    dashes = (0, (4, 2.5)) if regime == "FRNPF-DI" else "-"
+    band(ax, np.arange(1, curves.shape[1] + 1), curves, regime, linewidth=1.8, linestyle=dashes, **line)
     return curves.shape[1]
 
 

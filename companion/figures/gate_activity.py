@@ -160,8 +160,8 @@ def activity(
     for name, colour in colours.items():
         layers = 1 + np.arange(units[name].shape[1])
         for ax, values in ((left, 100 * units[name]), (right, 100 * differ[name])):
-            look = {"color": colour, "marker": "o", "markersize": 4, "label": f"{name} training"}
-            band(ax, layers, values, shade=0.25, **look)
+            label = f"{name} training"
+            band(ax, layers, values, shade=0.25, color=colour, marker="o", markersize=4, label=label)
     for ax, label in ((left, "units that are on [%]"), (right, "units that differ [%]")):
         ax.axhline(50, color=PAPER, linewidth=0.8, linestyle=":")
         ax.set(xlabel="hidden layer", ylabel=label, xticks=layers, ylim=(0, None))

@@ -105,10 +105,7 @@ def selection(cells: Sequence[Cell]) -> Figure:
     """
     figure, panels = _panel_a_row([cell for cell in cells if len(cell.records) > 1], "peak − final")
     for ax, own in panels:
-        gaps = {
-            cell.regime: np.subtract(*(statistics.accuracies(cell.records, m) for m in statistics.MEASURES))
-            for cell in own
-        }
+        gaps = {cell.regime: 100 * np.array([r.peak - r.final for r in cell.records]) for cell in own}
         _runs_and_means(ax, gaps)
         _rows(ax, [LABELS[regime] for regime in gaps])
     return figure

@@ -34,7 +34,7 @@ def heat_map_grid(
     """
     if (np.diff(labels) < 0).any():
         raise ValueError("examples must be sorted by label: sort with labels.argsort(stable=True) first.")
-    names, counts = np.unique(labels, return_counts=True)
+    names, counts = (found.tolist() for found in np.unique(labels, return_counts=True))
     for title, panels in rows.items():
         for name, matrix in panels.items():
             low, high = float(np.min(matrix)), float(np.max(matrix))
@@ -69,6 +69,7 @@ def heat_maps(
     columns = len(panels) if len(panels) < 4 else 2
     figure, axes, _ = panel_grid(len(panels), columns, height=0.55 + WIDTH / columns, extra=0.6)
     for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
+        matrix = np.asarray(matrix, dtype=float)
         high = np.abs(matrix).max() if title in diverging else np.percentile(matrix, 99) if top is None else top
         look = {"vmin": -high, "cmap": "RdBu_r"} if title in diverging else {"vmin": 0.0, "cmap": "viridis"}
         image = _matrix(ax, matrix, counts, range(len(counts)), vmax=high, **look)
@@ -92,7 +93,7 @@ def contrasts(
     for name, colour, shift in (("before", BEFORE, -0.12), ("after", AFTER, 0.12)):
         values = by_layer[name]
         layers = 1 + np.arange(values.shape[1])
-        look = {"color": colour, "marker": "o", "markersize": 4}
+        look: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4}
         band(left, layers, values, shade=0.25, label=f"$\\hat\\Lambda$ {name} training", **look)
         values, place = by_class[name], np.arange(len(classes)) + shift
         right.vlines(place, values.min(0), values.max(0), color=colour, linewidth=2.2, alpha=0.6)
@@ -152,7 +153,7 @@ def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chos
     """
     betas, value, gate = (np.asarray(a, dtype=float) for a in (betas, value, gate))
     figure, (left, right), _ = panel_grid(2, height=3.7)
-    look = {"marker": "o", "markersize": 4, "shade": 0.25}
+    look: dict[str, Any] = {"marker": "o", "markersize": 4, "shade": 0.25}
     band(left, betas, value, color=VALUE, label="value part", **look)
     band(left, betas, gate, color=GATE, label="gate part", **look)
     for part, power, shift, label, side, align in (
@@ -248,8 +249,7 @@ def bias_by_width(widths: Sequence[int], results: Mapping[str, tuple[ArrayLike, 
         middle, half = 100 * np.asarray(bias), 196 * np.asarray(error)
         ax.fill_between(grid, middle - half, middle + half, color=colour, alpha=0.15, linewidth=0)
         errors(ax, grid * shift, middle, middle - half, middle + half, color=colour, marker=marker, label=label)
-    for sign, label in ((1, "for scale: ±1/w"), (-1, None)):
-        ax.plot(grid, sign * 100 / grid, color=PAPER, linestyle=":", label=label)
+    ax.plot(grid, np.transpose([100 / grid, -100 / grid]), ":", color=PAPER, label=("for scale: ±1/w", "_"))
     _logarithmic(ax, widths)
     ax.set_ylabel(r"bias $\langle \bar K - E, E\rangle/\|E\|^2$, %")
     key(figure)

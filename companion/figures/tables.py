@@ -243,6 +243,11 @@ def small(text: str) -> str:
     return Html(f'<div class="npf-small">{_text(text)}</div>' if text else "")
 
 
+def harmless(markdown: str) -> str:
+    """Markdown in which no text from a file can be HTML: nothing is but the powers that ``number`` writes."""
+    return re.sub(r"<(?!/?sup>)(?=[A-Za-z/!?])", "&lt;", markdown)
+
+
 def _whole(text: str) -> str:
     return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
 

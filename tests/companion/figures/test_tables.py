@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
 from test_statistics import make_record, quick
 
 from companion import ledger, statistics
@@ -211,6 +212,7 @@ def test_text_from_files_is_text_in_every_table(tmp_path):
         "machines": tables.machines(runs),
         "entry": tables.entry(FOREIGN, FOREIGN),
         "small": tables.small(FOREIGN),
+        "harmless": MarkdownIt().render(tables.harmless(f"**n** = 3, {FOREIGN} and {tables.number(1e-7)}")),
     }
     for name, html in shown.items():
         assert parse(html).find("script") is None, name
