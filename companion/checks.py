@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 
 def gamma(k: int) -> float:
-    """The most that k roundings of float64 can do, relative to Σ |terms|: ku / (1 - ku) with u = 2^-53.
+    """The most that k roundings of float64 can do, relative to the sum of absolute values: ku / (1 - ku), u = 2^-53.
 
     Example:
         >>> from companion.checks import gamma
@@ -92,7 +92,7 @@ def plain(value: float | Tensor, form: str = "g") -> str:
 
     Example:
         >>> from companion.checks import plain
-        >>> plain(-2.0), plain(-0.0), plain(1.25e-16, ".1e")
+        >>> plain(-2.0), plain(-0.0), plain(1.2e-16, ".1e")
         ('−2', '0', '1.2e−16')
     """
     return format(float(value), form).replace("-", "−") if value else "0"
