@@ -275,7 +275,7 @@ class Chapter:
 
     def say(self, *paragraphs: str) -> Markdown:
         """Computed paragraphs; an empty one is left out."""
-        return Markdown("\n\n".join(filter(None, paragraphs)))
+        return Markdown(tables.harmless("\n\n".join(filter(None, paragraphs))))
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "", data: Any = None) -> HTML:
         """A table; ``data`` may be a data set, its source, or what a record says of it."""
@@ -357,10 +357,10 @@ class Chapter:
         )  # fmt: skip
         return self.claims[id]
 
-    def contrast(self, statement: contrasts.Statement, experiment: str, found: Any, id: str, **judged: Any) -> Claim:
+    def contrast(self, contrast: contrasts.Contrast, experiment: str, found: Any, id: str, **judged: Any) -> Claim:
         """Records a statement on two regimes by ``contrasts.record``."""
         self.claims[id], _ = contrasts.record(
-            statement, experiment, found, self.folder, id=id, chapter=self.name, **judged
+            contrast, experiment, found, self.folder, id=id, chapter=self.name, **judged
         )
         return self.claims[id]
 

@@ -1,7 +1,7 @@
-"""What the paper says of its regimes, as differences between two of them, judged on its own table and on our records.
+"""What the paper says of its regimes, as contrasts between two of them, judged on its own table and on our records.
 
-A statement compares the accuracy of one regime with the best of one or more others, in points. It holds, or is
-refuted, by the rule of ``claims`` on a 90 % interval of the difference, so that each end is a one-sided test at 5 %:
+A contrast compares the accuracy of one regime with the best of one or more others, in points. It holds, or is
+refuted, by the rule of ``ledger`` on a 90 % interval of the difference, so that each end is a one-sided test at 5 %:
 
 * on the paper's table by Welch's interval, from mean ± std of 5 runs a cell, taken as independent between cells;
 * on records by the paired t interval over the seeds that the regimes share.
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from companion import ledger, statistics
 from companion.ledger import Claim
 from companion.statistics import Estimate, Summary
@@ -28,8 +30,8 @@ RANDOM = ("FRNPF-DI", "FRNPF-II")
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One statement on two regimes or more.
+class Contrast:
+    """One statement of the paper on two regimes or more.
 
     Attributes:
         label: short name, part of a claim's id.
@@ -41,8 +43,8 @@ class Statement:
         tolerance_reason: why that far.
 
     Example:
-        >>> from companion.contrasts import statements
-        >>> statements(margin=0.5)[1].regimes
+        >>> from companion.contrasts import stated
+        >>> stated(margin=0.5)[1].regimes
         ('FLNPF', 'FRNPF-DI', 'FRNPF-II')
     """
 
@@ -61,13 +63,13 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Lead:
-    """A statement's difference as found: against which regime, the estimate in points, and the verdict on it.
+class Difference:
+    """A contrast's difference as found: against which regime, the estimate in points, and the verdict on it.
 
     Example:
-        >>> from companion.contrasts import by_paper, statements
-        >>> lead = by_paper(statements(margin=0.5)[1], "cifar10-gconv-adam")
-        >>> lead.against, lead.verdict
+        >>> from companion.contrasts import by_paper, stated
+        >>> found = by_paper(stated(margin=0.5)[1], "cifar10-gconv-adam")
+        >>> found.against, found.verdict
         ('FRNPF-II', 'holds')
     """
 
@@ -76,8 +78,8 @@ class Lead:
     verdict: str
 
 
-def statements(margin: float, near: float | None = None, near_reason: str = "") -> tuple[Statement, ...]:
-    """The paper's four statements.
+def stated(margin: float, near: float | None = None, near_reason: str = "") -> tuple[Contrast, ...]:
+    """The paper's four statements, as contrasts.
 
     Args:
         margin: points within which two accuracies count as the same.
@@ -88,8 +90,8 @@ def statements(margin: float, near: float | None = None, near_reason: str = "") 
         ValueError: a margin that is not positive.
 
     Example:
-        >>> from companion.contrasts import statements
-        >>> [statement.label for statement in statements(margin=0.5)]
+        >>> from companion.contrasts import stated
+        >>> [contrast.label for contrast in stated(margin=0.5)]
         ['flnpf-near-relu', 'flnpf-above-frnpf', 'dlnpf-above-frnpf', 'di-equals-ii']
     """
     same = "the margin of equivalence of this data set"
@@ -100,23 +102,23 @@ def statements(margin: float, near: float | None = None, near_reason: str = "") 
     lead = "a lead is a lead: the whole interval must lie above 0"
     close = f"values behind learnt frozen gates (FLNPF) come within {near:g} point{'' if near == 1 else 's'} of ReLU."
     return (
-        Statement("flnpf-near-relu", close, "ReLU", ("FLNPF",), "at most", near, near_reason),
-        Statement(
+        Contrast("flnpf-near-relu", close, "ReLU", ("FLNPF",), "at most", near, near_reason),
+        Contrast(
             "flnpf-above-frnpf", "learnt frozen gates (FLNPF) beat random frozen gates (both FRNPF).",
             "FLNPF", RANDOM, "at least", 0.0, lead,
         ),
-        Statement(
+        Contrast(
             "dlnpf-above-frnpf", "gates learnt beside the values (DLNPF) beat random frozen gates (both FRNPF).",
             "DLNPF", RANDOM, "at least", 0.0, lead,
         ),
-        Statement(
+        Contrast(
             "di-equals-ii", "FRNPF is the same whether values start from the gates' weights (DI) or not (II).",
             "FRNPF-DI", ("FRNPF-II",), "equal", margin, same,
         ),
     )  # fmt: skip
 
 
-def rises(experiment: str) -> Statement:
+def rises(experiment: str) -> Contrast:
     """Gates are learnt continuously: those of the last stage beat the random ones of stage 0.
 
     Raises:
@@ -132,80 +134,78 @@ def rises(experiment: str) -> Statement:
         raise ValueError(f"{experiment} has no stages.")
     sentence = f"values behind the gates of stage {last} beat values behind random gates (stage 0)."
     reason = "a rise is a rise: the whole interval must lie above 0"
-    return Statement("rises", sentence, f"FLNPF-stage-{last}", ("FRNPF-II",), "at least", 0.0, reason)
+    return Contrast("rises", sentence, f"FLNPF-stage-{last}", ("FRNPF-II",), "at least", 0.0, reason)
 
 
-def by_paper(statement: Statement, experiment: str) -> Lead:
-    """The statement on the published means and standard deviations of one row of the table.
+def by_paper(contrast: Contrast, experiment: str) -> Difference:
+    """The contrast on the reported means and standard deviations of one row of the table.
 
     Raises:
-        ValueError: an experiment without published mean ± std for all the statement's regimes.
+        ValueError: an experiment without reported mean ± std for all the contrast's regimes.
 
     Example:
-        >>> from companion.contrasts import by_paper, statements
-        >>> near_relu = statements(margin=1.0)[0]
+        >>> from companion.contrasts import by_paper, stated
+        >>> near_relu = stated(margin=1.0)[0]
         >>> by_paper(near_relu, "cifar10-vconv-sgd").verdict  # 67.02 against 63.06
         'refuted'
     """
-    published = experiments.find(experiment).published
-    lacking = [r for r in statement.regimes if r not in published or published[r].std is None]
+    reported = experiments.find(experiment).reported
+    lacking = [r for r in contrast.regimes if r not in reported or reported[r].std is None]
     if lacking:
-        raise ValueError(f"{experiment} has no published mean ± std for {', '.join(lacking)}.")
-    first = published[statement.first]
+        raise ValueError(f"{experiment} has no reported mean ± std for {', '.join(lacking)}.")
+    first = reported[contrast.first]
     ours = Summary(first.mean, first.std, first.runs)
-    against = max(statement.others, key=lambda regime: published[regime].mean)
-    return _judged(statement, against, statistics.welch(ours, published[against], LEVEL))
+    against = max(contrast.others, key=lambda regime: reported[regime].mean)
+    return _judged(contrast, against, statistics.welch(ours, reported[against], LEVEL))
 
 
-def by_records(statement: Statement, found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Lead:
-    """The statement on records of one experiment and one budget, by the seeds that its regimes share.
+def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Difference:
+    """The contrast on records of one experiment and one budget, by the seeds that its regimes share.
 
     Raises:
         ValueError: a regime without records, or fewer than two seeds in common.
 
     Example:
         >>> from types import SimpleNamespace as Run
-        >>> from companion.contrasts import by_records, statements
+        >>> from companion.contrasts import by_records, stated
         >>> runs = [Run(experiment="one", seed=seed, peak=0.98) for seed in (0, 1)]
-        >>> by_records(statements(margin=0.5)[0], {"ReLU": runs, "FLNPF": runs}).verdict  # no difference at all
+        >>> by_records(stated(margin=0.5)[0], {"ReLU": runs, "FLNPF": runs}).verdict  # no difference at all
         'holds'
     """
-    lacking = [regime for regime in statement.regimes if not found.get(regime)]
+    lacking = [regime for regime in contrast.regimes if not found.get(regime)]
     if lacking:
         raise ValueError(f"there are no records of {', '.join(lacking)}.")
     leads = {
-        regime: statistics.between(found[statement.first], found[regime], LEVEL, measure) for regime in statement.others
+        regime: statistics.between(found[contrast.first], found[regime], LEVEL, measure) for regime in contrast.others
     }
     against = min(leads, key=lambda regime: leads[regime].value)
-    return _judged(statement, against, leads[against])
+    return _judged(contrast, against, leads[against])
 
 
-def evidence(statement: Statement, experiment: str, build: Path, published: Path | None = None) -> dict:
-    """The best records of two seeds or more for the statement's regimes; empty where there are none.
+def evidence(contrast: Contrast, experiment: str, build: Path, published: Path | None = None) -> dict:
+    """The best records of two seeds or more for the contrast's regimes; empty where there are none.
 
     Example:
         >>> from pathlib import Path
-        >>> from companion.contrasts import evidence, statements
-        >>> evidence(statements(margin=0.5)[0], "mnist-fc-adam", build=Path("no-build"), published=Path("no-records"))
+        >>> from companion.contrasts import evidence, stated
+        >>> evidence(stated(margin=0.5)[0], "mnist-fc-adam", build=Path("no-build"), published=Path("no-records"))
         {}
     """
-    return statistics.evidence(experiment, statement.regimes, build, published, least=2)
+    return statistics.evidence(experiment, contrast.regimes, build, published, least=2)
 
 
 def record(
-    statement: Statement,
+    contrast: Contrast,
     experiment: str,
     found: Mapping[str, Sequence[Record]],
     build: Path,
     *,
-    id: str,
-    chapter: str,
     measure: str = "peak",
     source: str = "Lakshminarayanan & Singh (2020), results table; claim 6",
-    figure: str = "",
     standing: str | None = None,
-) -> tuple[Claim, Lead]:
-    """Judges a statement on records and writes it into the ledger.
+    **where: str,
+) -> tuple[Claim, Difference]:
+    """Judges a contrast on records and writes it into the ledger.
 
     On a network of the paper's it is the paper's claim. It is then recorded from full-budget records alone, since
     nothing less tests the paper; and it stands at the verdict that the paper's own table supports, or at "holds", as
@@ -213,36 +213,34 @@ def record(
     undecided where the budget is reduced: after a few epochs regimes differ in how fast they learn.
 
     Args:
-        statement, experiment: what is judged, and on which network.
+        contrast, experiment: what is judged, and on which network.
         found: regime → records, of one budget.
-        build, id, chapter, source, figure: see ``ledger.record``.
         measure: "peak" or "final".
         standing: the verdict that our best evidence supports, where it is not the one above.
+        build, source, where: see ``ledger.record``; ``where`` is id, chapter and figure.
 
     Raises:
         ValueError: records that lack a regime, or reduced ones for a network of the paper's.
 
     Example:
         >>> from pathlib import Path
-        >>> from companion.contrasts import record, statements
-        >>> record(statements(margin=0.5)[0], "mnist-fc-adam", {}, Path("no-build"), id="one", chapter="example.ipynb")
+        >>> from companion.contrasts import record, stated
+        >>> record(stated(margin=0.5)[0], "mnist-fc-adam", {}, Path("no-build"), id="one", chapter="example.ipynb")
         Traceback (most recent call last):
             ...
         ValueError: there are no records of ReLU, FLNPF.
     """
-    lead = by_records(statement, found, measure)
-    _check_budget(experiment, [record for regime in statement.regimes for record in found[regime]])
-    published = experiments.find(experiment).published
-    in_table = all(regime in published and published[regime].std is not None for regime in statement.regimes)
-    own = by_paper(statement, experiment).verdict if in_table else "undecided"
+    difference = by_records(contrast, found, measure)
+    reported = experiments.find(experiment).reported
+    in_table = all(regime in reported and reported[regime].std is not None for regime in contrast.regimes)
+    own = by_paper(contrast, experiment).verdict if in_table else "undecided"
     claim = _record(
-        id, experiment, statement.sentence, source, found[statement.first], lead.estimate, build, chapter, figure,
-        quantity=f"{statement.first} − {lead.against}, {measure} test accuracy in points, 90 % interval by seed pairs",
-        expected=0.0, relation=statement.relation, tolerance=statement.tolerance,
-        tolerance_reason=statement.tolerance_reason,
-        standing=standing or ("holds" if own == "undecided" else own),
+        experiment, contrast.sentence, [record for regime in contrast.regimes for record in found[regime]], difference,
+        quantity=f"{contrast.first} − {difference.against}, {measure} test accuracy in points, 90 % interval by seed "
+        "pairs", relation=contrast.relation, tolerance=contrast.tolerance, tolerance_reason=contrast.tolerance_reason,
+        standing=standing or ("holds" if own == "undecided" else own), source=source, build=build, **where,
     )  # fmt: skip
-    return claim, lead
+    return claim, difference
 
 
 def record_above_line(
@@ -252,13 +250,11 @@ def record_above_line(
     records: Sequence[Record],
     build: Path,
     *,
-    id: str,
-    chapter: str,
     measure: str = "peak",
     source: str = "Lakshminarayanan & Singh (2020), figure on continuous learning; claim 6",
-    figure: str = "",
-) -> tuple[Claim, Lead]:
-    """Judges whether a regime's mean accuracy lies above another method's published one, and writes it down.
+    **where: str,
+) -> tuple[Claim, Difference]:
+    """Judges whether a regime's mean accuracy lies above another method's reported one, and writes it down.
 
     The interval is the 90 % t interval of the mean over seeds; the other method's number counts as exact.
 
@@ -277,57 +273,34 @@ def record_above_line(
     lines = experiments.find(experiment).lines
     if line not in lines:
         raise ValueError(f"{experiment} has no line {line!r}; it has: {', '.join(lines) or 'none'}.")
-    _check_budget(experiment, records)
-    values = statistics.accuracies(records, measure)
-    estimate = statistics.paired(values, [lines[line]] * len(values), LEVEL)
+    estimate = statistics.mean(np.subtract(statistics.accuracies(records, measure), lines[line]), LEVEL)
+    difference = Difference(line, estimate, ledger.judge(estimate.interval, 0.0, "at least"))
     claim = _record(
-        id, experiment, f"{regime} passes the {line}'s {lines[line]:g} %.", source, records, estimate, build, chapter,
-        figure, quantity=f"{regime} − {line}, {measure} test accuracy in points, 90 % interval over seeds",
-        expected=0.0, relation="at least", tolerance=0.0, tolerance_reason="the whole interval must lie above the line",
-        standing="holds",
+        experiment, f"{regime} passes the {line}'s {lines[line]:g} %.", records, difference,
+        quantity=f"{regime} − {line}, {measure} test accuracy in points, 90 % interval over seeds",
+        relation="at least", tolerance=0.0, tolerance_reason="the whole interval must lie above the line",
+        standing="holds", source=source, build=build, **where,
     )  # fmt: skip
-    return claim, Lead(line, estimate, ledger.judge(estimate.interval, 0.0, "at least"))
+    return claim, difference
 
 
 def _record(
-    id: str,
-    experiment: str,
-    sentence: str,
-    source: str,
-    records: Sequence[Record],
-    estimate: Estimate,
-    build: Path,
-    chapter: str,
-    figure: str,
-    **judged: Any,
+    experiment: str, sentence: str, records: Sequence[Record], difference: Difference, id: str, **judged: Any
 ) -> Claim:
-    full = all(record.is_full for record in records)
-    return ledger.record(
-        id,
-        f"{experiments.find(experiment).title}: {sentence}",
-        source,
-        measured=estimate.value,
-        interval=estimate.interval,
-        chapter=chapter,
-        profile=records[0].profile,
-        seeds=estimate.runs,
-        data=records[0].data,
-        build=build,
-        origin="paper" if experiment in experiments.PAPER else "companion",
-        needs_budget=True,
-        undecidable="" if full else f"reduced budget: {statistics.budget_text(records)}",
-        figure=figure,
-        **judged,
-    )
-
-
-def _check_budget(experiment: str, records: Sequence[Record]) -> None:
-    if experiment in experiments.PAPER and not all(record.is_full for record in records):
+    full, own = all(record.is_full for record in records), experiment in experiments.PAPER
+    title, budget = experiments.find(experiment).title, statistics.budget_text(records)
+    if own and not full:
         raise ValueError(
-            f"{experiments.find(experiment).title}: a claim of the paper needs full-budget records on the real data; "
-            f"these are {statistics.budget_text(records)}, {records[0].data['title']}."
+            f"{title}: a claim of the paper needs full-budget records on the real data; these are {budget}, "
+            f"{records[0].data['title']}."
         )
+    return ledger.record(
+        id, f"{title}: {sentence}", measured=difference.estimate.value, interval=difference.estimate.interval,
+        expected=0.0, profile=records[0].profile, seeds=difference.estimate.runs, data=records[0].data,
+        origin="paper" if own else "companion", needs_budget=True,
+        undecidable="" if full else f"reduced budget: {budget}", **judged,
+    )  # fmt: skip
 
 
-def _judged(statement: Statement, against: str, estimate: Estimate) -> Lead:
-    return Lead(against, estimate, ledger.judge(estimate.interval, 0.0, statement.relation, statement.tolerance))
+def _judged(contrast: Contrast, against: str, estimate: Estimate) -> Difference:
+    return Difference(against, estimate, ledger.judge(estimate.interval, 0.0, contrast.relation, contrast.tolerance))

@@ -190,27 +190,10 @@ def record(
     if undecidable:
         verdict, reason = "undecided", undecidable
     claim = Claim(
-        id=id,
-        sentence=sentence,
-        source=source,
-        origin=origin,
-        quantity=quantity,
-        measured=float(measured),
-        interval=[low, high],
-        expected=float(expected),
-        relation=relation,
-        tolerance=float(tolerance),
-        tolerance_reason=tolerance_reason,
-        verdict=verdict,
-        reason=reason,
-        standing=standing,
-        profile=profile,
-        seeds=int(seeds),
-        data=data["title"] if data else "none: random networks and inputs",
-        stand_in=stand_in,
-        chapter=chapter,
-        figure=figure,
-    )
+        id, sentence, source, origin, quantity, float(measured), [low, high], float(expected), relation,
+        float(tolerance), tolerance_reason, verdict, reason, standing, profile, int(seeds),
+        data["title"] if data else "none: random networks and inputs", stand_in, chapter, figure,
+    )  # fmt: skip
     write_text(Path(build) / "claims" / f"{id}.json", json.dumps(asdict(claim), indent=1, ensure_ascii=False) + "\n")
     return claim
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from companion import ledger, statistics
 from companion.ledger import Claim
-from companion.statistics import Cell
+from companion.statistics import Cell, Estimate
 from npflib import experiments
 from npflib.records.run_records import Record
 
@@ -21,25 +21,21 @@ THEORY = ("claim-1-", "claim-2-", "claim-3-", "claim-4-")
 # Claims of the chapters beyond the paper that the first page states: id, unit, and the sentence around the number.
 BEYOND = (
     (
-        "companion-reading-narrow-values",
-        " points",
-        "The step from random to learnt gates is larger by {} for a value network of width 128 than for a "
-        "[kernel machine](10_reading_the_gates.ipynb) with the same gates: most of what random gates seem to lack is "
-        "what a narrow network cannot read out of them.",
+        "companion-reading-narrow-values", " points",
+        "The step from random to learnt gates is larger by {} for a value network of width 128 than for "
+        "[kernel ridge regression](10_reading_the_gates.ipynb) with the same gates.",
     ),
     (
-        "companion-wide-share",
-        " %",
-        "At [infinite width](11_infinite_width.ipynb) random gates give {} of what ReLU's own tangent kernel has "
-        "above a linear one.",
+        "companion-wide-share", " %",
+        "At [infinite width](11_infinite_width.ipynb) random gates give {} of the gain that ReLU's own tangent kernel "
+        "has over the linear kernel.",
     ),
     (
-        "companion-layers-last-layer",
-        " points",
+        "companion-layers-last-layer", " points",
         "A network that is linear but for [learnt gates in its last hidden layer](12_which_gates_matter.ipynb) differs "
         "by {} from one with learnt gates in all five.",
     ),
-)
+)  # fmt: skip
 
 
 def theory(found: Sequence[Claim]) -> str:
@@ -60,12 +56,14 @@ def theory(found: Sequence[Claim]) -> str:
 def _outcome(found: Sequence[Claim]) -> str:
     """E.g. "12 of 13 checks hold, 1 is refuted"."""
     count = Counter(claim.verdict for claim in found)
-    text = f"{count['holds']} of {len(found)} checks hold"
-    if count["undecided"]:
-        text += f", {count['undecided']} {'is' if count['undecided'] == 1 else 'are'} undecided at this budget"
-    if count["refuted"]:
-        text += f", {count['refuted']} {'is' if count['refuted'] == 1 else 'are'} refuted"
-    return text
+    rest = [f"{_are(count[word])} {word}" for word in ("undecided", "refuted") if count[word]]
+    return ", ".join([f"{count['holds']} of {len(found)} checks hold", *rest]).replace(
+        "decided", "decided at this budget"
+    )
+
+
+def _are(count: int) -> str:
+    return f"{count} {'is' if count == 1 else 'are'}"
 
 
 def gates(experiment: str, regimes: Mapping[str, Sequence[Record]]) -> str:
@@ -89,7 +87,7 @@ def gates(experiment: str, regimes: Mapping[str, Sequence[Record]]) -> str:
     )
     # Otherwise there is no loss of which a share could come back, as at very small budgets.
     if random < learnt and random < own:
-        text += f": learnt gates bring back {100 * (learnt - random) / (own - random):.0f} % of what random gates lose"
+        text += f": learnt gates recover {100 * (learnt - random) / (own - random):.0f} % of the gap"
     return text + f" ({statistics.budget_text(regimes['ReLU'])}, n = {len(regimes['ReLU'])})."
 
 
@@ -97,10 +95,10 @@ def alignment(records: Sequence[Record]) -> str:
     """By what factor ν changed in training: the geometric mean over runs of its last value over its first."""
     nu = np.array([[record.series["nu"][0], record.series["nu"][-1]] for record in records])
     factor = float(np.exp(np.log(nu[:, 1] / nu[:, 0]).mean()))
-    direction = "turns towards" if factor < 1 else "does not turn towards"
+    direction, moves = ("turns towards", "falls") if factor < 1 else ("does not turn towards", "rises")
     return (
         f"**The kernel {direction} the labels.** ν of the neural path kernel, small where the labels agree with the "
-        f"kernel, goes to {factor:.2f} of its start ({statistics.budget_text(records)}, n = {len(records)})."
+        f"kernel, {moves} to {factor:.2f}× its initial value ({statistics.budget_text(records)}, n = {len(records)})."
     )
 
 
@@ -116,15 +114,16 @@ def beyond(found: Sequence[Claim]) -> str:
 
 def _with_interval(claim: Claim, unit: str) -> str:
     """E.g. "+0.26 [−0.25, +0.77] points": measured, and the claim's interval."""
-    scale, form = (100, "{:.1f}") if unit == " %" else (1, "{:+.2f}")
-    middle, low, high = (form.format(scale * value) for value in (claim.measured, *claim.interval))
-    return f"{middle} [{low}, {high}]{unit}".replace("-", "−")
+    scale, form = (100, ".1f") if unit == " %" else (1, "+.2f")
+    value, low, high = (scale * number for number in (claim.measured, *claim.interval))
+    found = Estimate(value, low, high, level=0, runs=claim.seeds)
+    return f"{found:{form}}{unit}"
 
 
 def table(cells: Sequence[Cell]) -> str:
     """How many cells of the paper's table agree, differ, are undecided, or were not run."""
     count = Counter(cell.verdict for cell in cells)
-    agreeing = f"{count['equivalent']} {'is' if count['equivalent'] == 1 else 'are'} equivalent to the paper's number"
+    agreeing = f"{_are(count['equivalent'])} equivalent to the paper's number"
     parts = [agreeing, *(f"{count[word]} {word}" for word in ("different", "undecided") if count[word])]
     missing = [experiments.find(cell.experiment).dataset for cell in cells if cell.verdict == "not run"]
     if missing:
@@ -137,10 +136,10 @@ def claims(found: Sequence[Claim], profile: str) -> str:
     """The state of the ledger in one sentence, standing verdicts included."""
     if not found:
         return "No claims have been collected in this build yet; `make book` does it."
-    count = {word: sum(claim.verdict == word for claim in found) for word in ("holds", "refuted", "undecided")}
+    count = Counter(claim.verdict for claim in found)
     broken = len(ledger.contradictions(found))
     return (
         f"**The ledger.** Of {len(found)} claims measured in this build (profile `{profile}`) {count['holds']} hold, "
-        f"{count['refuted']} {'is' if count['refuted'] == 1 else 'are'} refuted and {count['undecided']} undecided at "
+        f"{_are(count['refuted'])} refuted and {count['undecided']} undecided at "
         f"this budget; {broken or 'none'} contradict{'s' if broken < 2 else ''} what the best evidence supports."
     )

@@ -12,7 +12,7 @@ The verdict on a cell of the table is an equivalence test, two one-sided tests a
 * ``undecided``: it straddles an end, or the records cannot decide (stand-in data, reduced budget, one seed).
 
 A difference that is statistically clear and yet within the margin is ``equivalent``: the 95 % interval printed beside
-the verdict shows it. The published std is taken to be the sample's (divisor n - 1); the paper does not say.
+the verdict shows it. The reported std is taken to be the sample's (divisor n - 1); the paper does not say.
 
 Regimes of one seed share their value network's start and their order of examples, so two regimes' runs are compared
 by seed: the t interval of the mean of the paired differences, which holds whatever the correlation of a pair.
@@ -21,7 +21,7 @@ Needs scipy (the ``book`` extra).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from math import exp, sqrt
 from pathlib import Path
@@ -31,7 +31,7 @@ from scipy import stats
 
 from companion import ledger
 from npflib import experiments
-from npflib.experiments import Published
+from npflib.experiments import Reported
 from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 from npflib.regimes import find as find_regime
@@ -103,7 +103,7 @@ class Cell:
     Attributes:
         experiment: name of the row.
         regime: name of the column.
-        paper: the published accuracy.
+        paper: the reported accuracy.
         records: our runs, all of one budget; empty where there are none.
         ours: mean and spread of their peaks, the paper's figure; None without records.
         final: the same of the last epoch's accuracy, which nothing selects.
@@ -120,7 +120,7 @@ class Cell:
 
     experiment: str
     regime: str
-    paper: Published
+    paper: Reported
     records: tuple[Record, ...]
     ours: Summary | None
     final: Summary | None
@@ -163,7 +163,7 @@ def summarise(values: Sequence[float] | np.ndarray) -> Summary:
     return Summary(float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else None, array.size)
 
 
-def welch(ours: Summary, theirs: Summary | Published, level: float = 0.95) -> Estimate:
+def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Estimate:
     """Welch's interval for ours - theirs, from means, standard deviations and numbers of runs.
 
     Raises:
@@ -273,7 +273,10 @@ def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.
 
 
 def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
-    """Peak minus final accuracy: what choosing the epoch on the test set adds, in points, never negative.
+    """Peak minus final accuracy: what choosing the epoch on the test set adds, in points.
+
+    It is never negative, and neither is the interval: the part of the t interval below 0 is left out, which no true
+    value lies in, so that the level stays.
 
     Example:
         >>> from types import SimpleNamespace as Run
@@ -281,7 +284,8 @@ def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
         >>> print(optimism([Run(peak=0.75, final=0.5), Run(peak=0.5, final=0.25)]))
         +25.00 [+25.00, +25.00]
     """
-    return paired(accuracies(records, "peak"), accuracies(records, "final"), level)
+    found = paired(accuracies(records, "peak"), accuracies(records, "final"), level)
+    return replace(found, low=max(0.0, found.low))
 
 
 def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
@@ -310,7 +314,7 @@ def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
     ]
 
 
-def equivalence(ours: Summary, paper: Summary | Published, margin: float) -> str:
+def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:
     """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule).
 
     Raises:
@@ -329,11 +333,11 @@ def equivalence(ours: Summary, paper: Summary | Published, margin: float) -> str
 
 
 def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
-    """One cell of the paper's table: ours (the peak) against the published number.
+    """One cell of the paper's table: ours (the peak) against the reported number.
 
     Args:
         experiment: a row of ``experiments.TABLE``.
-        regime: a regime with a published number in that row.
+        regime: a regime with a reported number in that row.
         records: our runs of it; they must share one budget.
 
     Raises:
@@ -345,10 +349,10 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
         'not run'
     """
     row = experiments.find(experiment)
-    if regime not in row.published:
-        known = ", ".join(row.published) or "none"
-        raise ValueError(f"{experiment} has no published number for {regime!r}; published regimes: {known}.")
-    paper, records = row.published[regime], tuple(records)
+    if regime not in row.reported:
+        known = ", ".join(row.reported) or "none"
+        raise ValueError(f"{experiment} has no reported number for {regime!r}; regimes with one: {known}.")
+    paper, records = row.reported[regime], tuple(records)
     if {(r.experiment, r.regime) for r in records} - {(experiment, regime)}:
         raise ValueError(f"the records are not all of {experiment}, {regime}.")
     if len({_budget(r) for r in records}) > 1:
@@ -479,7 +483,7 @@ def table(build: Path, published: Path | None = None) -> list[Cell]:
     return [
         table_cell(row.name, regime, best_records(row.name, regime, build, published))
         for row in experiments.TABLE
-        for regime in row.published
+        for regime in row.reported
     ]
 
 

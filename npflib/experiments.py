@@ -1,4 +1,4 @@
-"""The paper's experiments as data: settings, budgets and published numbers.
+"""The paper's experiments as data: settings, budgets and reported numbers.
 
 This file does not import torch: the workflow reads it to plan. Sources: Lakshminarayanan & Singh (2020) and
 the authors' released notebooks. Accuracies are in per cent.
@@ -22,13 +22,13 @@ FIVE = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II")
 
 
 @dataclass(frozen=True)
-class Published:
+class Reported:
     """A number of the paper: mean ± std over runs; ``std`` is None where the paper gives none.
 
     Example:
         >>> from npflib.experiments import find
-        >>> find("mnist-fc-adam").published["FLNPF"]
-        Published(mean=97.82, std=0.02, runs=5)
+        >>> find("mnist-fc-adam").reported["FLNPF"]
+        Reported(mean=97.82, std=0.02, runs=5)
     """
 
     mean: float
@@ -64,7 +64,7 @@ class Experiment:
         learning_rate: constant through training.
         epochs: the full budget.
         batch: examples to a step, reshuffled each epoch; a last smaller batch is used too.
-        published: regime name → published test accuracy; empty for an experiment of our own.
+        reported: regime name → reported test accuracy; empty for an experiment of our own.
         regimes: the regimes that it has, each after those whose networks it needs.
         classes: None for all classes; else the two that become the labels -1 and +1.
         loss: "cross_entropy", or "squared" for (ŷ - y)² on one linear output.
@@ -91,7 +91,7 @@ class Experiment:
     learning_rate: float
     epochs: int
     batch: int = 32
-    published: Mapping[str, Published] = field(default_factory=dict)
+    reported: Mapping[str, Reported] = field(default_factory=dict)
     regimes: tuple[str, ...] = FIVE
     classes: tuple[int, int] | None = None
     loss: str = "cross_entropy"
@@ -123,12 +123,12 @@ class Experiment:
             stage = find_regime(regime).stage
             if stage is not None and stage > len(self.stages):
                 raise ValueError(f"regime {regime!r} needs {stage} stages; the experiment has {len(self.stages)}.")
-        unknown = set(self.published) - set(self.regimes)
+        unknown = set(self.reported) - set(self.regimes)
         if unknown:
             raise ValueError(
-                f"published numbers for unknown regimes {sorted(unknown)}; allowed: {', '.join(self.regimes)}."
+                f"reported numbers for unknown regimes {sorted(unknown)}; allowed: {', '.join(self.regimes)}."
             )
-        object.__setattr__(self, "published", MappingProxyType(dict(self.published)))
+        object.__setattr__(self, "reported", MappingProxyType(dict(self.reported)))
         object.__setattr__(self, "lines", MappingProxyType(dict(self.lines)))
 
     def full_epochs(self, regime: str) -> int:
@@ -136,10 +136,10 @@ class Experiment:
         return self.epochs if regime == "ReLU" or self.value_epochs is None else self.value_epochs
 
 
-def _cells(*cells: tuple[float, float]) -> dict[str, Published]:
+def _cells(*cells: tuple[float, float]) -> dict[str, Reported]:
     """A row of the table in the paper's column order."""
     columns = ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF", "ReLU")
-    return {name: Published(mean, std) for name, (mean, std) in zip(columns, cells, strict=True)}
+    return {name: Reported(mean, std) for name, (mean, std) in zip(columns, cells, strict=True)}
 
 
 _MNIST_FC = FullyConnected(depth=6, width=128)
@@ -147,27 +147,27 @@ _MNIST_FC = FullyConnected(depth=6, width=128)
 TABLE = (
     Experiment(
         "mnist-fc-sgd", "MNIST, FC, SGD", "mnist", _MNIST_FC, "sgd", 1e-2, 300,
-        published=_cells((95.85, 0.10), (95.85, 0.17), (97.86, 0.11), (97.10, 0.09), (97.85, 0.09)),
+        reported=_cells((95.85, 0.10), (95.85, 0.17), (97.86, 0.11), (97.10, 0.09), (97.85, 0.09)),
     ),
     Experiment(
         "mnist-fc-adam", "MNIST, FC, Adam", "mnist", _MNIST_FC, "adam", 1e-4, 100,
-        published=_cells((96.02, 0.13), (96.09, 0.12), (98.22, 0.05), (97.82, 0.02), (98.14, 0.07)),
+        reported=_cells((96.02, 0.13), (96.09, 0.12), (98.22, 0.05), (97.82, 0.02), (98.14, 0.07)),
     ),
     Experiment(
         "cifar10-vconv-sgd", "CIFAR-10, VCONV, SGD", "cifar10", VConv(), "sgd", 1e-2, 80,
-        published=_cells((58.92, 0.62), (58.83, 0.27), (63.21, 0.07), (63.06, 0.73), (67.02, 0.43)),
+        reported=_cells((58.92, 0.62), (58.83, 0.27), (63.21, 0.07), (63.06, 0.73), (67.02, 0.43)),
     ),
     Experiment(
         "cifar10-vconv-adam", "CIFAR-10, VCONV, Adam", "cifar10", VConv(), "adam", 3e-4, 80,
-        published=_cells((64.86, 1.18), (64.68, 0.84), (69.45, 0.76), (71.40, 0.47), (72.43, 0.54)),
+        reported=_cells((64.86, 1.18), (64.68, 0.84), (69.45, 0.76), (71.40, 0.47), (72.43, 0.54)),
     ),
     Experiment(
         "cifar10-gconv-sgd", "CIFAR-10, GCONV, SGD", "cifar10", GConv(), "sgd", 1e-1, 100,
-        published=_cells((67.36, 0.56), (66.86, 0.44), (74.57, 0.43), (78.52, 0.39), (78.90, 0.37)),
+        reported=_cells((67.36, 0.56), (66.86, 0.44), (74.57, 0.43), (78.52, 0.39), (78.90, 0.37)),
     ),
     Experiment(
         "cifar10-gconv-adam", "CIFAR-10, GCONV, Adam", "cifar10", GConv(), "adam", 3e-4, 200,
-        published=_cells((67.09, 0.58), (67.08, 0.27), (77.12, 0.19), (79.68, 0.32), (80.32, 0.35)),
+        reported=_cells((67.09, 0.58), (67.08, 0.27), (77.12, 0.19), (79.68, 0.32), (80.32, 0.35)),
     ),
 )  # fmt: skip
 
@@ -198,10 +198,10 @@ _OTHERS = (
     _staged(
         "cifar10-continuous", "CIFAR-10, GCONV, Adam: gates by stage", GConv(), 3e-4, epochs_a_stage=10,
         value_epochs=80,
-        published={
-            "FRNPF-II": Published(67.09), "FLNPF-stage-1": Published(72.29), "FLNPF-stage-2": Published(74.42),
-            "FLNPF-stage-3": Published(77.0), "FLNPF-stage-4": Published(78.5), "FLNPF-stage-5": Published(78.7),
-            "FLNPF-stage-6": Published(79.43),
+        reported={
+            "FRNPF-II": Reported(67.09), "FLNPF-stage-1": Reported(72.29), "FLNPF-stage-2": Reported(74.42),
+            "FLNPF-stage-3": Reported(77.0), "FLNPF-stage-4": Reported(78.5), "FLNPF-stage-5": Reported(78.7),
+            "FLNPF-stage-6": Reported(79.43),
         },
         lines={"ReLU": 80.32, "CNTK": 77.43},
     ),

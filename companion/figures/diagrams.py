@@ -1,10 +1,15 @@
-"""Drawings without data: a network as gates times weights, and the five regimes as pairs of networks."""
+"""Drawings of networks: gates times weights, the regimes, one input's sub-network, the gate explorer standing still."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from companion.figures.drawing import entry, key
 from companion.figures.style import (
     ACTIVE,
     COLOURS,
@@ -26,6 +31,7 @@ _GATES = ((1, 0, 1, 1, 0), (0, 1, 1, 0, 1), (1, 1, 0, 0, 1))
 _FROZEN = "#dfe3e8"
 _TRAINED = "#fdf1d6"
 _BOX = 1.98  # inches wide
+_DASHES = (0, (3, 1.5))  # of a negative weight
 
 
 def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
@@ -54,14 +60,10 @@ def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
             colour = ACTIVE if on[x][i] else INACTIVE
             right.plot(x, y, "o", color=colour if on[x][i] else "white", markeredgecolor=colour, markersize=7, zorder=3)
             if 0 < x < 4:
+                face, edge, ink = (GATE, GATE, "white") if on[x][i] else ("white", INACTIVE, MUTED)
                 left.text(
-                    x, y, str(on[x][i]), ha="center", va="center", fontsize=NORMAL, zorder=3,
-                    color="white" if on[x][i] else MUTED, fontweight="bold",
-                    bbox={
-                        "boxstyle": "circle,pad=0.28",
-                        "fc": GATE if on[x][i] else "white",
-                        "ec": GATE if on[x][i] else INACTIVE,
-                    },
+                    x, y, str(on[x][i]), ha="center", va="center", fontsize=NORMAL, zorder=3, color=ink,
+                    fontweight="bold", bbox={"boxstyle": "circle,pad=0.28", "fc": face, "ec": edge},
                 )  # fmt: skip
     left.text(0.0, 2.5, "input\n$x$", ha="center", va="center", fontsize=NORMAL)
     left.add_patch(FancyArrowPatch((0.3, 2.5), (0.68, 2.5), arrowstyle="-|>", mutation_scale=11, color=PAPER))
@@ -91,18 +93,9 @@ def five_regimes() -> Figure:
         ax.text(0.17, place, LABELS[regime], va="center", weight="bold", color=INK, fontsize=SMALL)
         if source:
             _box(ax, 1.08, place, source, state)
-            ax.add_patch(
-                FancyArrowPatch(
-                    (3.08, place + 0.12),
-                    (3.5, place + 0.12),
-                    arrowstyle="-|>",
-                    mutation_scale=13,
-                    color=GATE,
-                    linewidth=1.6,
-                    shrinkA=0,
-                    shrinkB=0,
-                )
-            )
+            ends = (3.08, place + 0.12), (3.5, place + 0.12)
+            look = {"mutation_scale": 13, "color": GATE, "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0}
+            ax.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", **look))
             ax.text(3.27, place - 0.14, gate, ha="center", va="center", fontsize=SMALL, color=GATE)
         _box(ax, 3.5, place, start, "trained")
     return figure
@@ -118,3 +111,155 @@ def _box(ax: Axes, left: float, middle: float, text: str, state: str) -> None:
     )
     ax.text(left + _BOX / 2, middle - 0.14, text, ha="center", va="center", fontsize=SMALL, color=INK)
     ax.text(left + _BOX / 2, middle + 0.17, state, ha="center", va="center", fontsize=SMALL, weight="bold", color=PAPER)
+
+
+def subnetwork(
+    ax: Axes,
+    weights: Sequence[np.ndarray],
+    gates: Sequence[np.ndarray],
+    *,
+    inside: Sequence[Sequence[str]] | None = None,
+    show_weights: bool = False,
+    title: str = "",
+) -> Axes:
+    """Draws a small network with one input's active sub-network in colour, and all that its gates switch off in grey.
+
+    A connection belongs to the sub-network when the units at both its ends are on; input and output nodes always are.
+    Its line is as wide as its weight is large; a negative one is dashed.
+
+    Args:
+        ax: where to draw.
+        weights: d matrices [out, in], input side first.
+        gates: d - 1 vectors [w_l] of hard gates.
+        inside: text for every node, layer by layer, input and output layer included; None writes nothing.
+        show_weights: whether to write each weight on its line; readable up to some twenty connections.
+        title: the panel's title.
+
+    Raises:
+        ValueError: weights and gates that do not belong together.
+    """
+    weights = [np.asarray(weight, dtype=float) for weight in weights]
+    on = [np.ones(weights[0].shape[1]), *(np.asarray(g, dtype=float) for g in gates), np.ones(len(weights[-1]))]
+    sizes = [len(layer) for layer in on]
+    if sizes != [weights[0].shape[1], *map(len, weights)]:
+        raise ValueError(f"gates for layers of {sizes[1:-1]} units do not fit weights {[w.shape for w in weights]}.")
+    tallest = max(sizes)
+    heights = [(np.arange(n)[::-1] - (n - 1) / 2) * (tallest - 1) / max(tallest - 1, n - 1, 1) for n in sizes]
+    heights = [h * (1.0 if len(h) == tallest else min(1.35, (tallest - 1) / max(len(h) - 1, 1))) for h in heights]
+    largest = max(float(np.abs(weight).max()) for weight in weights)
+    gap, written = 1.9 if show_weights else 1.0, []  # type: ignore[var-annotated]  # of texts
+    for layer, weight in enumerate(weights):
+        for (i, j), theta in np.ndenumerate(weight):
+            active = on[layer][j] > 0 and on[layer + 1][i] > 0
+            colour = (GATE if theta < 0 else ACTIVE) if active else INACTIVE
+            ends = np.array([[layer * gap, heights[layer][j]], [(layer + 1) * gap, heights[layer + 1][i]]])
+            ax.plot(
+                *ends.T, color=colour, linewidth=0.4 + (3.0 if active else 1.2) * abs(theta) / largest,
+                linestyle=_DASHES if theta < 0 else "-", alpha=0.9 if active else 0.6, zorder=2 if active else 1,
+                solid_capstyle="round",
+            )  # fmt: skip
+            if show_weights:
+                ax.text(
+                    *_free_place(layer, gap, j, i, heights, written), f"{theta:g}".replace("-", "−"), fontsize=SMALL,
+                    ha="center", va="center", color=colour if active else MUTED, zorder=3,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+                )  # fmt: skip
+    radius = 620 if inside else 110
+    for layer, (height, state) in enumerate(zip(heights, on, strict=True)):
+        hidden = 0 < layer < len(weights)
+        face = [("#D6E8F5" if inside else ACTIVE) if s > 0 and hidden else "white" for s in state]
+        edge = [(ACTIVE if hidden else PAPER) if s > 0 else INACTIVE for s in state]
+        ax.scatter([layer * gap] * len(height), height, s=radius, c=face, edgecolors=edge, linewidths=1.6, zorder=4)
+        for y, text, s in zip(height, inside[layer] if inside else [], state, strict=False):
+            colour = INK if s > 0 else MUTED
+            ax.text(layer * gap, y, text, ha="center", va="center", fontsize=SMALL, color=colour, zorder=5)
+    low, high = min(map(min, heights)), max(map(max, heights))
+    margin = 0.4 if inside else 0.3
+    ax.set(xlim=(-0.35, len(weights) * gap + 0.35), ylim=(low - margin, high + margin), title=title)
+    ax.axis("off")
+    return ax
+
+
+def _free_place(
+    layer: int, gap: float, j: int, i: int, heights: Sequence[np.ndarray], written: list[np.ndarray]
+) -> np.ndarray:
+    """Where on the line from unit j to unit i its weight is farthest from other lines and weights; notes it down."""
+    start, end = np.array([layer * gap, heights[layer][j]]), np.array([(layer + 1) * gap, heights[layer + 1][i]])
+    best, room = start, -1.0
+    for along in np.linspace(0.24, 0.68, 12):
+        place = start + along * (end - start)
+        to_lines = [
+            abs(a + along * (b - a) - place[1])
+            for m, a in enumerate(heights[layer])
+            for k, b in enumerate(heights[layer + 1])
+            if (m, k) != (j, i)
+        ]
+        distance = min([*to_lines, *(float(np.hypot(*(place - other))) for other in written)], default=1.0)
+        if distance > room:
+            best, room = place, distance
+    written.append(best)
+    return best
+
+
+def subnetwork_key(figure: Figure) -> None:
+    """Adds the key to ``subnetwork``'s lines above the panels of a figure."""
+    looks = (
+        ("active, weight > 0", ACTIVE, "-"),
+        ("active, weight < 0", GATE, _DASHES),
+        ("switched off", INACTIVE, "-"),
+    )
+    key(figure, [entry(label, color=colour, linewidth=2, linestyle=dashes) for label, colour, dashes in looks])
+
+
+def plane(ax: Axes, data: Mapping[str, Any], shown: Mapping[str, Any]) -> Axes:
+    """Draws the linear regions, darker with more open paths, the edges, the zero level, and the points x and x'.
+
+    Args:
+        ax: where to draw.
+        data: from ``companion.explorer.export``; the points are those of its ``start``.
+        shown: from ``companion.explorer.at`` for those points.
+    """
+    most = max(1, *(region["open"] for region in data["regions"]))
+    for region in data["regions"]:
+        ax.fill(*np.transpose(region["corners"]), color=ACTIVE, alpha=0.04 + 0.4 * region["open"] / most, linewidth=0)
+    for edge in data["edges"]:
+        ax.plot(*np.transpose(edge["ends"]), color=MUTED, linewidth=0.8, linestyle="--" if edge["layer"] else "-")
+    for ends in data["level"]:
+        ax.plot(*np.transpose(ends), color=INK, linewidth=2.2, solid_capstyle="round")
+    for sign, marker in ((1, "+"), (-1, "_")):
+        chosen = np.array([example[:2] for example in data["examples"] if example[2] == sign]).reshape(-1, 2)
+        ax.scatter(*chosen.T, marker=marker, s=18, linewidths=0.8, color=INK, alpha=0.5)
+    looks = (("$x$", "o", ACTIVE, "gates", "-"), ("$x'$", "D", GATE, "gates2", "--"))
+    for (name, marker, colour, gates, line), point in zip(looks, data["start"], strict=True):
+        for region in data["regions"]:
+            if [list(layer) for layer in region["gates"]] == shown[gates]:
+                closed = [*region["corners"], region["corners"][0]]
+                ax.plot(*np.transpose(closed), color=colour, linewidth=2, linestyle=line)
+        ax.plot(*point, marker, color=colour, markersize=8, markeredgecolor="white", zorder=4)
+        ax.annotate(name, point, (6, 5), textcoords="offset points", color=colour, fontsize=NORMAL, weight="bold")
+    half = data["half"]
+    ax.set(xlim=(-half, half), ylim=(-half, half), xticks=(-half, 0, half), yticks=(-half, 0, half), aspect="equal")
+    ax.set(xlabel="first input", ylabel="second input")
+    return ax
+
+
+def explorer(data: Mapping[str, Any], shown: Mapping[str, Any]) -> Figure:
+    """The plane above, and below it the network with the active sub-network of x and that of x'.
+
+    Args:
+        data: from ``companion.explorer.export``.
+        shown: from ``companion.explorer.at`` for the points of its ``start``.
+    """
+    figure = plt.figure(figsize=(WIDTH, 6.6))
+    grid = figure.add_gridspec(2, 2, height_ratios=(1.45, 1))
+    plane(figure.add_subplot(grid[0, :]), data, shown)
+    for column, (name, suffix) in enumerate((("x", ""), ("x'", "2"))):
+        title = f"${name}$: {shown['open' + suffix]} of {len(shown['values'])} paths open"
+        subnetwork(figure.add_subplot(grid[1, column]), data["weights"], shown["gates" + suffix], title=title)
+    handles = [
+        entry(r"$\hat{y} = 0$", color=INK, linewidth=2.2),
+        entry("edge, layer 1", color=MUTED, linewidth=0.8),
+        entry("edge, layer 2 and up", color=MUTED, linewidth=0.8, linestyle="--"),
+    ]
+    key(figure, handles)
+    return figure

@@ -20,10 +20,7 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 import torch
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from npflib import regimes
@@ -96,33 +93,17 @@ def use_style() -> None:
         context="notebook",
         style="ticks",
         rc={
-            "figure.figsize": (WIDTH, 3.4),
-            "figure.constrained_layout.use": True,
-            "figure.facecolor": "white",
-            "savefig.facecolor": "white",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": NORMAL,
-            "axes.labelsize": NORMAL,
-            "axes.linewidth": 0.9,
-            "font.size": NORMAL,
-            "xtick.labelsize": SMALL,
-            "ytick.labelsize": SMALL,
-            "xtick.major.size": 4,
-            "ytick.major.size": 4,
-            "xtick.major.width": 0.9,
-            "ytick.major.width": 0.9,
-            "legend.fontsize": SMALL,
-            "legend.title_fontsize": SMALL,
-            "legend.frameon": False,
-            "legend.handlelength": 1.8,
-            "legend.columnspacing": 1.2,
-            "svg.fonttype": "path",
-            "svg.hashsalt": "npflib",
-            "image.cmap": "viridis",
-            "image.interpolation": "nearest",
+            "figure.figsize": (WIDTH, 3.4), "figure.constrained_layout.use": True,
+            "figure.facecolor": "white", "savefig.facecolor": "white",
+            "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.9, "axes.axisbelow": True,
+            "axes.titlesize": NORMAL, "axes.labelsize": NORMAL, "font.size": NORMAL, "grid.color": GRID,
+            "xtick.labelsize": SMALL, "xtick.major.size": 4, "xtick.major.width": 0.9,
+            "ytick.labelsize": SMALL, "ytick.major.size": 4, "ytick.major.width": 0.9,
+            "legend.fontsize": SMALL, "legend.title_fontsize": SMALL, "legend.frameon": False,
+            "legend.handlelength": 1.8, "legend.columnspacing": 1.2,
+            "svg.fonttype": "path", "svg.hashsalt": "npflib", "image.cmap": "viridis", "image.interpolation": "nearest",
         },
-    )
+    )  # fmt: skip
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
     except ImportError:
@@ -141,62 +122,6 @@ def shades(count: int) -> list[tuple[float, ...]]:
         4
     """
     return [mpl.colormaps["plasma"](place) for place in np.linspace(0.0, 0.6, count)]
-
-
-def band(ax: Axes, x: Sequence[float] | np.ndarray, runs: np.ndarray, regime: str, **line: Any) -> None:
-    """Draws the mean over runs as a line, and the range from least to greatest as a band.
-
-    Args:
-        ax: where to draw.
-        x: [points].
-        runs: [runs, points]: one row a seed.
-        regime: which regime's colour, marker and label to use.
-        line: further properties of the line.
-
-    Example:
-        >>> from matplotlib.figure import Figure
-        >>> from companion.figures import band
-        >>> ax = Figure().subplots()
-        >>> band(ax, x=[1, 2, 3], runs=[[90, 95, 97], [91, 94, 97]], regime="FLNPF")  # two seeds, three epochs
-        >>> ax.get_lines()[0].get_ydata().tolist()
-        [90.5, 94.5, 97.0]
-    """
-    runs = np.atleast_2d(np.asarray(runs, dtype=float))
-    if runs.shape[1] != len(x):
-        raise ValueError(f"runs must be [runs, {len(x)}] to match x; got {runs.shape}.")
-    properties = {"color": COLOURS[regime], "label": LABELS[regime], "linewidth": 1.8} | line
-    ax.plot(x, runs.mean(0), **properties)
-    ax.fill_between(x, runs.min(0), runs.max(0), color=COLOURS[regime], alpha=0.2, linewidth=0)
-
-
-def key(figure: Figure, handles: Sequence[Artist], labels: Sequence[str] | None = None) -> Legend:
-    """The figure's legend above its panels, in as many columns as its width has room for.
-
-    Args:
-        figure: where.
-        handles: what the entries look like.
-        labels: what they say; None takes the handles' own labels.
-
-    Example:
-        >>> from matplotlib import pyplot as plt
-        >>> from matplotlib.lines import Line2D
-        >>> from companion.figures.style import key
-        >>> figure = plt.figure()
-        >>> legend = key(figure, [Line2D([], [], label="ReLU"), Line2D([], [], label="FLNPF")])
-        >>> [text.get_text() for text in legend.get_texts()]
-        ['ReLU', 'FLNPF']
-        >>> plt.close(figure)
-    """
-    names = list(labels) if labels is not None else [handle.get_label() for handle in handles]
-    renderer = figure.canvas.get_renderer()
-    for columns in range(len(names), 0, -1):
-        # As many columns as fit, but no fewer rows than those columns fill: five in rows of three, not of four.
-        rows = -(-len(names) // columns)
-        legend = figure.legend(handles, names, loc="outside upper center", ncols=-(-len(names) // rows))
-        if columns == 1 or legend.get_window_extent(renderer).width <= 0.97 * figure.bbox.width:
-            break
-        legend.remove()
-    return legend
 
 
 def finish(
@@ -241,10 +166,10 @@ def finish(
         count = seeds if isinstance(seeds, int) else len(seeds)
         parts.append(f"n = {count:,}")
     if data or profile:
-        parts.append(f"data: {data['title']}" if data else "no data set")
+        parts.append(f"data: {_as_it_is(data['title'])}" if data else "no data set")
     parts += [part for part in (note, code) if part]
     if profile:
-        parts.append(_effort(list(_records(runs))))
+        parts.append(_as_it_is(_effort(list(_records(runs)))))
     line = fill(" · ".join(parts), max(40, int(figure.get_figwidth() * 16)))
     if data and data["stand_in"]:
         # Below, with the provenance: above it would meet the figures' own titles and legends.
@@ -276,6 +201,11 @@ def _records(runs: Runs) -> Iterator[Record]:
     else:
         for part in runs.values() if isinstance(runs, Mapping) else runs:
             yield from _records(part)
+
+
+def _as_it_is(text: str) -> str:
+    """Text from a file, in which a dollar begins no formula."""
+    return str(text).replace("$", r"\$")
 
 
 def _effort(runs: Sequence[Record]) -> str:

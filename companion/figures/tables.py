@@ -90,21 +90,27 @@ def verdict(word: str) -> str:
     return Html(f'<span style="{style}">{symbol} {word}</span>')
 
 
-def published(paper: experiments.Published) -> str:
-    """A published number as the paper prints it."""
-    return f"{paper.mean:.2f}" if paper.std is None else f"{paper.mean:.2f} ± {paper.std:.2f}"
+def reported(paper: experiments.Reported) -> str:
+    """A number as the paper prints it."""
+    return str(statistics.Summary(paper.mean, paper.std, paper.runs))
 
 
 def regimes(runs: Mapping[str, Sequence[Record]], experiment: str, caption: str) -> str:
-    """Peak and final accuracy of each regime beside the published peak: one row a regime."""
+    """Peak and final accuracy of each regime beside the paper's peak: one row a regime."""
     rows = []
-    for regime, paper in experiments.find(experiment).published.items():
+    for regime, paper in experiments.find(experiment).reported.items():
         records = runs.get(regime, [])
         ours = [str(statistics.summarise(statistics.accuracies(records, m))) for m in statistics.MEASURES if records]
         gap = f"{statistics.optimism(records).value:.2f}" if len(records) > 1 else "–"
-        rows.append([_whole(LABELS[regime]), published(paper), *(ours or ["not run", "–"]), gap])
+        rows.append([_whole(LABELS[regime]), reported(paper), *(ours or ["not run", "–"]), gap])
     header = ("regime", "paper's peak", "our peak", "our final", "peak − final")
     return table(header, rows, caption=caption, data=_worst_source(r for found in runs.values() for r in found))
+
+
+def entry(main: str, *lesser: str, least: float = 0) -> str:
+    """An entry of a table with lines of lesser text below it; it is at least so many letters wide."""
+    width = f' style="min-width:{least:g}em"' if least else ""
+    return Html(f"<div{width}>{_text(main)}{''.join(map(small, lesser))}</div>")
 
 
 def rows_side_by_side(cells: Sequence[Cell], caption: str) -> str:
@@ -116,12 +122,10 @@ def rows_side_by_side(cells: Sequence[Cell], caption: str) -> str:
         short = experiments.find(name).title.rsplit(", ", 1)[-1]
         header += [f"{short}: paper", f"{short}: ours"]
     rows = []
-    for regime in experiments.find(names[0]).published:
-        row = [_whole(LABELS[regime])]
-        for name in names:
-            cell = found[name, regime]
-            row += [published(cell.paper), str(cell.ours) if cell.ours else "not run yet"]
-        rows.append(row)
+    for regime in experiments.find(names[0]).reported:
+        own = [found[name, regime] for name in names]
+        pairs = [(reported(cell.paper), str(cell.ours) if cell.ours else "not run yet") for cell in own]
+        rows.append([_whole(LABELS[regime]), *(text for pair in pairs for text in pair)])
     return table(header, rows, caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
 
 
@@ -132,9 +136,9 @@ def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
         ours = "not run yet"
         if cell.ours is not None:
             basis = f"n = {cell.ours.runs}; {statistics.budget_text(cell.records)}; {cell.records[0].data['title']}"
-            ours = Html(f'<div style="min-width:9em">{_text(cell.ours)}{small(basis)}</div>')
-        judged = Html(verdict(cell.verdict) + small(cell.reason))
-        rows.append([_whole(LABELS[cell.regime]), _whole(published(cell.paper)), ours, _difference(cell), judged])
+            ours = entry(str(cell.ours), basis, least=9)
+        judged = entry(verdict(cell.verdict), cell.reason)
+        rows.append([_whole(LABELS[cell.regime]), _whole(reported(cell.paper)), ours, _difference(cell), judged])
     header = ("regime", "paper", "ours", "difference [95 %]", "verdict")
     return table(header, rows, caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
 
@@ -143,39 +147,33 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
     """Claims with verdict, evidence and standing: one row a claim."""
     rows = []
     for claim in found:
-        page = Path(claim.chapter).stem
-        judged = Html(verdict(claim.verdict) + small(f"stands as: {claim.standing}") + small(claim.reason))
-        link = Html(
-            f'<a href="{escape(page)}.html">{escape(page.replace("_", " "))}</a>, <code>{escape(claim.id)}</code>'
-        )
-        sentence = Html(f'<div style="min-width:12em">{escape(claim.sentence)}{small(claim.source)}{small(link)}</div>')
-        found_here = Html(
-            f'<div style="min-width:10em">{measured(claim)}{small(claim.quantity)}'
-            f"{small(f'profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}')}</div>"
-        )
+        page = escape(Path(claim.chapter).stem)
+        link = Html(f'<a href="{page}.html">{page.replace("_", " ")}</a>, <code>{escape(claim.id)}</code>')
+        basis = f"profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}"
         tolerance = f"tolerance {number(claim.tolerance)}: " if claim.tolerance else ""
         why = Html(tolerance + escape(claim.tolerance_reason))
-        expected = Html(
-            f'<div style="min-width:7.5em">{_RELATIONS[claim.relation]} {number(claim.expected)}{small(why)}</div>'
-        )
-        rows.append([judged, sentence, found_here, expected])
+        row = [
+            entry(verdict(claim.verdict), f"stands as: {claim.standing}", claim.reason),
+            entry(claim.sentence, claim.source, link, least=12),
+            entry(measured(claim), claim.quantity, basis, least=10),
+            entry(Html(f"{_RELATIONS[claim.relation]} {number(claim.expected)}"), why, least=7.5),
+        ]
+        rows.append(row)
     return table(("verdict", "claim", "measured [interval]", "expected"), rows, caption=caption)
 
 
 def verdicts(found: Sequence[Claim], caption: str = "") -> str:
     """A chapter's own claims with what was measured and what is accepted: one row a claim."""
-    rows = []
-    for claim in found:
-        basis = f"profile {claim.profile}, n = {claim.seeds:,}; {claim.data}"
-        rows.append(
-            [
-                Html(verdict(claim.verdict) + small(claim.reason)),
-                Html(f'<div style="min-width:13em">{escape(claim.sentence)}{small(basis)}</div>'),
-                Html(f'<div style="min-width:9em">{measured(claim)}{small(claim.quantity)}</div>'),
-                Html(f'<span style="white-space:nowrap">{accepted(claim)}</span>'),
-            ]
-        )
-    return table(("verdict", "claim", "measured [interval]", "accepted"), rows, caption=caption)
+    rows = [
+        [
+            entry(verdict(claim.verdict), claim.reason),
+            entry(claim.sentence, f"profile {claim.profile}, n = {claim.seeds:,}; {claim.data}", least=13),
+            entry(measured(claim), claim.quantity, least=9),
+            Html(f'<span style="white-space:nowrap">{accepted(claim)}</span>'),
+        ]
+        for claim in found
+    ]
+    return table(("verdict", "claim", "measured [interval]", "acceptance region"), rows, caption=caption)
 
 
 def measured(claim: Claim) -> str:
@@ -212,16 +210,12 @@ def machines(records: Sequence[Record]) -> str:
     """Where the records come from: one row for each different machine, set of versions and code."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        given = record.environment
-        key = (
-            *(str(given.get(name, "unknown")) for name in ("device", "threads", "torch", "python")),
-            f"{record.library.get('version', 'unknown')}, {record.library.get('source', 'unknown')}",
-            record.profile,
-        )
-        groups.setdefault(key, []).append(record)
+        machine = (str(record.environment.get(name, "unknown")) for name in ("device", "threads", "torch", "python"))
+        library = ", ".join(str(record.library.get(name, "unknown")) for name in ("version", "source"))
+        groups.setdefault((*machine, library, record.profile), []).append(record)
     rows = [
         [
-            Html(f'<div style="min-width:9em">{escape(device)}, {escape(threads)} threads</div>'),
+            entry(f"{device}, {threads} threads", least=9),
             f"{torch}, {python}",
             library,
             profile,
@@ -249,6 +243,11 @@ def small(text: str) -> str:
     return Html(f'<div class="npf-small">{_text(text)}</div>' if text else "")
 
 
+def harmless(markdown: str) -> str:
+    """Markdown in which no text from a file can be HTML: nothing is but the powers that ``number`` writes."""
+    return re.sub(r"<(?!/?sup>)(?=[A-Za-z/!?])", "&lt;", markdown)
+
+
 def _whole(text: str) -> str:
     return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
 
@@ -256,7 +255,7 @@ def _whole(text: str) -> str:
 def _difference(cell: Cell) -> str:
     if cell.difference is not None:
         value, interval = str(cell.difference).split(" ", 1)
-        return Html(f"{value}{small(_whole(interval))}")
+        return entry(value, _whole(interval))
     return f"{cell.ours.mean - cell.paper.mean:+.2f} (no interval)".replace("-", "−") if cell.ours else "–"
 
 

@@ -4,20 +4,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from companion.figures.style import COLOURS, GATE, INACTIVE, INK, MUTED, PAPER, SMALL, WIDTH, key, shades
+from companion.figures.drawing import band, entry, errors, key, panel_grid, ticks
+from companion.figures.style import COLOURS, GATE, INACTIVE, INK, MUTED, PAPER, SMALL, WIDTH, shades
 from companion.studies.study import Table
 from companion.studies.wide_kernels import WIDTH as FINITE
 from companion.studies.wide_kernels import accuracies
 
 # kind → what it is called, colour, marker, dashes
 LOOKS = {
-    "output": ("ReLU, last layer alone", "#7a3ff2", "P", (0, (1, 1))),
+    "output": ("ReLU's NNGP kernel", "#7a3ff2", "P", (0, (1, 1))),
     "relu": ("ReLU's tangent kernel", COLOURS["ReLU"], "o", "-"),
     "gates": ("random gates", COLOURS["FRNPF-II"], "v", "-"),
     "overlap": ("random gates, no inputs", GATE, "X", (0, (4, 2))),
@@ -42,39 +43,32 @@ def convergence(
         lines: "gates", "relu" → (a, b) of the fitted bias a + b / w.
         exact: exact deviation of the gates' diagonal, [points].
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.8))
+    figure, (left, right), _ = panel_grid(2, height=3.8)
     grid = np.asarray(widths, dtype=float)
     looks = {name: LOOKS[name][:3] for name in ("gates", "relu")}
     looks["diagonal"] = ("random gates, diagonal", INK, "d")
     for name, (middle, low, high) in spreads.items():
         _, colour, marker = looks[name]
-        middle = np.asarray(middle)
-        reach = [middle - low, np.asarray(high) - middle]
-        left.errorbar(grid, middle, reach, color=colour, marker=marker, markersize=5, linestyle="none", capsize=2)
+        errors(left, grid, middle, low, high, color=colour, marker=marker)
     left.plot(grid, exact, color=INK, linewidth=1)
     start = np.asarray(spreads["relu"][0])[-1]
     left.plot(grid, start * np.sqrt(grid[-1] / grid), color=PAPER, linestyle=":", linewidth=1.2)
     left.set(yscale="log", ylabel="one network: relative deviation")
-    left.yaxis.set_major_locator(FixedLocator([0.02, 0.05, 0.1, 0.2, 0.5, 1]))
-    left.yaxis.set_minor_locator(NullLocator())
-    left.yaxis.set_major_formatter(ScalarFormatter())
+    ticks(left.yaxis, [0.02, 0.05, 0.1, 0.2, 0.5, 1])
     right.axhline(0, color=PAPER, linewidth=0.9)
     fine = np.geomspace(grid[0] / 1.1, grid[-1] * 1.1, 100)
     for shift, (name, (bias, error)) in zip((0.96, 1.04), biases.items(), strict=True):
         _, colour, marker = looks[name]
-        half = 100 * 1.96 * np.asarray(error)
-        right.errorbar(
-            grid * shift, 100 * np.asarray(bias), half, color=colour, marker=marker, markersize=5, linestyle="none",
-            capsize=2,
-        )  # fmt: skip
+        middle, half = 100 * np.asarray(bias), 196 * np.asarray(error)
+        errors(right, grid * shift, middle, middle - half, middle + half, color=colour, marker=marker)
         a, b = lines[name]
         right.plot(fine, 100 * (a + b / fine), color=colour, linewidth=1)
     right.set_ylabel("mean of networks: bias, %")
     for ax in (left, right):
         _logarithmic(ax, widths, "width w")
-    handles = [Line2D([], [], color=c, marker=m, markersize=5, linestyle="none", label=t) for t, c, m in looks.values()]
-    handles.append(Line2D([], [], color=INK, linewidth=1, label="diagonal, exact"))
-    handles.append(Line2D([], [], color=PAPER, linestyle=":", label=r"$\propto w^{-1/2}$"))
+    handles = [entry(t, color=c, marker=m, markersize=5, linestyle="none") for t, c, m in looks.values()]
+    handles.append(entry("diagonal, exact", color=INK, linewidth=1))
+    handles.append(entry(r"$\propto w^{-1/2}$", color=PAPER, linestyle=":"))
     key(figure, handles)
     return figure
 
@@ -114,9 +108,8 @@ def by_angle(
         below.spines["left"].set_visible(False)
     grid[0, 0].set_ylabel("kernel / its diagonal")
     grid[1, 0].set_ylabel("image pairs", fontsize=SMALL)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    more = [Line2D([], [], color=colour, label=name) for name, colour in looks.items()]
-    key(figure, [*handles, *more], [*labels, *looks])
+    handles, _ = grid[0, 0].get_legend_handles_labels()
+    key(figure, [*handles, *(entry(name, color=colour) for name, colour in looks.items())])
     return figure
 
 
@@ -127,7 +120,7 @@ def accuracy_by_examples(found: Table, examples: Sequence[int]) -> Figure:
         found: the table; a line is the mean over its seeds, a band their range.
         examples: numbers of training examples.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.2))
+    figure, (left, right), _ = panel_grid(2, height=4.2)
     for kind in LOOKS:
         values = np.array([accuracies(found, kind, n) for n in examples]).T
         _runs(left, examples, 100 - values, kind)
@@ -136,8 +129,7 @@ def accuracy_by_examples(found: Table, examples: Sequence[int]) -> Figure:
             _runs(right, examples, values - relu, kind)
     left.set_yscale("log")
     left.invert_yaxis()
-    ticks = [60, 70, 80, 85, 90, 93, 95, 96, 97, 98]
-    left.yaxis.set_major_locator(FixedLocator([100 - tick for tick in ticks]))
+    left.yaxis.set_major_locator(FixedLocator([100 - place for place in (60, 70, 80, 85, 90, 93, 95, 96, 97, 98)]))
     left.yaxis.set_minor_locator(NullLocator())
     left.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{100 - error:g}"))
     left.set_ylabel("test accuracy, %")
@@ -159,7 +151,7 @@ def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths:
         widths: widths of the right panel.
         depth: depth of the right panel's networks.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.0), sharey=True)
+    figure, (left, right), _ = panel_grid(2, height=4.0, sharey=True)
     for kind in ("output", "relu", "gates", "overlap"):
         values = np.array([accuracies(found, kind, examples, depth=d) for d in depths]).T
         _runs(left, depths, values, kind)
@@ -182,23 +174,17 @@ def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths:
 
 def _runs(ax: Axes, x: Sequence[int], values: np.ndarray, kind: str) -> None:
     label, colour, marker, dashes = LOOKS[kind]
-    ax.plot(
-        x, values.mean(0), color=colour, marker=marker, markersize=4.5, linestyle=dashes, linewidth=1.5, label=label
-    )
-    ax.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.18, linewidth=0)
+    band(ax, x, values, color=colour, marker=marker, markersize=4.5, linestyle=dashes, label=label)
 
 
-def _handles(looks: Mapping[str, Sequence]) -> list[Line2D]:
+def _handles(looks: Mapping[str, Sequence]) -> list[Artist]:
     return [
-        Line2D([], [], color=colour, marker=marker, markersize=4.5, linestyle=dashes, label=label)
+        entry(label, color=colour, marker=marker, markersize=4.5, linestyle=dashes)
         for label, colour, marker, dashes in looks.values()
     ]
 
 
-def _logarithmic(ax: Axes, ticks: Sequence[int], label: str) -> None:
-    """A logarithmic axis with its ticks where the points are: every other one if there are many."""
-    shown = list(ticks) if len(ticks) < 6 else list(ticks)[::-1][::2][::-1]
+def _logarithmic(ax: Axes, places: Sequence[int], label: str) -> None:
+    """A logarithmic axis with its numbers where the points are: at every other one if there are many."""
     ax.set(xscale="log", xlabel=label)
-    ax.xaxis.set_major_locator(FixedLocator(shown))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+    ticks(ax.xaxis, places if len(places) < 6 else places[::-1][::2])

@@ -14,7 +14,7 @@ from npflib import experiments
 from npflib.records import run_records
 
 ROW = "cifar10-gconv-adam"
-BY_LABEL = {statement.label: statement for statement in contrasts.statements(1.0)}
+BY_LABEL = {statement.label: statement for statement in contrasts.stated(1.0)}
 PEAKS = {"ReLU": 0.803, "FLNPF": 0.797, "DLNPF": 0.771, "FRNPF-DI": 0.671, "FRNPF-II": 0.669}
 
 
@@ -50,10 +50,10 @@ def save(found, folder):
 @pytest.mark.parametrize("label", BY_LABEL)
 def test_the_papers_own_interval_is_welchs(experiment, label):
     statement = BY_LABEL[label]
-    published = experiments.find(experiment).published
+    reported = experiments.find(experiment).reported
     found = contrasts.by_paper(statement, experiment)
-    first, second = published[statement.first], published[found.against]
-    assert second.mean == max(published[regime].mean for regime in statement.others)
+    first, second = reported[statement.first], reported[found.against]
+    assert second.mean == max(reported[regime].mean for regime in statement.others)
     # scipy's own interval from the same summary numbers
     sides = {}
     for side in (-1, 1):
@@ -189,8 +189,8 @@ def test_lines_refuse_what_is_no_test_of_them(tmp_path):
 
 def test_what_cannot_be_judged_is_refused():
     with pytest.raises(ValueError, match="margin"):
-        contrasts.statements(0.0)
-    with pytest.raises(ValueError, match="no published mean ± std for ReLU, FLNPF"):
+        contrasts.stated(0.0)
+    with pytest.raises(ValueError, match="no reported mean ± std for ReLU, FLNPF"):
         contrasts.by_paper(BY_LABEL["flnpf-near-relu"], "cifar10-continuous")
     with pytest.raises(ValueError, match="no records of FLNPF"):
         contrasts.by_records(BY_LABEL["flnpf-near-relu"], {"ReLU": row_of()["ReLU"]})
@@ -199,13 +199,11 @@ def test_what_cannot_be_judged_is_refused():
 
 
 def test_near_may_be_another_margin_with_its_own_reason():
-    for same, own in zip(
-        contrasts.statements(0.5), contrasts.statements(0.5, near=1.0, near_reason="half"), strict=True
-    ):
+    for same, own in zip(contrasts.stated(0.5), contrasts.stated(0.5, near=1.0, near_reason="half"), strict=True):
         if own.label == "flnpf-near-relu":
             assert (own.tolerance, own.tolerance_reason) == (1.0, "half")
             assert "within 1 point of ReLU" in own.sentence
         else:
             assert own == same
     with pytest.raises(ValueError, match=r"positive number of points; got -1"):
-        contrasts.statements(0.5, near=-1.0, near_reason="half")
+        contrasts.stated(0.5, near=-1.0, near_reason="half")

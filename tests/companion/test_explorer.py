@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import seeds, shuffled
 
 from companion import explorer
-from companion.figures.explorer import explorer as standing_still
+from companion.figures.diagrams import explorer as standing_still
 from npflib.networks import FullyConnected, GConv, ReLUNetwork
 
 

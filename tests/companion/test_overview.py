@@ -43,13 +43,13 @@ def test_the_share_that_learnt_gates_bring_back():
     """(97.5 - 96) / (98 - 96) = 75 %."""
     text = overview.gates("mnist-fc-adam", regimes_at(0.96, 0.975, 0.98))
     assert "gates reach 97.50 %, behind random gates 96.00 %, the network itself 98.00 %" in text
-    assert "learnt gates bring back 75 % of what random gates lose" in text
+    assert "learnt gates recover 75 % of the gap" in text
     assert "(100 of 100 epochs, 60,000 images, n = 3)" in text
 
 
 @pytest.mark.parametrize("peaks", [(0.96, 0.95, 0.98), (0.98, 0.985, 0.97)])
 def test_no_share_where_nothing_was_lost_or_nothing_came_back(peaks):
-    assert "bring back" not in overview.gates("mnist-fc-adam", regimes_at(*peaks))
+    assert "recover" not in overview.gates("mnist-fc-adam", regimes_at(*peaks))
 
 
 def test_a_missing_regime_is_named():
@@ -65,11 +65,11 @@ def test_alignment_is_the_geometric_mean_of_the_runs_factors(factors, verb):
     ]
     text = overview.alignment(records)
     assert f"**The kernel {verb} the labels.**" in text
-    assert f"goes to {np.sqrt(np.prod(factors)):.2f} of its start" in text
+    assert f"to {np.sqrt(np.prod(factors)):.2f}× its initial value" in text
 
 
 def test_the_table_counts_every_cell_once():
-    paper = experiments.find("mnist-fc-adam").published
+    paper = experiments.find("mnist-fc-adam").reported
     agreeing = [make_record(seed, paper["ReLU"].mean / 100 + 1e-5 * seed) for seed in range(5)]
     cells = [
         statistics.table_cell("mnist-fc-adam", "ReLU", agreeing),
@@ -97,9 +97,9 @@ def test_the_findings_beyond_the_paper_are_the_ledgers_numbers():
         replace(make_claim("companion-layers-last-layer", "holds"), measured=-0.16, interval=[-0.3, 0.02]),
     ]
     text = overview.beyond(ledger)
-    assert "random gates give 98.4 [97.6, 99.3] % of what" in text
+    assert "random gates give 98.4 [97.6, 99.3] % of the gain" in text
     assert "last hidden layer](12_which_gates_matter.ipynb) differs by −0.16 [−0.30, +0.02] points from" in text
-    assert "kernel machine" not in text
+    assert "kernel ridge regression" not in text
     assert overview.beyond([make_claim("claim-1-identity", "holds")]) == ""
     every = overview.beyond([make_claim(id, "holds") for id, _, _ in overview.BEYOND])
     assert all(f"]({chapter}_" in every for chapter in ("10", "11", "12"))

@@ -9,7 +9,7 @@ from scipy import stats
 from companion import statistics
 from companion.statistics import Summary
 from npflib import experiments
-from npflib.experiments import Published
+from npflib.experiments import Reported
 from npflib.records import run_records
 from npflib.records.run_records import Record
 
@@ -92,7 +92,7 @@ def test_welch_is_scipys(mean, std, runs, other, other_std, other_runs, level):
         values = np.arange(runs, dtype=float)
         return mean + std * (values - values.mean()) / values.std(ddof=1)
 
-    found = statistics.welch(Summary(mean, std, runs), Published(other, other_std, other_runs), level)
+    found = statistics.welch(Summary(mean, std, runs), Reported(other, other_std, other_runs), level)
     test = stats.ttest_ind(sample(mean, std, runs), sample(other, other_std, other_runs), equal_var=False)
     expected = test.confidence_interval(level)
     scale = 1e-7 * (1 + abs(expected.high - expected.low))
@@ -149,9 +149,9 @@ def test_levels_out_of_range_are_refused(level):
 
 def test_intervals_refuse_too_few_runs():
     with pytest.raises(ValueError, match="two or more runs"):
-        statistics.welch(Summary(98.0, None, 1), Published(98.0, 0.1))
+        statistics.welch(Summary(98.0, None, 1), Reported(98.0, 0.1))
     with pytest.raises(ValueError, match="two or more runs"):
-        statistics.welch(Summary(98.0, 0.1, 5), Published(77.0, None))
+        statistics.welch(Summary(98.0, 0.1, 5), Reported(77.0, None))
     with pytest.raises(ValueError, match="two or more pairs"):
         statistics.paired([1.0], [1.0])
     with pytest.raises(ValueError, match="two or more pairs"):
@@ -164,7 +164,7 @@ def test_intervals_refuse_too_few_runs():
 @given(st.floats(-3, 3), spread, st.integers(2, 9), spread, st.floats(0.05, 2))
 def test_verdict_is_two_one_sided_tests(shift, std, runs, paper_std, margin):
     """Against the p values of the one-sided Welch tests at both ends of the margin."""
-    ours, paper = Summary(90 + shift, std, runs), Published(90.0, paper_std)
+    ours, paper = Summary(90 + shift, std, runs), Reported(90.0, paper_std)
     found = statistics.equivalence(ours, paper, margin)
 
     def p_value(end, alternative):
@@ -198,7 +198,7 @@ def test_at_the_margin_either_verdict_is_wrong_in_five_per_cent(true_difference,
 @pytest.mark.parametrize("margin", [0, -0.5])
 def test_a_margin_must_be_positive(margin):
     with pytest.raises(ValueError, match="positive"):
-        statistics.equivalence(Summary(98.0, 0.1, 5), Published(98.0, 0.1), margin)
+        statistics.equivalence(Summary(98.0, 0.1, 5), Reported(98.0, 0.1), margin)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_a_run_stopped_early_says_so():
 def test_cells_refuse_what_does_not_belong():
     with pytest.raises(ValueError, match="unknown experiment 'mnist'"):
         statistics.table_cell("mnist", "ReLU", [])
-    with pytest.raises(ValueError, match="no published number"):
+    with pytest.raises(ValueError, match="no reported number"):
         statistics.table_cell("mnist-fc-adam-nobias", "ReLU", [])
     with pytest.raises(ValueError, match="not all of"):
         statistics.table_cell("mnist-fc-adam", "ReLU", [make_record(regime="FLNPF")])
@@ -390,7 +390,7 @@ def test_the_table_has_all_thirty_cells_in_the_papers_order(folders):
     put(published, *(make_record(seed) for seed in range(5)))
     cells = statistics.table(build, published)
     assert [(cell.experiment, cell.regime) for cell in cells] == [
-        (row.name, regime) for row in experiments.TABLE for regime in row.published
+        (row.name, regime) for row in experiments.TABLE for regime in row.reported
     ]
     assert len(cells) == 30
     assert [cell.regime for cell in cells if cell.records] == ["ReLU"]

@@ -10,7 +10,7 @@ import pytest
 
 from npflib import experiments, profiles
 from npflib.architectures import FullyConnected, GConv, VConv
-from npflib.experiments import COMPANION, PAPER, TABLE, Budget, Experiment, Probe, Published, budget, runs_of
+from npflib.experiments import COMPANION, PAPER, TABLE, Budget, Experiment, Probe, Reported, budget, runs_of
 from npflib.profiles import PROFILES, Limit
 
 # experiment | learning rate | epochs | FRNPF (II) | FRNPF (DI) | DLNPF | FLNPF | ReLU
@@ -51,10 +51,10 @@ def test_every_cell_of_the_table_is_the_papers(row):
     experiment = PAPER[name]
     assert (experiment.dataset, experiment.optimiser) == (dataset, optimiser)
     assert (experiment.learning_rate, experiment.epochs, experiment.batch) == (float(rate), int(epochs), 32)
-    assert list(experiment.published) == list(COLUMNS)
+    assert list(experiment.reported) == list(COLUMNS)
     for regime, cell in zip(COLUMNS, cells, strict=True):
         mean, std = map(float, cell.split("±"))
-        assert experiment.published[regime] == Published(mean, std, runs=5)
+        assert experiment.reported[regime] == Reported(mean, std, runs=5)
     assert isinstance(experiment.arch, {"fc": FullyConnected, "vconv": VConv, "gconv": GConv}[network])
     layers = experiment.arch.layers()
     assert [sizes(layer) for layer in layers] == LAYERS[network]
@@ -74,12 +74,12 @@ def test_continuous_learning_is_the_papers():
     assert found.regimes == ("ReLU", "FRNPF-II", *stages)
     assert [found.full_epochs(regime) for regime in found.regimes] == [60] + 7 * [80]
     published = {0: 67.09, 1: 72.29, 2: 74.42, 3: 77.0, 4: 78.5, 5: 78.7, 6: 79.43}
-    assert {name: cell.mean for name, cell in found.published.items()} == {
+    assert {name: cell.mean for name, cell in found.reported.items()} == {
         "FRNPF-II" if stage == 0 else f"FLNPF-stage-{stage}": mean for stage, mean in published.items()
     }
-    assert all(cell.std is None for cell in found.published.values()), "read off a curve"
+    assert all(cell.std is None for cell in found.reported.values()), "read off a curve"
     assert dict(found.lines) == {"ReLU": 80.32, "CNTK": 77.43}
-    assert found.published["FLNPF-stage-3"].mean < found.lines["CNTK"] < found.published["FLNPF-stage-4"].mean
+    assert found.reported["FLNPF-stage-3"].mean < found.lines["CNTK"] < found.reported["FLNPF-stage-4"].mean
 
 
 def test_label_alignment_is_the_papers():
@@ -119,7 +119,7 @@ def test_the_companions_network_is_the_adam_row_without_biases():
 
 def test_linear_gates_are_trained_as_the_adam_row_is():
     own, row = COMPANION["mnist-fc-adam-linear-gates"], PAPER["mnist-fc-adam"]
-    assert own == replace(row, name=own.name, title=own.title, published={}, regimes=("DLGN",))
+    assert own == replace(row, name=own.name, title=own.title, reported={}, regimes=("DLGN",))
 
 
 def test_the_control_of_the_alignment_differs_in_its_labels_alone():
@@ -164,7 +164,7 @@ def test_a_quarter_rows_rate_is_the_best_of_its_table_on_held_out_training_image
 
 
 def test_only_the_paper_publishes_and_every_experiments_name_begins_with_its_data():
-    assert not any(own.published or own.lines for own in COMPANION.values()), "these are no rows of the paper"
+    assert not any(own.reported or own.lines for own in COMPANION.values()), "these are no rows of the paper"
     for name, experiment in (dict(PAPER) | dict(COMPANION)).items():
         assert name == experiment.name
         assert name.startswith(experiment.dataset + "-")
@@ -315,8 +315,8 @@ def test_unknown_names_are_refused_with_what_is_allowed(call, message):
         ({"epochs": 0}, r"epochs.*positive whole number.*0"),
         ({"epochs": 1.5}, r"epochs.*1\.5"),
         ({"batch": True}, r"batch.*True"),
-        ({"published": {"RELU": Published(1.0)}}, r"RELU.*allowed.*ReLU"),
-        ({"published": {"FLNPF": Published(1.0)}, "regimes": ("ReLU",)}, r"FLNPF.*allowed: ReLU"),
+        ({"reported": {"RELU": Reported(1.0)}}, r"RELU.*allowed.*ReLU"),
+        ({"reported": {"FLNPF": Reported(1.0)}, "regimes": ("ReLU",)}, r"FLNPF.*allowed: ReLU"),
         ({"loss": "hinge"}, r"unknown loss 'hinge'; allowed: cross_entropy, squared"),
         ({"loss": "squared"}, r"two classes with labels ±1 go with the squared loss"),
         ({"classes": (4, 7)}, r"two classes with labels ±1 go with the squared loss"),
@@ -356,7 +356,7 @@ def test_what_an_experiment_may_be():
 
 def test_what_is_published_cannot_be_changed():
     with pytest.raises(TypeError):
-        PAPER["mnist-fc-sgd"].published["ReLU"] = Published(99.0)
+        PAPER["mnist-fc-sgd"].reported["ReLU"] = Reported(99.0)
     with pytest.raises(TypeError):
         PAPER["cifar10-continuous"].lines["CNTK"] = 99.0
     with pytest.raises(TypeError):

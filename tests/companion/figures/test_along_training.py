@@ -10,8 +10,9 @@ from matplotlib import pyplot as plt
 from test_statistics import make_record
 
 from companion import statistics
-from companion.figures import along_training as along
-from companion.figures.along_training import CONTROL, Runs
+from companion.figures import curves as along
+from companion.figures import intervals
+from companion.figures.curves import CONTROL, Runs
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +126,9 @@ def test_runs_refuse_values_that_do_not_match_the_epochs(shape):
 def test_changes_show_every_run_and_the_interval():
     values = [-1.0, -2.0, -1.5]
     estimate = statistics.paired(values, [0.0] * 3, 0.90)
-    figure = along.changes({"a": [("all", values, estimate, "#0072B2")], "b": [("part", values, estimate, "k")]}, "Δ")
+    figure = intervals.changes(
+        {"a": [("all", values, estimate, "#0072B2")], "b": [("part", values, estimate, "k")]}, "Δ"
+    )
     figure.canvas.draw()
     for ax, label in zip(figure.axes, ("all", "part"), strict=True):
         drawn = [np.atleast_1d(line.get_xdata()).tolist() for line in ax.lines]

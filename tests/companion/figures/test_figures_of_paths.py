@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from companion.figures.matrices import heat_map_grid
-from companion.figures.overlap import contrasts, costs
-from companion.figures.paths import active_shares, activity, rounding_errors, subnetwork
+from companion.figures.diagrams import subnetwork
+from companion.figures.gate_activity import active_shares, activity, rounding_errors
+from companion.figures.kernel_figures import contrasts, costs, heat_map_grid
 from companion.figures.style import INACTIVE
 
 

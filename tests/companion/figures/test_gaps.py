@@ -9,7 +9,7 @@ from test_learning import draw, lines_of, runs
 from test_statistics import make_record
 
 from companion import contrasts
-from companion.figures import crossings, gaps, learning
+from companion.figures import curves, intervals
 from npflib import experiments
 
 CIFAR10 = [row for row in experiments.TABLE if row.dataset == "cifar10"]
@@ -22,13 +22,13 @@ def _close():
 
 
 def of_paper(row):
-    return {s: (contrasts.by_paper(s, row.name), None) for s in contrasts.statements(1.0)}
+    return {s: (contrasts.by_paper(s, row.name), None) for s in contrasts.stated(1.0)}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_gaps_are_the_papers_with_their_intervals(count):
     given = {row.title: of_paper(row) for row in CIFAR10[:count]}
-    figure = draw(gaps.gaps(given))
+    figure = draw(intervals.gaps(given))
     assert [ax.get_title(loc="left") for ax in figure.axes] == list(given)
     for ax, row in zip(figure.axes, given.values(), strict=True):
         drawn = [np.atleast_1d(line.get_xdata()) for line in ax.lines]
@@ -42,17 +42,17 @@ def test_gaps_are_the_papers_with_their_intervals(count):
 def test_our_gaps_stand_beside_the_papers():
     row = CIFAR10[3]
     found = runs(rows=(row.name,), epochs=row.epochs)[row.name]
-    given = {s: (contrasts.by_paper(s, row.name), contrasts.by_records(s, found)) for s in contrasts.statements(1.0)}
-    [ax] = draw(gaps.gaps({row.title: given})).axes
+    given = {s: (contrasts.by_paper(s, row.name), contrasts.by_records(s, found)) for s in contrasts.stated(1.0)}
+    [ax] = draw(intervals.gaps({row.title: given})).axes
     drawn = [np.atleast_1d(line.get_xdata()) for line in ax.lines]
     assert all(any(np.array_equal(x, ours.estimate.interval) for x in drawn) for _, ours in given.values())
-    draw(gaps.gaps({row.title: {s: (None, ours) for s, (_, ours) in given.items()}}))
+    draw(intervals.gaps({row.title: {s: (None, ours) for s, (_, ours) in given.items()}}))
 
 
 @pytest.mark.parametrize("rows", [{}, {"a row": {}}])
 def test_no_gaps_are_refused(rows):
-    with pytest.raises(ValueError, match="with one statement or more"):
-        gaps.gaps(rows)
+    with pytest.raises(ValueError, match="with one contrast or more"):
+        intervals.gaps(rows)
 
 
 def curve(seed, accuracies, regime):
@@ -74,27 +74,27 @@ def test_the_epochs_of_a_crossing_are_those_of_a_loop(lead):
             stays = stays or epoch
         else:
             stays = None
-    assert crossings.ahead(np.array(lead)) == (first, stays)
+    assert curves.ahead(np.array(lead)) == (first, stays)
 
 
 def test_leads_are_differences_by_seed():
     ours = [curve(0, [0.1, 0.5, 0.7], "ReLU"), curve(1, [0.2, 0.5, 0.6], "ReLU")]
     theirs = [curve(0, [0.3, 0.5], "FLNPF"), curve(1, [0.3, 0.4], "FLNPF")]
-    assert crossings.leads(ours, theirs) == pytest.approx(np.array([[-20, 0], [-10, 10]]))
-    assert crossings.ahead(crossings.leads(ours, theirs)) == (2, 2)
+    assert curves.leads(ours, theirs) == pytest.approx(np.array([[-20, 0], [-10, 10]]))
+    assert curves.ahead(curves.leads(ours, theirs)) == (2, 2)
     with pytest.raises(ValueError, match="same seeds"):
-        crossings.leads(ours, theirs[::-1])
+        curves.leads(ours, theirs[::-1])
 
 
 def test_curves_and_leads_are_drawn():
     found = runs(rows=("mnist-fc-adam",))["mnist-fc-adam"]
-    left, right = draw(crossings.curves_and_leads(found)).axes
-    for regime in learning.ORDER:
+    left, right = draw(curves.curves_and_leads(found)).axes
+    for regime in curves.ORDER:
         [line] = lines_of(left, regime)
-        assert np.allclose(line.get_ydata(), learning.test_curves(found[regime]).mean(0))
+        assert np.allclose(line.get_ydata(), curves.test_curves(found[regime]).mean(0))
         if regime != "FLNPF":
             [line] = lines_of(right, regime)
-            assert np.allclose(line.get_ydata(), crossings.leads(found[regime], found["FLNPF"]).mean(0))
-    draw(crossings.curves_and_leads({"FLNPF": found["FLNPF"]}))
+            assert np.allclose(line.get_ydata(), curves.leads(found[regime], found["FLNPF"]).mean(0))
+    draw(curves.curves_and_leads({"FLNPF": found["FLNPF"]}))
     with pytest.raises(ValueError, match="no records of FLNPF"):
-        crossings.curves_and_leads({"ReLU": found["ReLU"]})
+        curves.curves_and_leads({"ReLU": found["ReLU"]})

@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from test_statistics import make_record, quick
 
 from companion import statistics
-from companion.figures import diagrams, learning
+from companion.figures import curves, diagrams, intervals
 from companion.figures.style import COLOURS
 from npflib import experiments
 
@@ -19,8 +19,8 @@ def _close():
     plt.close("all")
 
 
-def runs(regimes=learning.ORDER, rows=ROWS, seeds=3, **changes):
-    peak = dict(zip(learning.ORDER, (0.96, 0.961, 0.983, 0.978, 0.981), strict=True))
+def runs(regimes=curves.ORDER, rows=ROWS, seeds=3, **changes):
+    peak = dict(zip(curves.ORDER, (0.96, 0.961, 0.983, 0.978, 0.981), strict=True))
     return {
         name: {
             regime: [make_record(k, peak[regime] + 1e-4 * k, regime, name, **changes) for k in range(seeds)]
@@ -43,10 +43,10 @@ def lines_of(ax, regime):
 def test_learning_curves_are_the_means_over_seeds():
     given = runs()
     given["mnist-fc-sgd"]["ReLU"][0].history["test_accuracy"][3] = 0.6
-    figure = draw(learning.learning_curves(given))
+    figure = draw(curves.learning_curves(given))
     for ax, name in zip(figure.axes, ROWS, strict=True):
         assert ax.get_title() == experiments.find(name).title
-        for regime in learning.ORDER:
+        for regime in curves.ORDER:
             [line] = lines_of(ax, regime)
             history = [record.history["test_accuracy"] for record in given[name][regime]]
             assert np.allclose(line.get_ydata(), 100 * np.mean(history, axis=0))
@@ -56,34 +56,34 @@ def test_learning_curves_are_the_means_over_seeds():
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_every_experiment_has_its_panel_two_a_row(count):
     rows = ("cifar10-vconv-sgd", "cifar10-vconv-adam", "cifar10-gconv-sgd", "cifar10-gconv-adam")[:count]
-    figure = draw(learning.learning_curves(runs(rows=rows), mark_paper=True))
+    figure = draw(curves.learning_curves(runs(rows=rows), mark_paper=True))
     assert [ax.get_title() for ax in figure.axes] == [experiments.find(name).title for name in rows]
     assert max(ax.get_subplotspec().colspan.stop for ax in figure.axes) == min(2, count)
 
 
 def test_papers_peaks_are_marked_only_on_request():
-    without, marked = (learning.learning_curves(runs(), mark_paper=mark) for mark in (False, True))
+    without, marked = (curves.learning_curves(runs(), mark_paper=mark) for mark in (False, True))
     shown = {float(line.get_ydata()[0]) for line in marked.axes[1].lines if len(line.get_ydata()) == 1}
-    assert {paper.mean for paper in experiments.find("mnist-fc-adam").published.values()} <= shown
+    assert {paper.mean for paper in experiments.find("mnist-fc-adam").reported.values()} <= shown
     assert all(len(line.get_ydata()) > 1 for line in without.axes[1].lines)
     draw(marked)
 
 
-@pytest.mark.parametrize("regimes", [("ReLU",), ("ReLU", "FLNPF"), learning.ORDER])
+@pytest.mark.parametrize("regimes", [("ReLU",), ("ReLU", "FLNPF"), curves.ORDER])
 @pytest.mark.parametrize("rows", [ROWS[:1], ROWS])
 def test_any_part_of_the_table_can_be_drawn(regimes, rows):
-    draw(learning.learning_curves(runs(regimes, rows), mark_paper=True))
-    draw(learning.peak_and_final(runs(regimes, rows), mark_paper=True))
+    draw(curves.learning_curves(runs(regimes, rows), mark_paper=True))
+    draw(intervals.peak_and_final(runs(regimes, rows), mark_paper=True))
 
 
 def test_single_seeds_and_short_runs_can_be_drawn():
-    draw(learning.learning_curves(runs(seeds=1, epochs=2)))
-    draw(learning.peak_and_final(runs(seeds=1, epochs=2)))
+    draw(curves.learning_curves(runs(seeds=1, epochs=2)))
+    draw(intervals.peak_and_final(runs(seeds=1, epochs=2)))
 
 
 def test_a_run_that_stopped_early_shortens_its_curve():
     given = {"mnist-fc-adam": {"ReLU": [make_record(0, ran=40), make_record(1)]}}
-    [line] = lines_of(learning.learning_curves(given).axes[0], "ReLU")
+    [line] = lines_of(curves.learning_curves(given).axes[0], "ReLU")
     assert len(line.get_xdata()) == 40
 
 
@@ -95,7 +95,7 @@ def test_forest_shows_every_difference_and_its_interval():
         ),
         statistics.table_cell("mnist-fc-adam", "DLNPF", []),
     ]
-    figure = draw(learning.forest(cells))
+    figure = draw(intervals.forest(cells))
     [ax] = figure.axes
     drawn = [line.get_xdata() for line in ax.lines]
     for cell in cells[:2]:
@@ -105,32 +105,31 @@ def test_forest_shows_every_difference_and_its_interval():
 
 
 def test_forest_without_any_run_says_so():
-    cells = [statistics.table_cell("cifar10-vconv-sgd", regime, []) for regime in learning.ORDER]
-    [ax] = draw(learning.forest(cells)).axes
+    cells = [statistics.table_cell("cifar10-vconv-sgd", regime, []) for regime in curves.ORDER]
+    [ax] = draw(intervals.forest(cells)).axes
     assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
 
 
 def test_selection_shows_each_seeds_peak_minus_final():
     given = runs()["mnist-fc-adam"]
     cells = [statistics.table_cell("mnist-fc-adam", regime, given[regime]) for regime in ("ReLU", "FLNPF")]
-    [ax] = draw(learning.selection(cells)).axes
+    [ax] = draw(intervals.selection(cells)).axes
     for place, cell in enumerate(cells):
         gaps = [100 * (record.peak - record.final) for record in cell.records]
-        dots = [line for line in ax.lines if np.array_equal(line.get_ydata(), np.full(len(gaps), place))]
-        assert any(np.allclose(line.get_xdata(), gaps) for line in dots)
-        assert any(np.allclose(line.get_xdata(), np.mean(gaps)) for line in ax.lines)
+        assert np.allclose(ax.collections[place].get_offsets(), [(gap, place) for gap in gaps])
+        assert any(np.allclose(point, [np.mean(gaps), place]) for line in ax.lines for point in line.get_xydata())
 
 
 def test_selection_without_two_runs_says_so():
-    cells = [statistics.table_cell("cifar10-vconv-sgd", regime, []) for regime in learning.ORDER]
-    [ax] = draw(learning.selection(cells)).axes
+    cells = [statistics.table_cell("cifar10-vconv-sgd", regime, []) for regime in curves.ORDER]
+    [ax] = draw(intervals.selection(cells)).axes
     assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
 
 
 def test_the_gap_between_random_and_learnt_gates_is_stated():
     given = runs()["mnist-fc-adam"]
     figure, ax = plt.subplots()
-    learning.gate_gap(ax, given)
+    intervals.gate_gap(ax, given)
     texts = [text.get_text() for text in draw(figure).axes[0].texts]
     means = {r: statistics.summarise(statistics.accuracies(records)).mean for r, records in given.items()}
     assert f"learnt gates: {means['FLNPF'] - means['FRNPF-II']:+.2f} points" in texts

@@ -5,8 +5,8 @@ import pytest
 from matplotlib import pyplot as plt
 from test_contrasts import make_record
 
-from companion.figures import stages
-from companion.figures.style import COLOURS, PAPER
+from companion.figures import curves as stages
+from companion.figures.style import COLOURS, PAPER, shades
 from npflib import experiments
 
 PAPERS, NARROW = (experiments.find(name) for name in ("cifar10-continuous", "cifar10-narrow-continuous"))
@@ -49,10 +49,10 @@ def test_published_means_and_ours_are_drawn_by_stage():
     left, right = draw(stages.accuracy_by_stage([(PAPERS, {}), (NARROW, found)])).axes
     [published] = lines_of(left, PAPER)
     assert published.get_xdata().tolist() == list(range(7))
-    assert published.get_ydata().tolist() == [PAPERS.published[name].mean for name in stages.regimes_of(PAPERS)]
+    assert published.get_ydata().tolist() == [PAPERS.reported[name].mean for name in stages.regimes_of(PAPERS)]
     assert not lines_of(left, COLOURS["FLNPF"])
     across = {line.get_ydata()[0] for line in left.lines if len(set(line.get_ydata())) == 1}
-    assert {*PAPERS.lines.values(), PAPERS.published["FRNPF-II"].mean} <= across
+    assert {*PAPERS.lines.values(), PAPERS.reported["FRNPF-II"].mean} <= across
     assert not lines_of(right, PAPER)
     means = [100 * np.mean([r.peak for r in found[name]]) for name in stages.regimes_of(NARROW)]
     assert any(np.allclose(line.get_ydata(), means) for line in lines_of(right, COLOURS["FLNPF"]))
@@ -89,14 +89,14 @@ def test_flips_are_drawn_in_per_cent_by_layer():
     chance = np.random.default_rng(1).random((3, 4))
     left, right = draw(stages.flips(between, start, chance, LAYERS)).axes
     for ax, values in ((left, between), (right, start)):
-        for layer, colour in enumerate(stages.layer_colours(4)):
+        for layer, colour in enumerate(shades(4)):
             [line] = lines_of(ax, colour)
             assert np.allclose(line.get_ydata(), 100 * values[:, :, layer].mean(0))
             assert line.get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def test_layers_have_colours_of_their_own():
-    assert len(set(stages.layer_colours(6))) == 6
+    assert len(set(shades(6))) == 6
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 6])

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from test_statistics import make_record
 
 from companion import figures
-from companion.figures import style
+from companion.figures import drawing, style
 from npflib import regimes
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -149,7 +149,7 @@ def test_what_leaves_the_frame_is_warned_of():
 def test_the_key_fits_the_figure_and_holds_every_entry(count):
     figure, ax = plt.subplots()
     lines = [ax.plot([k], [k], label=f"an entry with a name, no. {k}")[0] for k in range(count)]
-    legend = style.key(figure, lines)
+    legend = drawing.key(figure, lines)
     figure.draw_without_rendering()
     assert [text.get_text() for text in legend.get_texts()] == [line.get_label() for line in lines]
     assert figure.legends == [legend]
@@ -192,3 +192,14 @@ def test_a_drawing_says_that_it_is_one():
 def test_stand_in_data_are_said_in_the_figure():
     line = line_of(profile="smoke", data={"title": "stand-in for MNIST", "stand_in": True})
     assert line.startswith("STAND-IN DATA. Not a test of the paper.")
+
+
+def test_text_from_files_is_text_in_a_figure(tmp_path):
+    """No element of the SVG, and a dollar, of which a formula could be made, is shown as it is."""
+    given = {"title": "MNIST<script>alert(1)</script> at $5 and $6_", "stand_in": False}
+    figure, _ = plt.subplots()
+    run = replace(make_record(0), environment={"device": "<script>$x^2$"})
+    figures.finish(figure, profile="quick", data=given, runs=[run]).savefig(tmp_path / "figure.svg")
+    assert "<script" not in (tmp_path / "figure.svg").read_text()
+    assert r"\$5 and \$6_" in figure.get_supxlabel().replace("\n", " ")
+    assert not figure._supxlabel._parse_math or "$" not in figure.get_supxlabel().replace(r"\$", "")

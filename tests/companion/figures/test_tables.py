@@ -1,8 +1,11 @@
 """Tables as HTML: what they show is what the records say, everything foreign is escaped, stand-ins are announced."""
 
+from dataclasses import fields, replace
+
 import pytest
 import torch
 from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
 from test_statistics import make_record, quick
 
 from companion import ledger, statistics
@@ -79,7 +82,7 @@ def test_numbers(value, text):
 def test_regimes_beside_the_published_numbers():
     runs = {"ReLU": [make_record(seed, 0.98 + 0.001 * seed) for seed in range(3)], "FLNPF": [make_record(0, 0.97)]}
     rows = {row[0]: row[1:] for row in entries(tables.regimes(runs, "mnist-fc-adam", "caption"))}
-    assert list(rows) == [LABELS[r] for r in experiments.find("mnist-fc-adam").published]
+    assert list(rows) == [LABELS[r] for r in experiments.find("mnist-fc-adam").reported]
     assert rows["ReLU"] == ["98.14 ± 0.07", "98.10 ± 0.10", "98.00 ± 0.10", "0.10"]
     assert rows["FLNPF"] == ["97.82 ± 0.02", "97.00", "96.90", "–"]
     assert rows["DLNPF"][1] == "not run"
@@ -106,7 +109,7 @@ def test_two_experiments_side_by_side():
     cells = [
         statistics.table_cell(name, regime, [make_record(0, 0.9, regime=regime, experiment=name)] if first else [])
         for first, name in ((True, "mnist-fc-sgd"), (False, "mnist-fc-adam"))
-        for regime in experiments.find(name).published
+        for regime in experiments.find(name).reported
     ]
     rows = entries(tables.rows_side_by_side(cells, ""))
     assert rows[-1] == ["ReLU", "97.85 ± 0.09", "90.00", "98.14 ± 0.07", "not run yet"]
@@ -174,3 +177,56 @@ def test_versions_name_what_made_the_book():
     rows = dict(entries(tables.versions()))
     assert rows["torch"] == torch.__version__.split("+")[0]
     assert {"python", "npflib", "jupyter-book", "snakemake"} <= set(rows)
+
+
+FOREIGN = "MNIST<script>alert(1)</script>"
+
+
+def foreign(seed=0, *names, **changes):
+    """A record every text of which, as far as it comes from a file, is script."""
+    record = make_record(seed, 0.98, *names, **changes)
+    library = {"version": FOREIGN, "source": FOREIGN}
+    environment = dict.fromkeys(("device", "threads", "torch", "python"), FOREIGN)
+    data = {"title": FOREIGN, "stand_in": True}
+    return replace(record, data=data, profile=FOREIGN, environment=environment, library=library)
+
+
+def test_text_from_files_is_text_in_every_table(tmp_path):
+    runs = [foreign(seed) for seed in range(2)]
+    cell = statistics.table_cell("mnist-fc-adam", "ReLU", runs)
+    others = [statistics.table_cell("mnist-fc-adam", r, []) for r in ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF")]
+    claim = ledger.record(
+        "claim-x", "a", "b", quantity="c", measured=1.0, expected=0.0, tolerance=0.0, tolerance_reason="d",
+        chapter="05_x", profile="quick", seeds=3, build=tmp_path, data=runs[0].data,
+    )  # fmt: skip
+    texts = {field.name for field in fields(claim) if field.type is str} - {"relation", "verdict"}
+    claim = replace(claim, **dict.fromkeys(texts, FOREIGN))
+    shown = {
+        "table": tables.table([FOREIGN], [[FOREIGN]], caption=FOREIGN, data=runs[0].data),
+        "stand_in_banner": tables.stand_in_banner(runs[0].data),
+        "regimes": tables.regimes({"ReLU": runs}, "mnist-fc-adam", FOREIGN),
+        "rows_side_by_side": tables.rows_side_by_side([cell, *others], FOREIGN),
+        "scoreboard": tables.scoreboard([cell], FOREIGN),
+        "ledger": tables.ledger([claim], FOREIGN),
+        "verdicts": tables.verdicts([claim], FOREIGN),
+        "machines": tables.machines(runs),
+        "entry": tables.entry(FOREIGN, FOREIGN),
+        "small": tables.small(FOREIGN),
+        "harmless": MarkdownIt().render(tables.harmless(f"**n** = 3, {FOREIGN} and {tables.number(1e-7)}")),
+    }
+    for name, html in shown.items():
+        assert parse(html).find("script") is None, name
+        assert "<script" not in html, name
+        assert "alert(1)" in parse(html).get_text(), name
+    with pytest.raises(ValueError, match="unknown verdict"):
+        tables.verdict(FOREIGN)
+    other = {
+        "measured",
+        "accepted",
+        "number",
+        "reported",
+        "versions",
+        "verdict",
+    }  # take numbers, or nothing, from files
+    public = {n for n, f in vars(tables).items() if callable(f) and getattr(f, "__module__", "") == tables.__name__}
+    assert {name for name in public if not name.startswith("_")} == {*shown, *other, "Html"}

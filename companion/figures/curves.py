@@ -1,0 +1,403 @@
+"""Figures along training: curves of every regime and who is ahead when, what was measured on the way, gates by stage.
+
+A line is the mean over runs and a band the range from the least to the greatest: the spread is always drawn. Solid is
+the run in question, dashed a control of it. Nothing is smoothed. Accuracies are in per cent, differences in points;
+whatever is drawn of trained runs is read from their records.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from companion import statistics
+from companion.figures.drawing import band, entry, key, panel_grid, ticks
+from companion.figures.style import COLOURS, INACTIVE, INK, LABELS, MARKERS, PAPER, SMALL, shades
+from npflib import experiments
+from npflib.experiments import Experiment
+from npflib.records.run_records import Record
+
+# Top to bottom as the paper argues: random gates, then learnt ones.
+ORDER = ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF", "ReLU")
+CONTROL = (0, (5, 2))
+_TICKS = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 98.5, 99, 99.5)
+_LINES = {"ReLU": (COLOURS["ReLU"], (0, (5, 2))), "CNTK": ("#7B4EA3", (0, (1, 1.5)))}
+
+ByRegime = Mapping[str, Mapping[str, Sequence[Record]]]  # experiment → regime → records
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Regimes as they are drawn: the paper's five first, others after them in the order given."""
+    given = list(dict.fromkeys(names))
+    return [*(name for name in ORDER if name in given), *(name for name in given if name not in ORDER)]
+
+
+def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
+    """Test accuracy by epoch, one panel an experiment, two panels a row.
+
+    The axis is logarithmic in the error, 100 % - accuracy, so that curves near the top stay apart.
+
+    Args:
+        runs: experiment → regime → records of one budget.
+        mark_paper: whether to mark the paper's peaks at the right; only meaningful at the full budget.
+    """
+    figure, panels, grid = panel_grid(len(runs), height=3.0, extra=1.0, sharey=True)
+    for ax, (name, regimes) in zip(panels, runs.items(), strict=True):
+        last = 1
+        for regime in in_order(r for r in regimes if regimes[r]):
+            last = max(last, _by_epoch(ax, test_curves(regimes[regime]), regime))
+        if mark_paper:
+            for place, (regime, paper) in enumerate(experiments.find(name).reported.items()):
+                ax.errorbar(
+                    last * (1.04 + 0.03 * place), paper.mean, yerr=paper.std, fmt=MARKERS[regime], markersize=5,
+                    color=COLOURS[regime], markeredgecolor=PAPER, capsize=2, clip_on=False,
+                )  # fmt: skip
+        ax.set(title=experiments.find(name).title, xlabel="epoch")
+        ax.set_xticks([tick for tick in MaxNLocator(6, integer=True).tick_values(0, last) if 0 <= tick <= last])
+    _log_error_axis(panels)
+    for ax in grid[:, 0]:
+        ax.set_ylabel("test accuracy (%), log of the error")
+    shown = [regime for regimes in runs.values() for regime in regimes]
+    handles = [entry(LABELS[r], color=COLOURS[r], linewidth=2.2) for r in in_order([*ORDER, *shown])]
+    if mark_paper:
+        handles.append(entry("paper's peak", linestyle="", marker="o", color="white", markeredgecolor=PAPER))
+    key(figure, handles)
+    return figure
+
+
+def curves_and_leads(regimes: Mapping[str, Sequence[Record]], reference: str = "FLNPF") -> Figure:
+    """Left, test accuracy by epoch; right, each regime's minus the reference's, by seed.
+
+    Args:
+        regimes: regime → records of one experiment and one budget, the same seeds for all.
+        reference: the regime that the others are compared with.
+
+    Raises:
+        ValueError: no records of the reference, or other seeds than its.
+    """
+    if not regimes.get(reference):
+        raise ValueError(f"there are no records of {reference} to compare with.")
+    figure, (left, right), _ = panel_grid(2, height=3.9)
+    for regime in in_order(r for r in regimes if regimes[r]):
+        _by_epoch(left, test_curves(regimes[regime]), regime, marker="o", markersize=3)
+        if regime != reference:
+            _by_epoch(right, leads(regimes[regime], regimes[reference]), regime, marker="o", markersize=3)
+    right.axhline(0, color=PAPER, linewidth=1.0)
+    left.set(xlabel="epoch", ylabel="test accuracy (%)")
+    right.set(xlabel="epoch", ylabel=f"accuracy − {LABELS[reference]}'s (points)")
+    for ax in (left, right):
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        ax.grid(axis="y")
+    key(figure)
+    return figure
+
+
+def test_curves(records: Sequence[Record]) -> np.ndarray:
+    """Test accuracy in per cent, [runs, epochs], as far as every run went."""
+    return 100 * history(records, "test_accuracy")[1]
+
+
+def leads(first: Sequence[Record], second: Sequence[Record]) -> np.ndarray:
+    """Test accuracy of the first minus the second's by seed and epoch, in points: [seeds, epochs].
+
+    Raises:
+        ValueError: records of different seeds.
+    """
+    seeds = [[record.seed for record in records] for records in (first, second)]
+    if seeds[0] != seeds[1]:
+        raise ValueError(f"records must be of the same seeds in the same order; got {seeds[0]} and {seeds[1]}.")
+    ours, theirs = test_curves(first), test_curves(second)
+    shortest = min(ours.shape[1], theirs.shape[1])
+    return ours[:, :shortest] - theirs[:, :shortest]
+
+
+def ahead(lead: np.ndarray) -> tuple[int | None, int | None]:
+    """The first epoch (from 1) with a positive mean lead, and the first from which it stays positive to the end.
+
+    Args:
+        lead: [seeds, epochs], as ``leads`` gives it.
+
+    Returns:
+        Two epochs; None where there is none.
+    """
+    positive = np.atleast_2d(lead).mean(0) > 0
+    if not positive.any():
+        return None, None
+    behind = np.flatnonzero(~positive)
+    stays = int(behind[-1]) + 2 if behind.size else 1
+    return int(positive.argmax()) + 1, stays if stays <= positive.size else None
+
+
+@dataclass(frozen=True)
+class Runs:
+    """One quantity along several runs.
+
+    Attributes:
+        label: what it is, in the legend.
+        colour: of its lines and band.
+        epochs: [points].
+        values: [runs, points].
+        control: whether it is drawn dashed.
+    """
+
+    label: str
+    colour: str
+    epochs: np.ndarray
+    values: np.ndarray
+    control: bool = False
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape[1] != len(self.epochs) or not self.values.size:
+            raise ValueError(
+                f"{self.label}: values must be [runs, {len(self.epochs)}] to match the epochs; got {self.values.shape}."
+            )
+
+
+def series(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs [points] and values [runs, points] of a series of records, as far as every run went.
+
+    Raises:
+        ValueError: no records, one without that series, or records measured at different epochs.
+    """
+    if not records:
+        raise ValueError(f"there are no records to read {name!r} from.")
+    for record in records:
+        if name not in record.series:
+            known = ", ".join(record.series) or "none"
+            raise ValueError(
+                f"{record.experiment}, {record.regime}, seed {record.seed} has no series {name!r}; it has: {known}."
+            )
+    points = min(len(record.series["epoch"]) for record in records)
+    epochs, values = (np.array([r.series[what][:points] for r in records], dtype=float) for what in ("epoch", name))
+    if (epochs != epochs[0]).any():
+        raise ValueError(f"{name!r} was measured at different epochs in different runs; draw them apart.")
+    return epochs[0], values
+
+
+def history(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs [points] from 1 and values [runs, points] of a record's history, as far as every run went."""
+    if not records:
+        raise ValueError(f"there are no records to read {name!r} from.")
+    points = min(record.epochs for record in records)
+    return np.arange(1.0, points + 1), np.array([record.history[name][:points] for record in records], dtype=float)
+
+
+def draw(ax: Axes, runs: Runs) -> None:
+    """One quantity: its runs as thin lines, their mean as a thick one, and their range."""
+    for values in runs.values:
+        ax.plot(runs.epochs, values, color=runs.colour, linewidth=0.6, alpha=0.7)
+    band(
+        ax, runs.epochs, runs.values, shade=0.16, color=runs.colour, label=runs.label, linewidth=2.2, zorder=3,
+        linestyle=CONTROL if runs.control else "-",
+    )  # fmt: skip
+
+
+def panels(
+    quantities: Mapping[str, Sequence[Runs]],
+    *,
+    logarithmic: Collection[str] = (),
+    lines: Mapping[str, Mapping[str, float]] | None = None,
+    columns: int = 2,
+    height: float = 3.0,
+    xlabel: str = "epochs of training",
+) -> Figure:
+    """One panel a quantity, by epochs of training (or what ``xlabel`` says), under one legend.
+
+    Args:
+        quantities: what the vertical axis says → what is drawn on it.
+        logarithmic: which of them have a logarithmic axis.
+        lines: which of them → text → height of a horizontal line to compare with.
+        columns: panels side by side.
+        height: inches a row of panels.
+        xlabel: what the horizontal axis, which the panels share, says.
+
+    Raises:
+        ValueError: nothing to draw, or a name among ``logarithmic`` or ``lines`` that is not a panel's.
+    """
+    lines = lines or {}
+    if not quantities:
+        raise ValueError("there is nothing to draw: quantities is empty.")
+    if unknown := (set(logarithmic) | set(lines)) - set(quantities):
+        raise ValueError(f"no panel is called {sorted(unknown)}; there are: {', '.join(quantities)}.")
+    figure, axes, grid = panel_grid(len(quantities), columns, height=height, extra=0.5, sharex=True)
+    for ax, (title, drawn) in zip(axes, quantities.items(), strict=True):
+        if title in logarithmic:
+            ax.set_yscale("log")
+        for runs in drawn:
+            draw(ax, runs)
+        for text, level in lines.get(title, {}).items():
+            ax.axhline(level, color=PAPER, linewidth=1.0, linestyle=":", zorder=0)
+            ax.annotate(
+                text, (1, level), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                ha="right", va="bottom", fontsize=SMALL, color=PAPER,
+            )  # fmt: skip
+        low, high = ax.get_ylim()
+        if title in logarithmic and high < 300 * low:  # too few powers of ten to read a value from
+            ticks(ax.yaxis, form="{x:,g}" if low < 1 else "{x:,.0f}")
+        ax.set_ylabel(title)
+        ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    for ax in axes[-grid.shape[1] :]:
+        ax.set_xlabel(xlabel)
+    key(figure)
+    return figure
+
+
+def regimes_of(experiment: Experiment) -> list[str]:
+    """The regimes of stage 0 (random gates), 1, 2, …"""
+    return [regime for regime in experiment.regimes if regime != "ReLU"]
+
+
+def accuracy_by_stage(
+    panels: Sequence[tuple[Experiment, Mapping[str, Sequence[Record]]]], measure: str = "peak"
+) -> Figure:
+    """Accuracy behind the gates of each stage, beside the paper's means and others' methods as lines.
+
+    A dot is one seed. Where there are records of the ReLU run, its own best test accuracy so far is drawn by stage:
+    that of the very network whose gates are copied.
+
+    Args:
+        panels: experiments with stages, each with regime → records (empty where it was not run).
+        measure: "peak" or "final" accuracy of the value networks.
+
+    Raises:
+        ValueError: no panels, or an experiment without stages.
+    """
+    if not panels or not all(experiment.stages for experiment, _ in panels):
+        raise ValueError("one experiment or more is needed, each with stages.")
+    figure, axes, _ = panel_grid(len(panels), len(panels), height=4.1)
+    learnt, random = COLOURS["FLNPF"], COLOURS["FRNPF-II"]
+    for ax, (experiment, found) in zip(axes, panels, strict=True):
+        names = regimes_of(experiment)
+        levels: list[tuple[str, float, str, Any]] = [
+            (f"{name}, reported ({value:.2f})", value, *_LINES.get(name, (PAPER, (0, (3, 2)))))
+            for name, value in experiment.lines.items()
+        ]
+        if places := [k for k, name in enumerate(names) if name in experiment.reported]:
+            means = [experiment.reported[names[k]].mean for k in places]
+            ax.plot(places, means, "D-", color=PAPER, markersize=5, linewidth=1.2, label="FLNPF, reported means")
+            levels.append((f"FRNPF (II), reported ({means[0]:.2f})", means[0], random, (0, (4, 2))))
+        # Stages without records are left out, and stages may have different numbers of seeds.
+        values = {k: statistics.accuracies(found[name], measure) for k, name in enumerate(names) if found.get(name)}
+        stages = [k for k, some in values.items() for _ in some]
+        ours = [value for some in values.values() for value in some]
+        if ours:
+            sns.lineplot(
+                x=stages, y=ours, errorbar=("pi", 100), color=learnt, marker=MARKERS["FLNPF"], markeredgecolor=learnt,
+                label="FLNPF, ours", legend=False, ax=ax,
+            )  # fmt: skip
+            ax.scatter(stages, ours, s=16, c=[learnt if k else random for k in stages], alpha=0.7, zorder=2.5)
+        if 0 in values:
+            levels.append(("FRNPF (II), ours", float(np.mean(values[0])), random, "-."))
+        if found.get("ReLU"):
+            epochs = found["ReLU"][0].configuration["stages"]
+            so_far = best_so_far(found["ReLU"], epochs)
+            steps, label = np.arange(1, len(epochs) + 1), "ReLU so far, ours"
+            band(ax, steps, so_far, marker="o", markersize=3.5, color=COLOURS["ReLU"], label=label)
+        for label, value, colour, dashes in levels:
+            ax.axhline(value, color=colour, linestyle=dashes, linewidth=1.3, label=label)
+        ax.set(title=experiment.title.split(", ", 1)[1].split(":")[0], xticks=range(len(names)))
+        ax.set_xlabel("stage of the copied gates\n(0: random)")
+        ax.grid(axis="y")
+    if any(ax.get_legend_handles_labels()[0] for ax in axes):
+        key(figure)
+    axes[0].set_ylabel(f"test accuracy (%), {measure}")
+    return figure
+
+
+def best_so_far(records: Sequence[Record], stages: Sequence[int]) -> np.ndarray:
+    """Best test accuracy in per cent up to each stage's epoch: [seeds, stages]."""
+    return 100 * np.array([[max(r.history["test_accuracy"][:epoch]) for epoch in stages] for r in records])
+
+
+def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Sequence[str]) -> Figure:
+    """Share of gates that flip, by layer: left from stage to stage, right from the start.
+
+    Args:
+        between: [seeds, stages, layers]: between stage k-1 and stage k, k = 1, ….
+        start: [seeds, stages, layers]: between stage 0, the network before training, and stage k.
+        chance: [seeds, layers]: between the last stage and a pattern unrelated to it with stage 0's share on.
+        layers: what to call the layers.
+
+    Raises:
+        ValueError: shapes that do not match.
+    """
+    between, start, chance = (np.asarray(a, dtype=float) for a in (between, start, chance))
+    seeds, stages, count = between.shape if between.ndim == 3 else (0, 0, 0)
+    if not between.size or start.shape != between.shape or chance.shape != (seeds, count) or len(layers) != count:
+        raise ValueError(
+            f"between and start must be [seeds, stages, {len(layers)}], chance [seeds, {len(layers)}]; got "
+            f"{between.shape}, {start.shape} and {chance.shape}."
+        )
+    figure, (left, right), _ = panel_grid(2, height=4.1, sharey=True)
+    steps = np.arange(1, stages + 1)
+    for ax, values in ((left, between), (right, start)):
+        for layer, colour in enumerate(shades(count)):
+            runs, marker = 100 * values[:, :, layer], "os^DvX"[layer % 6]
+            band(ax, steps, runs, shade=0.1, color=colour, marker=marker, markersize=4.5, label=layers[layer])
+        ax.set(xlabel="stage", xticks=steps)
+        ax.grid(axis="y")
+    look = {"facecolor": "#dddddd", "edgecolor": INACTIVE, "linewidth": 0.8, "zorder": 0}
+    right.axhspan(100 * chance.min(), 100 * chance.max(), label="unrelated patterns", **look)
+    left.set(ylabel="share of gates flipped (%)", title="since the stage before", ylim=(0, None))
+    right.set(title="since the untrained network")
+    key(figure)
+    return figure
+
+
+def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> Figure:
+    """Chance-corrected agreement of gates of two inputs by stage, one panel a layer.
+
+    Args:
+        within: [seeds, 1 + stages, layers]: pairs of one class; stage 0 is the untrained network.
+        across: the same for pairs of different classes.
+        layers: what to call the layers.
+
+    Raises:
+        ValueError: shapes that do not match.
+    """
+    within, across = (np.asarray(a, dtype=float) for a in (within, across))
+    if within.ndim != 3 or within.shape != across.shape or within.shape[2] != len(layers) or not within.size:
+        raise ValueError(
+            f"within and across must be [seeds, 1 + stages, {len(layers)}]; got {within.shape} and {across.shape}."
+        )
+    figure, axes, grid = panel_grid(len(layers), 3, height=2.1, extra=0.7, sharex=True, sharey=True)
+    steps = np.arange(within.shape[1])
+    for layer, (ax, name) in enumerate(zip(axes, layers, strict=True)):
+        for values, colour, marker, label in (
+            (within, INK, "o", "two images of one class"),
+            (across, INACTIVE, "s", "of different classes"),
+        ):
+            band(ax, steps, values[:, :, layer], color=colour, marker=marker, markersize=3.5, label=label)
+        ax.grid(axis="y")
+        ax.set(title=name, xticks=steps)
+    for ax in grid[:, 0]:
+        ax.set_ylabel("agreement $κ$")
+    for ax in axes[-grid.shape[1] :]:
+        ax.set_xlabel("stage")
+    key(figure)
+    return figure
+
+
+def _by_epoch(ax: Axes, curves: np.ndarray, regime: str, **line: Any) -> int:
+    """Draws a regime's curves [runs, epochs] from epoch 1 on; returns the last epoch."""
+    # The two FRNPF lie on one another: dashes let both be seen.
+    dashes = (0, (4, 2.5)) if regime == "FRNPF-DI" else "-"
+    band(ax, np.arange(1, curves.shape[1] + 1), curves, regime, linewidth=1.8, linestyle=dashes, **line)
+    return curves.shape[1]
+
+
+def _log_error_axis(panels: Sequence[Axes]) -> None:
+    least, most = min(ax.dataLim.y0 for ax in panels), max(ax.dataLim.y1 for ax in panels)
+    if not np.isfinite([least, most]).all():
+        return
+    low, high = 100 - 1.1 * (100 - least), 100 - 0.88 * max(100 - most, 1e-2)
+    for ax in panels:
+        ax.set_yscale("function", functions=(lambda a: -np.log10(np.maximum(100 - a, 1e-3)), lambda t: 100 - 10**-t))
+        ax.set_ylim(low, high)
+        ticks(ax.yaxis, [tick for tick in _TICKS if low <= tick <= high])
+        ax.grid(axis="y")

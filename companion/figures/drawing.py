@@ -1,0 +1,128 @@
+"""What figures are drawn with: panels, bands, bars, numbers at axes, keys."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
+from numpy.typing import ArrayLike
+
+from companion.figures.style import COLOURS, LABELS, WIDTH
+
+
+def panel_grid(
+    count: int, columns: int = 2, *, height: float, extra: float = 0.0, **shared: Any
+) -> tuple[Figure, list[Axes], np.ndarray]:
+    """A figure of so many panels, some a row; each row is ``height`` inches, and ``extra`` is for the key and the rest.
+
+    Returns:
+        The figure, its panels in order, and the grid [rows, columns] in which they stand. A panel without another below
+        it has numbers on its x axis, shared or not.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(WIDTH, extra + height * rows), squeeze=False, **shared)
+    for spare in grid.flat[count:]:
+        spare.remove()
+    used = list(grid.flat[:count])
+    for ax in used[-columns:]:
+        ax.tick_params(axis="x", labelbottom=True)
+    return figure, used, grid
+
+
+def band(ax: Axes, x: ArrayLike, runs: ArrayLike, regime: str = "", shade: float = 0.2, **line: Any) -> None:
+    """Draws the mean over runs as a line, and the range from least to greatest as a band.
+
+    Args:
+        ax: where to draw.
+        x: [points].
+        runs: [runs, points]: one row a seed.
+        regime: which regime's colour and label to use; "" where ``line`` says both.
+        shade: how opaque the band is.
+        line: further properties of the line.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> from companion.figures import band
+        >>> ax = Figure().subplots()
+        >>> band(ax, x=[1, 2, 3], runs=[[90, 95, 97], [91, 94, 97]], regime="FLNPF")  # two seeds, three epochs
+        >>> ax.get_lines()[0].get_ydata().tolist()
+        [90.5, 94.5, 97.0]
+    """
+    runs = np.atleast_2d(np.asarray(runs, dtype=float))
+    if runs.shape[1] != np.size(x):
+        raise ValueError(f"runs must be [runs, {np.size(x)}] to match x; got {runs.shape}.")
+    look = {"color": COLOURS[regime], "label": LABELS[regime]} if regime else {}
+    [mean] = ax.plot(x, runs.mean(0), **{"linewidth": 1.6} | look | line)
+    ax.fill_between(x, runs.min(0), runs.max(0), color=mean.get_color(), alpha=shade, linewidth=0)
+
+
+def errors(ax: Axes, x: ArrayLike, middle: ArrayLike, low: ArrayLike, high: ArrayLike, **look: Any) -> None:
+    """Draws values [points] as markers with bars from ``low`` to ``high``."""
+    middle = np.asarray(middle, dtype=float)
+    reach = [middle - low, np.asarray(high, dtype=float) - middle]
+    ax.errorbar(x, middle, reach, **{"linestyle": "none", "marker": "o", "markersize": 5, "capsize": 2} | look)
+
+
+def ticks(axis: Axis, places: Iterable[float] | None = None, form: str = "{x:g}") -> None:
+    """Plain numbers at these places, or at 1, 2 and 5 times each power of ten, and nothing between.
+
+    Example:
+        >>> from matplotlib.figure import Figure
+        >>> from companion.figures.drawing import ticks
+        >>> ax = Figure().subplots()
+        >>> ax.set(xscale="log", xlim=(10, 30))[0]
+        >>> ticks(ax.xaxis, [10, 20])
+        >>> [label.get_text() for label in ax.get_xticklabels()]
+        ['10', '20']
+    """
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if places is None else FixedLocator(list(places)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(StrMethodFormatter(form))
+
+
+def entry(label: str, **look: Any) -> Line2D:
+    """An entry of a key: a line, or with linestyle="" a marker."""
+    return Line2D([], [], label=label, **look)
+
+
+def key(figure: Figure, handles: Sequence[Artist] | None = None, labels: Sequence[str] | None = None) -> Legend:
+    """The figure's legend above its panels, in as many columns as its width has room for.
+
+    Args:
+        figure: where.
+        handles: what the entries look like; None takes what the panels have labelled, each label once.
+        labels: what they say; None takes the handles' own labels.
+
+    Example:
+        >>> from matplotlib import pyplot as plt
+        >>> from companion.figures.drawing import entry, key
+        >>> figure = plt.figure()
+        >>> legend = key(figure, [entry("ReLU"), entry("FLNPF")])
+        >>> [text.get_text() for text in legend.get_texts()]
+        ['ReLU', 'FLNPF']
+        >>> plt.close(figure)
+    """
+    if handles is None:
+        shown: dict[str, Artist] = {}
+        for ax in figure.axes:
+            for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
+                shown.setdefault(name, handle)
+        handles, labels = list(shown.values()), list(shown)
+    names = list(labels) if labels is not None else [handle.get_label() for handle in handles]
+    renderer = figure.canvas.get_renderer()
+    for columns in range(len(names), 0, -1):
+        # As many columns as fit, but no fewer rows than those columns fill: five in rows of three, not of four.
+        rows = -(-len(names) // columns)
+        legend = figure.legend(handles, names, loc="outside upper center", ncols=-(-len(names) // rows))
+        if columns == 1 or legend.get_window_extent(renderer).width <= 0.97 * figure.bbox.width:
+            break
+        legend.remove()
+    return legend

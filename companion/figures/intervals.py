@@ -1,0 +1,241 @@
+"""Figures of accuracies and of their differences with intervals: one row a regime, a contrast or a change.
+
+A dot is a run. Accuracies are in per cent, differences in points.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from companion import statistics
+from companion.contrasts import Contrast, Difference
+from companion.figures.curves import ORDER, ByRegime, in_order
+from companion.figures.drawing import entry, key, panel_grid
+from companion.figures.style import COLOURS, INACTIVE, INK, LABELS, MARKERS, MUTED, PAPER, SMALL, WIDTH
+from companion.statistics import Cell, Estimate
+from npflib import experiments
+from npflib.records.run_records import Record
+
+_VERDICTS = {"equivalent": ("#0a6b3d", "o"), "different": ("#a3261b", "X"), "undecided": (MUTED, "s")}
+_ACCEPTED = {"facecolor": "#dcefe6", "edgecolor": "#5f8b78", "linewidth": 0.8}
+
+
+def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "peak") -> None:
+    """Accuracy by regime from random gates to a network's own, with the step from random to learnt gates marked.
+
+    Args:
+        ax: where to draw.
+        regimes: regime → records of one experiment and one budget; FRNPF-II, FLNPF and ReLU must be there.
+        measure: "peak" or "final".
+    """
+    values = {r: np.array(statistics.accuracies(regimes[r], measure)) for r in ORDER if regimes.get(r)}
+    _runs_and_means(ax, values)
+    for row, some in enumerate(values.values()):
+        ax.annotate(
+            f"{some.mean():.2f}", (some.max(), row), (9, 0), textcoords="offset points", va="center", fontsize=SMALL,
+            color=INK,
+        )  # fmt: skip
+    random, learnt, own = (values[regime].mean() for regime in ("FRNPF-II", "FLNPF", "ReLU"))
+    foot = len(values) - 0.25
+    for value in (random, learnt, own):
+        ax.plot([value, value], [list(values).index("FRNPF-II"), foot], ":", color=INACTIVE, linewidth=0.9, zorder=0)
+    steps = [(random, learnt, "learnt gates: {:+.2f} points", 11)]
+    if own > learnt:  # at tiny budgets it need not be
+        steps.append((learnt, own, "{:+.2f}", 6))
+    for start, end, text, size in steps:
+        arrow = {"arrowstyle": "<|-|>", "color": PAPER, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.1}
+        ax.annotate("", (start, foot), (end, foot), arrowprops=arrow | {"mutation_scale": size})
+        ax.annotate(
+            text.format(end - start), ((start + end) / 2, foot), (0, -5), textcoords="offset points", ha="center",
+            va="top", fontsize=SMALL,
+        )  # fmt: skip
+    ax.set_ylim(foot + 0.7, -0.85)
+    ax.margins(x=0.1)
+    ax.set_xlim(right=ax.get_xlim()[1] + 0.06 * np.diff(ax.get_xlim())[0])  # room for the last label
+    ax.set_xlabel(f"test accuracy (%), {measure} of each run; bar: mean")
+
+
+def peak_and_final(runs: ByRegime, mark_paper: bool = False) -> Figure:
+    """Above, peak and final accuracy by regime; below, their difference with a 95 % interval.
+
+    Args:
+        runs: experiment → regime → records of one budget.
+        mark_paper: whether to draw the paper's mean ± std; only meaningful at the full budget.
+    """
+    figure, panels = plt.subplots(
+        2, len(runs), figsize=(WIDTH, 5.2), squeeze=False, sharey=True, sharex="row", height_ratios=(3, 2.4)
+    )
+    drawn = in_order([*ORDER, *(regime for regimes in runs.values() for regime in regimes)])
+    for (above, below), (name, regimes) in zip(panels.T, runs.items(), strict=True):
+        for row, regime in enumerate(drawn):
+            if not (records := regimes.get(regime)):
+                continue
+            peaks, finals = (np.array(statistics.accuracies(records, m)) for m in statistics.MEASURES)
+            colour = COLOURS[regime]
+            _runs(above, peaks, row - 0.14, colour, markersize=5, alpha=0.75)
+            _runs(above, finals, row + 0.14, colour, markersize=5, alpha=1, markerfacecolor="white")
+            if mark_paper and (paper := experiments.find(name).reported.get(regime)):
+                above.errorbar(paper.mean, row - 0.36, xerr=paper.std, fmt="D", color=PAPER, markersize=4, capsize=2.5)
+            _runs(below, peaks - finals, row + 0.18, colour)
+            if len(records) > 1:
+                _interval(below, statistics.optimism(records), row - 0.1, colour, MARKERS[regime])
+        above.set(title=experiments.find(name).title, xlabel="test accuracy (%)")
+        above.grid(axis="x")
+        _rows(below, [LABELS[r] for r in drawn])
+        below.set_xlabel("peak − final (points)")
+    handles = [
+        entry("peak", linestyle="", marker="o", color=MUTED),
+        entry("final", linestyle="", marker="o", color=MUTED, markerfacecolor="white"),
+    ]
+    if mark_paper:
+        handles.append(entry("paper's peak, mean ± std", marker="D", markersize=4, color=PAPER))
+    key(figure, handles)
+    return figure
+
+
+def selection(cells: Sequence[Cell]) -> Figure:
+    """Peak minus final accuracy of every cell with two runs or more: what choosing the epoch on the test set adds.
+
+    One panel a row of the table, and a bar for the mean of the runs; the quantity cannot be negative.
+    """
+    figure, panels = _panel_a_row([cell for cell in cells if len(cell.records) > 1], "peak − final")
+    for ax, own in panels:
+        gaps = {cell.regime: 100 * np.array([r.peak - r.final for r in cell.records]) for cell in own}
+        _runs_and_means(ax, gaps)
+        _rows(ax, [LABELS[regime] for regime in gaps])
+    return figure
+
+
+def forest(cells: Sequence[Cell]) -> Figure:
+    """Ours minus the paper's for every cell with two runs or more, with 95 % intervals and the margin shaded."""
+    figure, panels = _panel_a_row([cell for cell in cells if cell.difference is not None], "ours − paper")
+    for ax, own in panels:
+        margin = statistics.MARGINS[experiments.find(own[0].experiment).dataset]
+        ax.axvspan(-margin, margin, facecolor="#e9eef3", edgecolor="#7f92a6", linewidth=0.8)
+        for place, cell in enumerate(own):
+            assert cell.difference is not None  # two records or more have one
+            _interval(ax, cell.difference, place, *_VERDICTS[cell.verdict])
+        _rows(ax, [LABELS[cell.regime] for cell in own])
+    if panels:
+        looks = _VERDICTS.items()
+        key(figure, [entry(word, linestyle="", marker=marker, color=colour) for word, (colour, marker) in looks])
+    return figure
+
+
+def gaps(rows: Mapping[str, Mapping[Contrast, tuple[Difference | None, Difference | None]]]) -> Figure:
+    """Differences between regimes with 90 % intervals; shaded is where the whole interval must lie.
+
+    Args:
+        rows: title of an experiment → contrast → its difference on the paper's table and on our records; None where
+            there is none.
+
+    Raises:
+        ValueError: no rows, or rows without contrasts.
+    """
+    if not rows or not all(rows.values()):
+        raise ValueError("one experiment or more is needed, each with one contrast or more.")
+    most = max(map(len, rows.values()))
+    figure, panels, grid = panel_grid(len(rows), height=0.7 + 0.42 * most, extra=0.9, sharex=True, sharey=True)
+    found = [one.estimate for row in rows.values() for pair in row.values() for one in pair if one]
+    ends = [0.0, *(e.low for e in found), *(e.high for e in found)]
+    pad = 0.06 * (max(ends) - min(ends)) + 0.5
+    low, high = min(ends) - pad, max(ends) + pad
+    for ax, (title, row) in zip(panels, rows.items(), strict=True):
+        for place, (contrast, (papers, ours)) in enumerate(row.items()):
+            start = low if contrast.relation == "at most" else -contrast.tolerance
+            stop = high if contrast.relation == "at least" else contrast.tolerance
+            ax.barh(place, stop - start, left=start, height=0.8, zorder=0, **_ACCEPTED)
+            shift = 0.16 if papers and ours else 0.0
+            if papers:
+                _interval(ax, papers.estimate, place - shift, PAPER, "D")
+            if ours:
+                _interval(ax, ours.estimate, place + shift, COLOURS[contrast.first], MARKERS[contrast.first])
+        _rows(ax, [""] * len(row))
+        ax.set_title(title, loc="left")
+        ax.set_xlim(low, high)
+        ax.tick_params(axis="y", length=0)
+    first = next(iter(rows.values()))
+    grid[0, 0].set_yticks(range(len(first)), [name_of(contrast) for contrast in first])
+    for ax in panels[-grid.shape[1] :]:
+        ax.set_xlabel("difference (points)")
+    handles = [entry("the paper's table", color=PAPER, marker="D", markersize=5)]
+    if any(ours for row in rows.values() for _, ours in row.values()):
+        handles.append(entry("our records", color=INK, marker="o", markersize=5))
+    key(figure, [*handles, Patch(**_ACCEPTED, label="acceptance region")])
+    return figure
+
+
+def name_of(contrast: Contrast) -> str:
+    """The difference in symbols, e.g. "ReLU − FLNPF"; several others are those of one family."""
+    others = LABELS[contrast.others[0]] if len(contrast.others) == 1 else "better FRNPF"
+    return f"{LABELS[contrast.first]} − {others}"
+
+
+def changes(rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, str]]], xlabel: str) -> Figure:
+    """Changes, e.g. over training: their mean over runs and its interval; zero is no change.
+
+    Args:
+        rows: heading of a panel → its rows: (label, one number a run, their mean with its interval, colour).
+        xlabel: what the horizontal axis, which the panels share, says.
+    """
+    counts = [len(found) for found in rows.values()]
+    figure, axes = plt.subplots(
+        len(rows), 1, figsize=(WIDTH, 1.0 + 0.42 * sum(counts) + 0.35 * len(rows)), squeeze=False, sharex=True,
+        height_ratios=counts,
+    )  # fmt: skip
+    for ax, (title, found) in zip(axes[:, 0], rows.items(), strict=True):
+        for place, (_, values, estimate, colour) in enumerate(found):
+            _runs(ax, values, place + 0.17, colour, markersize=4)
+            _interval(ax, estimate, place - 0.12, colour, "s")
+        _rows(ax, [row[0] for row in found])
+        ax.set_title(title, loc="left")
+    axes[-1, 0].set_xlabel(xlabel)
+    return figure
+
+
+def _panel_a_row(cells: Sequence[Cell], xlabel: str) -> tuple[Figure, list[tuple[Axes, list[Cell]]]]:
+    """A figure with a panel for each experiment of the cells, beside its cells; one that says so if there are none."""
+    names = list(dict.fromkeys(cell.experiment for cell in cells))
+    figure, axes, _ = panel_grid(max(1, len(names)), 1, height=1.5, extra=0.9, sharex=True)
+    axes[-1].set_xlabel(f"{xlabel} (points of test accuracy)")
+    if not names:
+        axes[0].set_axis_off()
+        axes[0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color=MUTED)
+    panels = [(ax, [cell for cell in cells if cell.experiment == name]) for ax, name in zip(axes, names, strict=False)]
+    for ax, own in panels:
+        title = f"{experiments.find(own[0].experiment).title}: {statistics.budget_text(own[0].records)}"
+        ax.set_title(title, loc="left")
+    return figure, panels
+
+
+def _rows(ax: Axes, labels: Sequence[str]) -> None:
+    """Rows from the top, with these labels, and a line at zero."""
+    ax.axvline(0, color=INACTIVE, linewidth=0.9, zorder=0.5)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.45, -0.65)
+    ax.grid(axis="x")
+
+
+def _runs(ax: Axes, values: Sequence[float] | np.ndarray, place: float, colour: str, **look: float | str) -> None:
+    """A dot a run."""
+    ax.plot(values, np.full(len(values), place), "o", color=colour, **{"markersize": 3.5, "alpha": 0.6} | look)
+
+
+def _runs_and_means(ax: Axes, values: Mapping[str, np.ndarray]) -> None:
+    """A row a regime: a dot a run, and a bar for their mean."""
+    names = [regime for regime, some in values.items() for _ in some]
+    look = {"x": np.concatenate(list(values.values())), "y": names, "hue": names, "legend": False, "ax": ax}
+    look["palette"] = {regime: COLOURS[regime] for regime in values}
+    sns.stripplot(**look, jitter=False, alpha=0.55)
+    sns.pointplot(**look, errorbar=None, linestyle="none", marker="|", markersize=18, markeredgewidth=2.4)
+    ax.set_yticks(range(len(values)), [LABELS[regime] for regime in values])
+
+
+def _interval(ax: Axes, estimate: Estimate, place: float, colour: str, marker: str) -> None:
+    ax.plot(estimate.interval, [place, place], color=colour, linewidth=1.8)
+    ax.plot(estimate.value, place, marker, color=colour, markersize=5.5)
