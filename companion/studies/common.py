@@ -19,7 +19,6 @@ from npflib.training.loop import train
 Arch = FullyConnected | GConv | VConv
 Sets = tuple[Tensor, Tensor, Tensor, Tensor]  # training images and labels, test images and labels
 CPU = torch.device("cpu")
-CHUNK = 1000
 LEARNING_RATE = 1e-3
 REFERENCES = ("ReLU", "FLNPF", "FRNPF-II")
 
@@ -74,12 +73,8 @@ def drawn(config: Any, dataset: Dataset) -> tuple[Any, Sets]:
 
 def trained(learner: BatchedLearner | AutogradLearner, config: Any) -> list[float]:
     """Each network's test accuracy after the last epoch."""
-    return [
-        one[-1]
-        for one in train(
-            learner, config.epochs, seeds=config.seeds, learning_rate=config.learning_rate, test_every_epoch=False
-        )
-    ]
+    given = {"seeds": config.seeds, "learning_rate": config.learning_rate, "test_every_epoch": False}
+    return [one[-1] for one in train(learner, config.epochs, **given)]
 
 
 def behind(gates: Tensor, test_gates: Tensor, arch: FullyConnected, sets: Sets, config: Any) -> list[float]:

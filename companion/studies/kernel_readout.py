@@ -24,6 +24,7 @@ the kernel supposes, and ``pooled``, a GCONV.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import SimpleNamespace as Namespace
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ from npflib.theory.convolution import flattened_path_kernel
 from npflib.theory.kernel_ridge import KernelReadOut, ReadOut, choose_ridge, fit
 from npflib.training.autograd import AutogradLearner
 from npflib.training.gate_sources import MixedGates, layer_tables
-from npflib.training.loop import train, train_and_keep
+from npflib.training.loop import train_and_keep
 
 SOURCES = ("own", "other", "all", "shuffled")
 CLASSES = 10
@@ -195,8 +196,7 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
         return {"seed": seed, "gates": gates, "epoch": epoch, "kernel": right, "ridge": ridge}
 
     def trained(learner: AutogradLearner, epochs: int) -> float:
-        rate = config.learning_rate
-        return train(learner, epochs, seeds=[seed], learning_rate=rate, test_every_epoch=False)[0][0]
+        return common.trained(learner, Namespace(seeds=[seed], epochs=epochs, learning_rate=config.learning_rate))[0]
 
     flat, test_flat = x.flatten(1).double(), test[0].flatten(1).double()
     found, last = [ridge_regression("linear", 0, flat @ flat.T, test_flat @ flat.T)], config.kept[-1]

@@ -135,16 +135,13 @@ class _SideBySide:
         widths = [layer.out_features for layer in self.arch.layers()[:-1]]  # type: ignore[union-attr]  # dense ones
         return [torch.ones(len(self.seeds), len(x), width, dtype=torch.uint8) for width in widths]
 
-    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> BatchedLearner:
+    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> Any:
         behind = [(common.relu if start else common.value)(self.arch, seed) for seed in self.seeds]
         return BatchedLearner(behind, *sets, gates=(torch.cat(gates, 2), torch.cat(test_gates, 2)))
 
 
-class _OneByOne:
+class _OneByOne(_SideBySide):
     """Convolutional networks, one seed after the other; they have no controls, and are tested at the end alone."""
-
-    def __init__(self, config: LayerConfig):
-        self.arch, self.seeds, self.config = config.arch, config.seeds, config
 
     def learnt(
         self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int
@@ -160,7 +157,7 @@ class _OneByOne:
         gates = common.relu(self.arch, 0).gates(torch.zeros(1, *x.shape[1:]))
         return [[OpenGates(gate.shape[1:])] * len(self.seeds) for gate in gates]
 
-    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> AutogradLearner:
+    def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> Any:
         behind = [common.gated(self.arch, seed) for seed in self.seeds]
         mixed = [[MixedGates(of_one) for of_one in zip(*layers, strict=True)] for layers in (gates, test_gates)]
         return AutogradLearner(behind, *sets, gates=(mixed[0], mixed[1]))
@@ -236,9 +233,9 @@ def _evaluate(given: _Sources, unit: str) -> list[Row]:
     }
     if unit == "permuted-within":  # the test images exchange theirs too, by their labels
         changed = _exchanged(test_gates, [_within(test_y, seed) for seed in config.seeds])
-        found["permuted-within-both"] = [[one] for one in learner.test(torch.cat(changed, 2))[1]]  # type: ignore[call-arg]  # FC
+        found["permuted-within-both"] = [[one] for one in learner.test(torch.cat(changed, 2))[1]]
     if every and set(unit) == {"L"}:  # behind the gates of another seed's network
-        found["swapped"] = [[one] for one in learner.test(torch.cat(test_gates, 2).roll(1, 0))[1]]  # type: ignore[call-arg]  # FC
+        found["swapped"] = [[one] for one in learner.test(torch.cat(test_gates, 2).roll(1, 0))[1]]
     return _rows(config, found)
 
 
@@ -318,20 +315,14 @@ def _fit(config: LayerConfig, dataset: Dataset, *_: Dataset) -> LayerConfig:
     return replace(config, examples=None) if (config.examples or 0) > len(dataset.train_labels) else config
 
 
-def _patterns() -> tuple[str, ...]:
-    """FLNPF, FRNPF, and every pattern that ``pattern`` names, each once."""
-    numbers = {"first": range(6), "last": range(6), "only": range(1, 6), "but": range(1, 6)}
-    found = [pattern(where, k, rest) for rest in "RO" for where in numbers for k in numbers[where]]
-    return tuple(dict.fromkeys(("LLLLL", "RRRRR", *found)))
+def _patterns(claimed: Sequence[str], rests: str, layers: int, places: Sequence[str]) -> tuple[str, ...]:
+    """Those that the claims need first, and every pattern with learnt gates in some ``places``, each once."""
+    numbers = {place: range(place in ("only", "but"), layers + 1) for place in places}
+    found = [pattern(place, k, rest, layers) for rest in rests for place in places for k in numbers[place]]
+    return tuple(dict.fromkeys((*claimed, *found)))
 
 
-def _convolutional_patterns() -> tuple[str, ...]:
-    """Every pattern once, those that the claims need first."""
-    claimed = ["LLLLLL", "RRRRRR", "OOOOOO", "RRRLLL", "LLLRRR", "OOOLLL", "OOOOOL"]
-    numbers = {"only": range(1, 7), "first": range(7), "last": range(7)}
-    return tuple(dict.fromkeys([*claimed, *(pattern(where, k, "R", 6) for where in numbers for k in numbers[where])]))
-
-
+CLAIMED = ("LLLLLL", "RRRRRR", "OOOOOO", "RRRLLL", "LLLRRR", "OOOLLL", "OOOOOL")
 SMOKE = (*(pattern("first", k, "R") for k in range(6)), "RRRLL", "OOOOO", "OOOLL")
 QUICK = ("LLLLL", "RRRRR", *(pattern(where, k, "R") for where in ("first", "last") for k in (1, 2)))
 MNIST = Study(
@@ -341,7 +332,9 @@ MNIST = Study(
     configs={
         "smoke": LayerConfig(500, 1, (0, 1), SMOKE, CONTROLS, part=(1_000, 500)),
         "quick": LayerConfig(6_000, 2, (0, 1, 2), QUICK, ("permuted-within",)),
-        "paper": LayerConfig(None, 5, (0, 1, 2), _patterns(), CONTROLS),
+        "paper": LayerConfig(
+            None, 5, (0, 1, 2), _patterns(("LLLLL", "RRRRR"), "RO", 5, ("first", "last", "only", "but")), CONTROLS
+        ),
     },
     units=_units,
     prepare=_Sources,
@@ -359,6 +352,8 @@ CIFAR10 = replace(
     configs={
         "smoke": LayerConfig(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), (), 1, NARROW, part=(64, 50)),
         "quick": LayerConfig(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), (), 2, NARROW, part=(1_000, 500)),
-        "paper": LayerConfig(10_000, 5, (0, 1, 2), _convolutional_patterns(), (), 4, NARROW),
+        "paper": LayerConfig(
+            10_000, 5, (0, 1, 2), _patterns(CLAIMED, "R", 6, ("only", "first", "last")), (), 4, NARROW
+        ),
     },
 )

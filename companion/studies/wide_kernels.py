@@ -57,17 +57,8 @@ class WideConfig:
 
 
 def accuracies(found: Table, kernel: str, examples: int, depth: int = DEPTH, width: int = WIDTH) -> np.ndarray:
-    """Test accuracies with a kernel, one a seed, in per cent.
-
-    Args:
-        found: a table of this study.
-        kernel: a name in ``KINDS``.
-        examples: n.
-        depth: of the network; the linear kernel has none.
-        width: of the finite network.
-
-    Raises:
-        ValueError: it was not measured.
+    """Test accuracies with a kernel of ``KINDS``, one a seed, in per cent; the linear kernel has no depth, and only the
+    finite network a width.
 
     Example:
         >>> from companion.studies.study import Table

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from companion.studies import kernel_readout
+from companion.studies import common
 from companion.studies.kernel_readout import CIFAR10, ReadoutConfig
 from npflib import data, regimes
 from npflib.networks import GConv, VConv
@@ -124,7 +124,7 @@ def test_every_seed_is_a_unit_of_its_own(found, corners, tmp_path):
     ],
 )
 def test_refusals_come_before_any_training(corners, changed, says, monkeypatch):
-    monkeypatch.setattr(kernel_readout, "train", None)
+    monkeypatch.setattr(common, "train", None)
     with pytest.raises(ValueError, match=says):
         CIFAR10.measure(replace(TINY, **changed), corners, progress=False)
     if "valued" not in changed:
