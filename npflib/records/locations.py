@@ -24,7 +24,13 @@ def project() -> Path:
 
 
 def expanded(given: str | os.PathLike, what: str) -> Path:
-    """A folder's path with ~ written out; a ValueError where that is the home of nobody."""
+    """A folder's path with ~ written out; a ValueError where that is the home of nobody.
+
+    Example:
+        >>> from npflib.records import locations
+        >>> locations.expanded("mine", "the build folder").as_posix()
+        'mine'
+    """
     try:
         return Path(given).expanduser()
     except RuntimeError:
