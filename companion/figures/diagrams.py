@@ -104,11 +104,8 @@ def five_regimes() -> Figure:
 def _box(ax: Axes, left: float, middle: float, text: str, state: str) -> None:
     """A box that says whether its network is frozen or trained."""
     colour = _FROZEN if state == "frozen" else _TRAINED
-    ax.add_patch(
-        FancyBboxPatch(
-            (left, middle - 0.36), _BOX, 0.72, boxstyle="round,pad=0.0,rounding_size=0.06", fc=colour, ec=INACTIVE
-        )
-    )
+    shape = "round,pad=0.0,rounding_size=0.06"
+    ax.add_patch(FancyBboxPatch((left, middle - 0.36), _BOX, 0.72, boxstyle=shape, fc=colour, ec=INACTIVE))
     ax.text(left + _BOX / 2, middle - 0.14, text, ha="center", va="center", fontsize=SMALL, color=INK)
     ax.text(left + _BOX / 2, middle + 0.17, state, ha="center", va="center", fontsize=SMALL, weight="bold", color=PAPER)
 
@@ -174,8 +171,8 @@ def subnetwork(
             colour = INK if s > 0 else MUTED
             ax.text(layer * gap, y, text, ha="center", va="center", fontsize=SMALL, color=colour, zorder=5)
     low, high = min(map(min, heights)), max(map(max, heights))
-    margin = 0.4 if inside else 0.3
-    ax.set(xlim=(-0.35, len(weights) * gap + 0.35), ylim=(low - margin, high + margin), title=title)
+    margin, aside = (0.4, 0.3 * gap) if inside else (0.3, 0.35)  # room for the whole of each node
+    ax.set(xlim=(-aside, len(weights) * gap + aside), ylim=(low - margin, high + margin), title=title)
     ax.axis("off")
     return ax
 

@@ -213,7 +213,9 @@ def _effort(runs: Sequence[Record]) -> str:
     if runs:
         kinds = sorted({_kind(str(run.environment.get("device", ""))) for run in runs})
         return f"trained on {' and '.join(kinds)} in {_duration(sum(run.seconds for run in runs))}"
-    where = f"{torch.cuda.get_device_name()} (GPU)" if torch.cuda.is_available() else f"CPU, {_threads()}"
+    threads = torch.get_num_threads()
+    cpu = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    where = f"{torch.cuda.get_device_name()} (GPU)" if torch.cuda.is_available() else cpu
     return f"{where}, {_duration(time.perf_counter() - _clock)} into the notebook"
 
 
@@ -222,11 +224,6 @@ def _kind(device: str) -> str:
     if not device:
         return "an unnamed device"
     return f"{device} ({'GPU' if any(maker in device for maker in ('NVIDIA', 'Tesla', 'GeForce')) else 'CPU'})"
-
-
-def _threads() -> str:
-    count = torch.get_num_threads()
-    return f"{count} thread{'s' if count > 1 else ''}"
 
 
 def _duration(seconds: float) -> str:

@@ -73,11 +73,7 @@ def convergence(
     return figure
 
 
-def by_angle(
-    theta: ArrayLike,
-    curves: Mapping[str, Mapping[int, ArrayLike]],
-    pairs: Mapping[str, ArrayLike],
-) -> Figure:
+def by_angle(theta: ArrayLike, curves: Mapping[str, Mapping[int, ArrayLike]], pairs: Mapping[str, ArrayLike]) -> Figure:
     """Kernels of inputs of norm 1 against their angle, one panel a kernel, one line a depth; below, where pairs of
     images lie.
 
@@ -99,10 +95,8 @@ def by_angle(
             ax.plot(degrees, values, color=colour, label=f"d = {depth}")
         ax.set_title(title)
         for name, colour in looks.items():
-            below.hist(
-                np.rad2deg(np.asarray(pairs[name])), bins=np.arange(0, 181, 3), density=True, histtype="step",
-                color=colour, linewidth=1.4,
-            )  # fmt: skip
+            angles, bins = np.rad2deg(np.asarray(pairs[name])), np.arange(0, 181, 3)
+            below.hist(angles, bins=bins, density=True, histtype="step", color=colour, linewidth=1.4)
         below.set(xlabel="angle of two inputs, °", xlim=(0, 180), yticks=[])
         below.xaxis.set_major_locator(MultipleLocator(45))
         below.spines["left"].set_visible(False)
@@ -165,10 +159,7 @@ def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths:
     left.set_ylabel(f"test accuracy, %; n = {examples:,}")
     _logarithmic(left, depths, "depth d, infinitely wide")
     _logarithmic(right, widths, f"width w of finite gates, d = {depth}")
-    named = {
-        kind: (label if kind != "finite" else "random gates, width w", *rest) for kind, (label, *rest) in LOOKS.items()
-    }
-    key(figure, _handles(named))
+    key(figure, _handles(LOOKS | {"finite": ("random gates, width w", *LOOKS["finite"][1:])}))
     return figure
 
 
