@@ -112,7 +112,7 @@ def test_every_probe_is_one_that_can_be_measured():
 
 def test_the_companions_network_is_the_adam_row_without_biases():
     own, row = COMPANION["mnist-fc-adam-nobias"], PAPER["mnist-fc-adam"]
-    expected = {"arch": replace(row.arch, bias=False), "published": {}, "regimes": ("ReLU",)}
+    expected = {"arch": replace(row.arch, bias=False), "reported": {}, "regimes": ("ReLU",)}
     assert own == replace(row, name=own.name, title=own.title, **expected)
     assert own.arch == FullyConnected(depth=6, width=128, bias=False)
 
