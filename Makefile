@@ -50,7 +50,7 @@ lint: $(READY)  ## style, format, types, imports, notebooks without outputs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo 2>&1
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/check_notebooks.py notebooks/*.ipynb
 
 format: $(READY)  ## mend what `make lint` can mend by itself

@@ -59,7 +59,7 @@ def read(path: Path, digest: str) -> dict[str, dict[str, Tensor]]:
     Example:
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
-        >>> from npflib import weights
+        >>> from npflib.records import weights
         >>> with TemporaryDirectory() as folder:
         ...     path = Path(folder) / "seed-0.safetensors"
         ...     digest = weights.write({"last": {}}, path)

@@ -129,7 +129,14 @@ class MixedGates:
 
 
 def pixels(images: Tensor) -> Tensor:
-    """Bytes as pixels / 255 in float32; what is floating, as it is."""
+    """Bytes as pixels / 255 in float32; what is floating, as it is.
+
+    Example:
+        >>> import torch
+        >>> from npflib.training.gate_sources import pixels
+        >>> pixels(torch.tensor([0, 51, 255], dtype=torch.uint8))
+        tensor([0.0000, 0.2000, 1.0000])
+    """
     return images if images.is_floating_point() else images.to(torch.float32).div_(255)
 
 

@@ -400,11 +400,13 @@ class _Run:
 
     def _write(self) -> dict[int, Record]:
         records = {}
+        last = [self.learner.state_dict(copy) for copy in range(len(self.seeds))]
+        del self.learner  # its tables of gates may take gigabytes
         for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
             if seed in self.diverged:
                 continue
             accuracies = history["test_accuracy"]
-            kept = {"best": self.best[copy], "last": self.learner.state_dict(copy), **self.kept[copy]}
+            kept = {"best": self.best[copy], "last": last[copy], **self.kept[copy]}
             folder = self.folder / "runs"
             digest = weights.write(kept, weights.path_of(folder, self.experiment.name, self.regime, seed))
             record = Record(

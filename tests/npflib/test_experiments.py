@@ -364,5 +364,6 @@ def test_what_is_published_cannot_be_changed():
 
 
 def test_planning_does_not_import_torch():
-    code = "import sys; from npflib import experiments, folders, source_hash, claims; sys.exit('torch' in sys.modules)"
+    code = "import sys; from npflib import experiments, profiles; from companion import ledger; "
+    code += "from npflib.records import fingerprint, locations, run_records; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -55,7 +55,7 @@ def test_the_linear_row_is_ridge_regression(digits, found):
 
 def test_the_finite_kernel_tends_to_its_limit():
     x = torch.rand(5, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    limit = infinite_width.fixed_gate_kernel(x, depth=3) / 3
+    limit = infinite_width.kernels(x, depth=3)["gates"] / 3
     errors = [
         torch.stack([wide_kernels.finite_kernel(x, None, 3, width, seed) / limit - 1 for seed in range(20)])
         for width in (64, 1024)

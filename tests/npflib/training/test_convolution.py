@@ -17,7 +17,7 @@ from strategies import normal, seeds, shuffled
 from npflib import data, experiments, profiles, regimes
 from npflib.networks import DeepGatedNetwork, GConv, ReLUNetwork, ValueNetwork, VConv
 from npflib.records import run_records, weights
-from npflib.training import autograd
+from npflib.training import autograd, gate_sources
 from npflib.training import runs as training
 from npflib.training.autograd import AutogradLearner
 from npflib.training.optimisers import keras_optimiser
@@ -167,7 +167,8 @@ def test_every_trained_weight_moves(kind, regime):
 def test_gates_looked_up_and_gates_computed_train_alike(arch, regime, optimiser, chunk):
     """To the rounding of float64, amplified by a few steps; the table is made in chunks of any size."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(autograd, "EVALUATION_CHUNK", chunk)
+        for module in (autograd, gate_sources):
+            patch.setattr(module, "CHUNK", chunk)
         found = [train(learner(regime, arch, reuse_gates=reuse), 4, optimiser) for reuse in (True, False)]
         assert [one.tables is None for one in found] == [False, True]
         tested = [one.test() for one in found]
@@ -182,10 +183,10 @@ def test_gates_looked_up_and_gates_computed_train_alike(arch, regime, optimiser,
 @pytest.mark.parametrize("regime", FROZEN)
 @pytest.mark.parametrize("kind", [VConv, GConv])
 def test_the_tables_hold_the_feature_networks_gates_of_every_image(kind, regime, monkeypatch):
-    monkeypatch.setattr(autograd, "EVALUATION_CHUNK", 4)
+    monkeypatch.setattr(gate_sources, "CHUNK", 4)
     arch = kind(3, 6, 3, True, (3, 5), (7, 4))
     found = learner(regime, arch, dtype=torch.uint8)
-    for tables, images in ((found.tables, found.images), (found.test_tables, found.test_images)):
+    for tables, images in zip(found.tables, (found.images, found.test_images), strict=True):
         pixels = images.float() / 255
         for table, network in zip(tables, found.networks, strict=True):
             assert len(table.rows) == len(images)
@@ -263,14 +264,14 @@ def test_bfloat16_lowers_the_loss_as_float32_does():
 def test_looked_up_gates_are_float32s_whatever_the_precision():
     arch = GConv(3, 8, 4, True, (8, 8), (16,))
     low, full = (learner("FRNPF-II", arch, count=200, dtype=torch.uint8, precision=p) for p in ("bfloat16", "float32"))
-    for one, other in zip(low.tables, full.tables, strict=True):
+    for one, other in zip(low.tables[0], full.tables[0], strict=True):
         differing = (one.rows ^ other.rows).count_nonzero().item()
         # Channels-last sums in another order: a pre-activation within rounding of zero may fall on its other side.
         assert differing <= 2
     pixels = low.images.float() / 255
     with torch.autocast("cpu", torch.bfloat16):
         rounded = low.networks[0].gates(pixels)
-    exact = low.tables[0].lookup(torch.arange(len(pixels)))
+    exact = low.tables[0][0].lookup(torch.arange(len(pixels)))
     assert sum((a != b).sum().item() for a, b in zip(rounded, exact, strict=True)) > 50, "bfloat16's would be others"
 
 

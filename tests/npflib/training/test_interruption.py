@@ -64,6 +64,7 @@ main()
 
 @pytest.fixture(autouse=True)
 def stand_in_data(monkeypatch, tmp_path):
+    (tmp_path / "no-data").mkdir()
     monkeypatch.setenv("NPF_DATA", str(tmp_path / "no-data"))
     monkeypatch.setenv("NPF_OFFLINE", "1")
 
