@@ -4,7 +4,7 @@ A run of the paper's experiments (``training.runs``) is this loop with checkpoin
 loop for seconds, on examples of its own choice.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from copy import deepcopy
 from itertools import count
 from typing import TypeVar
@@ -33,7 +33,7 @@ def each_epoch(
     done: int = 0,
     rows: Tensor | None = None,
     bar: tqdm | None = None,
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Trains without end, each copy in its seed's own order, and says after every epoch how many there were.
 
     The order of an epoch depends on the seed and the epoch alone, so that a run may stop after any epoch and go on.

@@ -318,6 +318,7 @@ class _Run:
                 self._epoch(loop)
                 self._save()
                 bar.set_postfix(test=" ".join(f"{100 * h['test_accuracy'][-1]:.2f}" for h in self.history))
+        loop.close()  # which holds the learner too
         records = self._write()
         self.checkpoint.unlink(missing_ok=True)
         return records
@@ -614,7 +615,7 @@ def _sole_use(place: Path) -> Iterator[None]:
     """One process at a time trains a regime of an experiment in a build folder; the next waits for it."""
     try:
         place.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place / ".lock")
+        lock = FileLock(place.with_name(f"{place.name}.lock"))
         lock.acquire(blocking=False)
     except Timeout:
         log.info("another process trains in %s: waiting for it", place)

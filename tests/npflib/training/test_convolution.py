@@ -289,6 +289,7 @@ def test_the_papers_table_has_four_convolutional_rows():
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_an_epoch_of_every_row_in_every_regime_on_a_few_images(row, monkeypatch, tmp_path):
     """The paper's own networks, from loading to record, on the data that need no network."""
+    (tmp_path / "none").mkdir()
     monkeypatch.setenv("NPF_DATA", str(tmp_path / "none"))
     monkeypatch.setenv("NPF_OFFLINE", "1")
     # Gigabytes that nobody keeps: checkpoints, and that weights reach the disk, are tested with smaller networks.
