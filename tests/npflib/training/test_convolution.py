@@ -355,7 +355,7 @@ def assert_gates_are_those_of(arch, learnt, x):
     relu.load_state_dict(learnt)
     network = regimes.start("FLNPF", arch, 0, relu)
     y = torch.zeros(len(x), dtype=torch.int64)
-    found = AutogradLearner([network], x, y, x, y, CPU).tables[0].lookup(torch.arange(len(x)))
+    found = AutogradLearner([network], x, y, x, y, CPU).tables[0][0].lookup(torch.arange(len(x)))
     expected = relu.gates(x)
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     del network
