@@ -9,7 +9,7 @@ AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 # rule → {start of the selector: reason}. Whatever else axe reports is a fault of our own.
 KNOWN = {
     "region": {".sidebar-primary-items__start": "the theme puts the book's name beside its navigation, in no landmark"},
-    "definition-list": {"#npflib": "Sphinx sets a long signature as a list without terms"},
+    "definition-list": dict.fromkeys(("#npflib", "#companion"), "Sphinx sets a long signature as a list without terms"),
     "aria-allowed-role": {"#id": "docutils' role for an entry of the bibliography"},
     "aria-deprecated-role": {"#id": "docutils' role for an entry of the bibliography"},
     "aria-required-children": {".citation-list": "docutils' list of the bibliography's entries"},
@@ -29,7 +29,8 @@ ONE_OF_EACH_KIND = """async () => {
 
 
 def set_mode(tab, mode: str) -> None:
-    """Sets the theme to "light" or "dark", as its own button does."""
+    """Sets the theme to "light" or "dark", as its own button does; at once, so that no colour is seen on its way."""
+    tab.add_style_tag(content="*, *::before, *::after { transition: none !important; }")
     tab.evaluate(
         """mode => { localStorage.setItem('mode', mode); localStorage.setItem('theme', mode);
              document.documentElement.dataset.mode = mode; document.documentElement.dataset.theme = mode }""",

@@ -26,6 +26,14 @@
   });
 })();
 
+// The arrows that unfold a part of the contents say what they do.
+addEventListener("DOMContentLoaded", () => {
+  for (const arrow of document.querySelectorAll(".has-children > details > summary")) {
+    const page = arrow.closest(".has-children").querySelector("a")?.textContent.trim();
+    arrow.setAttribute("aria-label", `Pages below ${page}`);
+  }
+});
+
 // Paper cannot be unfolded: what a page folds for its readers, other than code, is printed open.
 (() => {
   let opened = [];
