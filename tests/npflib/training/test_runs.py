@@ -7,11 +7,13 @@ digits.
 import hashlib
 import json
 import shutil
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save
@@ -870,3 +872,141 @@ def test_gates_and_value_network_start_from_different_weights(tiny):
     value = regimes.start("FLNPF", arch, 0, relu).value
     assert isinstance(relu, nn.Module)
     assert not any(torch.equal(a, b) for a, b in zip(relu.weights, value.weights, strict=True))
+
+
+# --- what goes wrong, and several at once ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """One entry a step that is taken, whichever learner takes it."""
+    taken = []
+    for kind in (BatchedLearner, AutogradLearner):
+        go = kind.gradients
+        monkeypatch.setattr(
+            kind, "gradients", lambda self, chosen, go=go: (taken.append(len(chosen)), go(self, chosen))
+        )
+    return taken
+
+
+def exploding(monkeypatch, *wrong: int) -> None:
+    """Networks of these seeds start with weights whose products no number can hold."""
+    start = regimes.start
+
+    def started(regime, arch, seed, *more):
+        network = start(regime, arch, seed, *more)
+        if seed in wrong:
+            with torch.no_grad():
+                for parameter in network.parameters():
+                    parameter.mul_(1e30)
+        return network
+
+    monkeypatch.setattr(regimes, "start", started)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "regime"), [("mnist-fc-sgd", "ReLU"), ("mnist-fc-adam", "DLNPF"), ("cifar10-gconv-sgd", "ReLU")]
+)
+def test_a_seed_that_diverges_is_named_and_the_others_are_kept(tiny, monkeypatch, experiment, regime):
+    with monkeypatch.context() as patch:
+        exploding(patch, 1)
+        with pytest.raises(training.DivergenceError, match=r"not finite after epoch 1 of seed 1\. .* smaller one"):
+            run(tiny, regime, experiment, seeds=(0, 1, 2))
+    folder = tiny.build / "runs" / experiment / regime
+    assert sorted(path.stem for path in folder.glob("*.json")) == ["seed-0", "seed-2"]
+    alone = run(tiny, regime, experiment, seeds=(0, 2), build=tiny.build.with_name("alone"))
+    for record, other in zip(run(tiny, regime, experiment, seeds=(0, 2)), alone, strict=True):
+        assert record.history["test_accuracy"] == other.history["test_accuracy"]
+    assert not list((tiny.build / "checkpoints").rglob("*.pt"))
+
+
+def test_training_ends_at_the_first_epoch_after_which_no_seed_is_finite(tiny, monkeypatch, steps):
+    exploding(monkeypatch, 0, 1)
+    with pytest.raises(training.DivergenceError, match="epoch 1 of seed 0, epoch 1 of seed 1"):
+        run(tiny)
+    assert len(steps) == STEPS, "one epoch of three"
+    assert not (tiny.build / "runs").exists()
+
+
+def stop_at_record(monkeypatch, number: int) -> None:
+    """Training ends by force when its record of that number is to be written."""
+    calls, write = [], run_records.write
+
+    def stopped(*arguments):
+        calls.append(1)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return write(*arguments)
+
+    monkeypatch.setattr(run_records, "write", stopped)
+
+
+def test_stopped_between_records_beside_a_finished_seed_nothing_is_trained_again(tiny, monkeypatch, steps):
+    run(tiny, seeds=(0,))
+    with monkeypatch.context() as patch:
+        stop_at_record(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny, seeds=(1, 2))
+    taken = len(steps)
+    found = run(tiny, seeds=(2, 0, 1))
+    assert [record.seed for record in found] == [2, 0, 1], "in the order that was asked for"
+    assert len(steps) == taken
+    assert not list((tiny.build / "checkpoints").rglob("*.pt")), "no checkpoint is left behind"
+
+
+@pytest.mark.parametrize("again", [(1, 0), (0, 1, 2), (2, 1, 0)])
+def test_an_interrupted_run_goes_on_in_any_order_and_company(tiny, monkeypatch, steps, again):
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Run, "_write", lambda _run: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny, seeds=(0, 1))
+    del steps[:]
+    found = {record.seed: record for record in run(tiny, seeds=again)}
+    others = set(again) - {0, 1}
+    assert sum(steps) == 3 * STEPS * len(others), "only what the interrupted run did not have"
+    expected = run(tiny, seeds=(0, 1), build=tiny.build.with_name("whole"))
+    assert [found[record.seed].history for record in expected] == [record.history for record in expected]
+
+
+def test_a_hundred_seeds_have_a_file_name(tiny):
+    assert len(run(tiny, experiment="mnist-fc-sgd", seeds=range(100))) == 100
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"\x80\x02cos\nsystem\nq\x00X\x04\x00\x00\x00true\x85R."])
+def test_a_damaged_checkpoint_is_set_aside_and_training_begins_anew(tiny, monkeypatch, steps, caplog, content):
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Run, "_write", lambda _run: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny)
+    (path,) = (tiny.build / "checkpoints").rglob("*.pt")
+    path.write_bytes(content)
+    del steps[:]
+    run(tiny)
+    assert len(steps) == 3 * STEPS
+    assert "is damaged" in caplog.text
+    assert path.with_suffix(".damaged").read_bytes() == content
+
+
+def test_a_second_process_waits_and_then_reads(tiny, steps):
+    """The lock stands for another process that trains the same regime."""
+    place = tiny.build / "checkpoints" / "mnist-fc-adam" / "ReLU.lock"
+    place.parent.mkdir(parents=True)
+    run(tiny, build=tiny.build.with_name("theirs"))
+    taken, found = len(steps), []
+    with FileLock(place):
+        thread = threading.Thread(target=lambda: found.extend(run(tiny)))
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive(), "it waits"
+        assert len(steps) == taken
+        shutil.copytree(tiny.build.with_name("theirs") / "runs", tiny.build / "runs")
+    thread.join(60)
+    assert [record.seed for record in found] == [0, 1]
+    assert len(steps) == taken, "what the other has trained is read"
+
+
+def test_a_build_folder_that_cannot_be_written_is_told_before_any_training(tiny, steps):
+    tiny.build.write_text("a file in the way")
+    with pytest.raises(ValueError, match=r"the build folder cannot be written .* give another one"):
+        run(tiny)
+    assert not steps
