@@ -1,11 +1,13 @@
 """Files that appear whole or not at all, written under a temporary name and renamed; and one reader of JSON files."""
 
+import glob
 import json
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
+from platform import node
 from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO, cast
 
@@ -14,10 +16,15 @@ from typing import Any, BinaryIO, cast
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Opens a binary file that takes ``path``'s place when the block ends well, and vanishes otherwise.
 
-    Its content is on the disk before the rename, so that a crash leaves the old file or the new one.
+    Its content is on the disk before the rename, so that a crash leaves the old file or the new one. What processes of
+    this machine left half written when they were killed goes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False)  # noqa: SIM115
+    prefix = f".{path.name}.{node()}-"
+    for part in path.parent.glob(f"{glob.escape(prefix)}*.part"):
+        if not _alive(part.name.removeprefix(prefix).partition(".")[0]):
+            part.unlink(missing_ok=True)
+    file = NamedTemporaryFile(dir=path.parent, prefix=f"{prefix}{os.getpid()}.", suffix=".part", delete=False)  # noqa: SIM115
     try:
         with file:
             yield cast(BinaryIO, file)  # the wrapper passes everything on to one
@@ -28,6 +35,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(file.name).unlink(missing_ok=True)
         raise
+
+
+def _alive(process: str) -> bool:
+    """Whether a process of that number runs on this machine, as far as can be seen."""
+    if os.name != "posix":  # elsewhere the question itself would end it
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):  # another user's, or no number
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

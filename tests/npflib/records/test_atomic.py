@@ -77,3 +77,20 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path):
 def test_others_may_read_the_file(tmp_path):
     write_text(tmp_path / "file", "text")
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_what_a_killed_process_left_half_written_goes_and_what_a_living_one_writes_stays(tmp_path):
+    path = tmp_path / "a [file].json"
+    code = "import os, sys; from pathlib import Path; from npflib.records.atomic import replacing\n"
+    code += "with replacing(Path(sys.argv[1])) as file:\n    file.write(b'half'); file.flush(); os.kill(os.getpid(), 9)"
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == -9
+    (orphan,) = tmp_path.glob(".*.part")
+    with replacing(path) as file:
+        (own,) = tmp_path.glob(".*.part")
+        assert own != orphan, "the first thing that a writer does is to clear up"
+        write_text(path, "another writer of the same process")
+        assert own.exists()
+        file.write(b"whole")
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
