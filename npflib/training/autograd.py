@@ -84,7 +84,7 @@ class AutogradLearner:
         elif frozen and reuse_gates:
             # Only deep gated networks have frozen gates.
             self.tables = [
-                [network_table(network, images, device) for network in self.networks]
+                [network_table(network, images, device, self._channels_last) for network in self.networks]
                 for images in (self.images, self.test_images)
             ]
 

@@ -44,6 +44,8 @@ class GateTable:
         shapes: the shape of each hidden layer's gates for one example, e.g. (128,) or (64, 32, 32).
         examples: N.
         device: where the rows are kept.
+        channels_last: whether gates of images come back in that layout: a product of two layouts takes ten times as
+            long as one of the same.
 
     Example:
         >>> import torch
@@ -54,8 +56,15 @@ class GateTable:
         [tensor([[0., 1., 1.]])]
     """
 
-    def __init__(self, shapes: Sequence[tuple[int, ...]], examples: int, device: torch.device | None = None):
+    def __init__(
+        self,
+        shapes: Sequence[tuple[int, ...]],
+        examples: int,
+        device: torch.device | None = None,
+        channels_last: bool = False,
+    ):
         self.shapes = [tuple(shape) for shape in shapes]
+        self.channels_last = channels_last
         self.sizes = [prod(shape) for shape in self.shapes]
         bytes_a_row = -(-sum(self.sizes) // BITS)
         self.rows = torch.empty(examples, bytes_a_row, dtype=torch.uint8, device=device)
@@ -66,6 +75,8 @@ class GateTable:
 
     def store(self, where: slice, gates: Sequence[Tensor]) -> None:
         """Keeps the gates of consecutive examples: one tensor a hidden layer, [n, …], zeros and ones."""
+        if self.channels_last:
+            gates = [gate.movedim(1, -1) for gate in gates]
         flat = torch.cat([gate.flatten(1).to(torch.uint8) for gate in gates], 1)
         spare = -flat.shape[1] % BITS
         bits = torch.nn.functional.pad(flat, (0, spare)).unflatten(1, (-1, BITS))
@@ -76,8 +87,10 @@ class GateTable:
         rows = self.rows.index_select(0, indices)
         bits = self.words.index_select(0, rows.flatten().int()).view(torch.uint8).view(len(rows), rows.shape[1] * BITS)
         flat = bits[:, : sum(self.sizes)].to(dtype)
-        parts = flat.split(self.sizes, 1)
-        return [part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        parts = zip(flat.split(self.sizes, 1), self.shapes, strict=True)
+        if self.channels_last:
+            return [part.unflatten(1, (*shape[1:], shape[0])).movedim(-1, 1) for part, shape in parts]
+        return [part.unflatten(1, shape) for part, shape in parts]
 
 
 class OpenGates:
@@ -151,7 +164,10 @@ def _in_chunks(network: ReLUNetwork | DeepGatedNetwork, images: Tensor) -> Itera
 
 @torch.no_grad()
 def network_table(
-    network: ReLUNetwork | DeepGatedNetwork, images: Tensor, device: torch.device | None = None
+    network: ReLUNetwork | DeepGatedNetwork,
+    images: Tensor,
+    device: torch.device | None = None,
+    channels_last: bool = False,
 ) -> GateTable:
     """The hard gates of a network on many images, all hidden layers in one table.
 
@@ -159,6 +175,7 @@ def network_table(
         network: whose gates are zeros and ones.
         images: [N, …], floating, or bytes that stand for pixels / 255.
         device: where the table is kept.
+        channels_last: in which layout gates come back, as in :class:`GateTable`.
 
     Raises:
         ValueError: no images, or gates that are not zeros and ones.
@@ -171,7 +188,7 @@ def network_table(
         >>> [tuple(gate.shape) for gate in table.lookup(torch.tensor([0, 5]))]
         [(2, 4), (2, 4)]
     """
-    return _tables(network, images, device, together=True)[0]
+    return _tables(network, images, device, channels_last, together=True)[0]
 
 
 @torch.no_grad()
@@ -186,11 +203,15 @@ def layer_tables(network: ReLUNetwork | DeepGatedNetwork, images: Tensor) -> lis
         >>> len(tables), tables[0].lookup(torch.tensor([0, 5]))[0].shape
         (2, torch.Size([2, 4]))
     """
-    return _tables(network, images, None, together=False)
+    return _tables(network, images, None, channels_last=False, together=False)
 
 
 def _tables(
-    network: ReLUNetwork | DeepGatedNetwork, images: Tensor, device: torch.device | None, together: bool
+    network: ReLUNetwork | DeepGatedNetwork,
+    images: Tensor,
+    device: torch.device | None,
+    channels_last: bool,
+    together: bool,
 ) -> list[GateTable]:
     if not len(images):
         raise ValueError("gates of no images: images must be [N, …] with N ≥ 1.")
@@ -198,7 +219,7 @@ def _tables(
     for where, gates in _in_chunks(network, images):
         groups = [gates] if together else [[gate] for gate in gates]
         if not tables:
-            tables = [GateTable([gate.shape[1:] for gate in group], len(images), device) for group in groups]
+            tables = [GateTable([gate.shape[1:] for gate in g], len(images), device, channels_last) for g in groups]
         for table, group in zip(tables, groups, strict=True):
             table.store(where, group)
     return tables

@@ -20,8 +20,8 @@ def gates_of(shapes, count, seed):
     return [coins(seed + index, count, *one) for index, one in enumerate(shapes)]
 
 
-def filled(shapes, gates, count, chunk=1000):
-    table = GateTable(shapes, count)
+def filled(shapes, gates, count, chunk=1000, channels_last=False):
+    table = GateTable(shapes, count, channels_last=channels_last)
     table.rows.fill_(0b10110101)  # what ``empty`` happened to find must not show
     for start in range(0, count, chunk):
         where = slice(start, start + chunk)
@@ -39,6 +39,15 @@ def test_what_is_stored_in_chunks_is_looked_up_in_any_order(shapes, count, chunk
     for mine, original in zip(found, gates, strict=True):
         assert mine.dtype == torch.float32
         assert torch.equal(mine, original[indices].float())
+
+
+@given(shapes, counts, seeds)
+def test_channels_last_is_another_layout_of_the_same_gates(shapes, count, seed):
+    gates = gates_of(shapes, count, seed)
+    found = filled(shapes, gates, count, channels_last=True).lookup(torch.arange(count))
+    for mine, original in zip(found, gates, strict=True):
+        assert torch.equal(mine, original.float())
+        assert mine.movedim(1, -1)[0].is_contiguous()
 
 
 @given(shapes, counts, seeds)
