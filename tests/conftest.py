@@ -166,7 +166,13 @@ def alone():
         yield
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also the tests that take many minutes (marked slow)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("slow"):
+        items[:] = [item for item in items if item.get_closest_marker("slow") is None]
     for item in items:
         needs = getattr(item, "fixturenames", ())
         for fixture, mark in (("smoke_book", "book"), ("browser", "browser")):

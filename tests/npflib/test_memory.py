@@ -43,7 +43,7 @@ data.load = load
 table, test, permutation, fsync = autograd.network_table, AutogradLearner.test, torch.randperm, os.fsync
 touched = []
 
-def part_of_the_table(network, images, device):
+def part_of_the_table(network, images, device, channels_last=False):
     first = table(network, images[:chunk], device)
     whole = GateTable(first.shapes, len(images), device)
     whole.rows.fill_(1)

@@ -5,9 +5,12 @@ speed: a wrapper around ``npf train`` sends its own process the signal.
 """
 
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -333,3 +336,62 @@ def test_a_checkpoint_of_other_code_is_not_gone_on_from(tmp_path, monkeypatch, c
     assert len(steps) == 2 * STEPS
     assert "starting afresh" in caplog.text
     assert_same_bits(tmp_path, expected, "mnist-fc-sgd", "ReLU")
+
+
+# --- at random moments (slow: `pytest --slow -m slow`) ----------------------------------------------------------------
+
+KILLS = 10
+ANY_MOMENT = """
+import sys
+from npflib.training import ensure
+print("ready", flush=True)
+ensure(sys.argv[1], sys.argv[2], "smoke", seeds=(0, 1), build=sys.argv[3], device="cpu", precision=sys.argv[4],
+       progress=False)
+"""
+EVERY_LEARNER = [
+    ("mnist-fc-adam", "ReLU", "float32"),
+    ("mnist-fc-sgd", "DLNPF", "float32"),
+    ("mnist-fc-adam", "FLNPF", "float32"),
+    ("mnist-fc-sgd", "FRNPF-DI", "float32"),
+    ("mnist-fc-adam-linear-gates", "DLGN", "float32"),
+    ("mnist-alignment", "ReLU", "float32"),
+    ("mnist-kernel-traces", "DLNPF", "float32"),
+    ("cifar10-narrow-adam", "DLNPF", "float32"),
+    ("cifar10-narrow-adam", "FRNPF-II", "bfloat16"),
+    ("cifar10-narrow-continuous", "ReLU", "bfloat16"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("experiment", "regime", "precision"), EVERY_LEARNER)
+def test_killed_at_random_moments_it_ends_with_the_same_bits(tmp_path, experiment, regime, precision):
+    """Ten kills a case, a hundred in all; a run that ends before its kill is compared, and another begun."""
+    whole, cut, draw = tmp_path / "whole", tmp_path / "cut", random.Random(f"{experiment} {regime} {precision}")
+
+    def started(build):
+        process = subprocess.Popen(
+            [sys.executable, "-c", ANY_MOMENT, experiment, regime, str(build), precision],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
+        )  # fmt: skip
+        with process.stdout:
+            assert process.stdout.readline() == "ready\n"
+        return process, time.monotonic()
+
+    process, began = started(whole)
+    assert process.wait() == 0
+    seconds, kills = time.monotonic() - began, 0
+    while kills < KILLS:
+        process, _ = started(cut)
+        try:
+            assert process.wait(draw.uniform(0, seconds)) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+            kills += 1
+        else:
+            assert_same_bits(cut, whole, experiment, regime)
+            shutil.rmtree(cut)
+    assert started(cut)[0].wait() == 0
+    assert_same_bits(cut, whole, experiment, regime)
+    assert not list(cut.rglob("*.part")), "what killed processes left half written is gone"
