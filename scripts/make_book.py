@@ -23,6 +23,7 @@ import yaml
 
 ROOT = Path(__file__).absolute().parents[1]
 ROOT_PAGE = "00_overview"  # the book's first page, which the contents do not list
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PATIENCE = 20  # seconds that jobs may take to end once they are told to
 
 
@@ -89,6 +90,15 @@ def run(command: list[str], environment: dict[str, str], held: tuple[int, ...]) 
     child = subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=held, start_new_session=True)
 
     def end(number: int, _frame: object) -> None:
+        for known in ENDS:
+            signal.signal(known, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in ENDS:
+        signal.signal(number, end)
+    try:
+        return child.wait()
+    except SystemExit:
         # Snakemake goes on to the end of what runs when it is terminated; its jobs are therefore told as well.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGTERM)
@@ -97,11 +107,7 @@ def run(command: list[str], environment: dict[str, str], held: tuple[int, ...]) 
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
         print("\nStopped. The same command goes on from what is done.", file=sys.stderr)
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, end)
-    return child.wait()
+        raise
 
 
 def failures(executed: Path) -> Iterator[tuple[Path, str]]:

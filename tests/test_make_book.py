@@ -137,9 +137,9 @@ SLEEPER = "import os, time; print(os.getpid(), file=open('child', 'w'), flush=Tr
 def test_told_to_end_it_ends_its_children_too(tmp_path, number):
     job = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
     code = f"make_book.ROOT = '.'; make_book.run([sys.executable, '-c', {job!r}], {{}}, ())"
-    process, child = started(code, tmp_path)
+    process, child = started(f"make_book.PATIENCE = 1000; {code}", tmp_path)
     process.send_signal(number)
-    assert process.wait(30) == 128 + number
+    assert process.wait(200) == 128 + number, "it sees that they have ended"
     assert wait_for(lambda: not alive(child))
 
 

@@ -118,21 +118,31 @@ def execute(path, output, parameters, attempts=3, cwd=PROJECT):
 
 
 @every_notebook
-def test_an_unknown_profile_stops_it_before_any_work(path, tmp_path):
-    output, build = tmp_path / "out.ipynb", tmp_path / "build"
-    with pytest.raises(papermill.PapermillExecutionError) as caught:
-        execute(path, output, {"profile": "huge", "build": str(build)})
-    message = str(caught.value)
-    assert "huge" in message
-    assert all(name in message for name in ("smoke", "quick", "paper")), message
-    page = read(output)
+def test_an_unknown_profile_stops_it_before_any_work(path, tmp_path, monkeypatch):
+    """In the cell that validates, which comes right after the parameters and any injected ones."""
+    page, build = read(path), tmp_path / "build"
+    monkeypatch.chdir(PROJECT)
+    position = parameters_index(page)
+    space = {"__name__": "__main__"}
+    for cell in page.cells[: position + 1]:
+        if cell.cell_type == "code":
+            exec(cell.source, space)
+    space |= {"profile": "huge", "build": str(build)}
+    with mpl.rc_context(), pytest.raises(ValueError, match=r"'huge' is not allowed; .* 'smoke', 'quick', 'paper'"):
+        exec(page.cells[position + 1].source, space)
+    assert not build.exists()
+
+
+def test_papermill_stops_at_the_cell_that_validates(tmp_path):
+    """The parameters, the injected ones, then that cell; nothing after it has run."""
+    with pytest.raises(papermill.PapermillExecutionError, match="'huge' is not allowed"):
+        execute(NOTEBOOKS[0], tmp_path / "out.ipynb", {"profile": "huge"})
+    page = read(tmp_path / "out.ipynb")
     # papermill adds its own remarks on the failure
     page.cells = [c for c in page.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]
-    position = parameters_index(page)
+    ran = [i for i, cell in enumerate(page.cells) if cell.get("execution_count")]
     failed = [i for i, cell in enumerate(page.cells) if any(o.output_type == "error" for o in cell.get("outputs", []))]
-    # The parameters, the injected ones, then the cell that validates.
-    assert failed == [position + 2]
-    assert not build.exists()
+    assert failed == [ran[-1]] == [parameters_index(page) + 2]
 
 
 @pytest.mark.parametrize("backend", ["agg", "svg"])
