@@ -289,7 +289,7 @@ def test_a_damaged_table_is_named_with_its_mend(genuine, tmp_path, change, says)
     text = path.read_text()
     path.write_text(change(text))
     assert path.read_text() != text
-    message = rf"(?s)full\.json is not a readable table of the study mnist-toy .*({says})"
+    message = rf"(?s)full\.json is not a readable table of the study mnist-toy.*({says})"
     with pytest.raises(ValueError, match=message) as caught:
         toy.published(folder=tmp_path)
     assert "npf study mnist-toy --profile paper --publish" in str(caught.value)
