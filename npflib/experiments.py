@@ -154,13 +154,15 @@ STAGES = 6
 
 
 def _staged(
-    name: str, title: str, arch: GConv, learning_rate: float, epochs_a_stage: int, value_epochs: int, **more: Any
-) -> Experiment:
+    name: str, title: str, arch: GConv, learning_rate: float, epochs_a_stage: int, value_epochs: int,
+    means: tuple[float, ...] = (), **more: Any,
+) -> Experiment:  # fmt: skip
     """FLNPF behind the gates of a ReLU network at successive stages of its own training; stage 0 is FRNPF (II)."""
+    regimes = ("FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, STAGES + 1)))
     return Experiment(
         name, title, "cifar10", arch, "adam", learning_rate, epochs=STAGES * epochs_a_stage, value_epochs=value_epochs,
-        stages=tuple(epochs_a_stage * k for k in range(1, STAGES + 1)),
-        regimes=("ReLU", "FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, STAGES + 1))), **more,
+        stages=tuple(epochs_a_stage * k for k in range(1, STAGES + 1)), regimes=("ReLU", *regimes),
+        reported={regime: Reported(mean) for regime, mean in zip(regimes, means, strict=False)}, **more,
     )  # fmt: skip
 
 
@@ -176,13 +178,7 @@ def _aligned(name: str, title: str, shuffled: bool) -> Experiment:
 _OTHERS = (
     _staged(
         "cifar10-continuous", "CIFAR-10, GCONV, Adam: gates by stage", GConv(), 3e-4, epochs_a_stage=10,
-        value_epochs=80,
-        reported={
-            "FRNPF-II": Reported(67.09), "FLNPF-stage-1": Reported(72.29), "FLNPF-stage-2": Reported(74.42),
-            "FLNPF-stage-3": Reported(77.0), "FLNPF-stage-4": Reported(78.5), "FLNPF-stage-5": Reported(78.7),
-            "FLNPF-stage-6": Reported(79.43),
-        },
-        lines={"ReLU": 80.32, "CNTK": 77.43},
+        value_epochs=80, means=(67.09, 72.29, 74.42, 77.0, 78.5, 78.7, 79.43), lines={"ReLU": 80.32, "CNTK": 77.43},
     ),
     _aligned("mnist-alignment", "MNIST, 4 against 7: the kernel and the labels", shuffled=False),
     Experiment(

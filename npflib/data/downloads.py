@@ -7,18 +7,17 @@ of them are there and their checksums are right.
 
 import logging
 import queue
-import shutil
 import socket
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from hashlib import file_digest, md5
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 PROBE_SECONDS = 6.0  # all of a data set's servers together have them to answer a first request, names resolved included
 STALL_SECONDS = 6.0  # how long a download may stand still before it counts as failed
@@ -96,36 +95,26 @@ def _fetch(kind: type, root: Path, expected: Mapping[str, str]) -> None:
 
     A process killed outright may leave a folder ``.npflib-download-…``, which nothing reads.
     """
-    with _writing():
-        # On the same file system as the data folder, so that moving into place is a rename.
-        near = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
-        workshop = Path(mkdtemp(prefix=".npflib-download-", dir=near))
     before = socket.getdefaulttimeout()
     try:
-        log.info("downloading %s into %s", kind.__name__, root)
-        try:
-            # Every wait on a socket made meanwhile, in the whole process: torchvision takes no limit itself.
-            socket.setdefaulttimeout(STALL_SECONDS)
-            kind(str(workshop), download=True)
-        except Exception as error:  # torchvision, urllib, tarfile and gzip each have their own
-            log.info("the download of %s failed: %r", kind.__name__, error)
-            raise DownloadError("the download failed or stood still") from error
-        finally:
-            socket.setdefaulttimeout(before)
-        for name, sum_ in expected.items():
-            if not (workshop / name).is_file() or checksum(workshop / name) != sum_:
-                raise DownloadError(f"the download brought a wrong {name}")
-        with _writing():
-            _move(workshop, root, list(expected))
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    """What the disk or a permission refuses meanwhile is told as a download's failure."""
-    try:
-        yield
+        # On the same file system as the data folder, so that moving into place is a rename.
+        near = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
+        with TemporaryDirectory(prefix=".npflib-download-", dir=near, ignore_cleanup_errors=True) as workshop:
+            log.info("downloading %s into %s", kind.__name__, root)
+            try:
+                # Every wait on a socket made meanwhile, in the whole process: torchvision takes no limit itself.
+                socket.setdefaulttimeout(STALL_SECONDS)
+                kind(workshop, download=True)
+            except Exception as error:  # torchvision, urllib, tarfile and gzip each have their own
+                log.info("the download of %s failed: %r", kind.__name__, error)
+                raise DownloadError("the download failed or stood still") from error
+            finally:
+                socket.setdefaulttimeout(before)
+            for name, expected_sum in expected.items():
+                path = Path(workshop, name)
+                if not path.is_file() or checksum(path) != expected_sum:
+                    raise DownloadError(f"the download brought a wrong {name}")
+            _move(Path(workshop), root, list(expected))
     except OSError as error:
         raise DownloadError(f"the data folder cannot be written ({error.strerror})") from error
 
