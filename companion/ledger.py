@@ -249,8 +249,11 @@ def collected(build: Path) -> list[Claim]:
         >>> collected(Path("no-build"))
         []
     """
-    path = Path(build) / "claims.json"
-    return [Claim(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+    path, names = Path(build) / "claims.json", [f.name for f in fields(Claim)]
+    if not path.exists():
+        return []
+    entries = read_json(path, "ledger", "Make it again: npf ledger.", kind=list, fields=names)
+    return [Claim(**entry) for entry in entries]
 
 
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:

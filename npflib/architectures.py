@@ -17,8 +17,8 @@ MAX_DEPTH = 10_000  # weight layers; a list of many more would fill the memory b
 class DenseLayer:
     """A fully connected layer: q = W z + b with W of shape [out_features, in_features].
 
-    ``before`` says what happens to the incoming hidden output: ``"flatten"`` makes it a vector, ``"pool"`` averages
-    it over positions, ``""`` leaves it alone.
+    ``before`` says what happens to the incoming hidden output: "flatten" makes it a vector, "pool" averages it over
+    positions, "" leaves it alone.
 
     Example:
         >>> from npflib.architectures import FullyConnected
@@ -62,9 +62,6 @@ class FullyConnected:
         out_features: C ≥ 1, the number of outputs.
         bias: whether units have biases. Paths are defined without; the released table code has them.
 
-    Raises:
-        ValueError: a size is not a positive whole number.
-
     Example:
         >>> from npflib.architectures import FullyConnected
         >>> arch = FullyConnected(depth=3, width=4, in_features=2)
@@ -95,10 +92,7 @@ class FullyConnected:
 
     def layers(self) -> tuple[Layer, ...]:
         """The weight layers, input side first."""
-        sizes = (*self.widths, self.out_features)
-        return tuple(
-            DenseLayer(i, o, self.bias, "flatten" if n == 0 else "") for n, (i, o) in enumerate(pairwise(sizes))
-        )
+        return _dense((*self.widths, self.out_features), self.bias, "flatten")
 
 
 @dataclass(frozen=True)
@@ -115,11 +109,10 @@ class _Convolutional:
     between = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "channels", tuple(self.channels))
-        object.__setattr__(self, "dense", tuple(self.dense))
         _require_positive(self, "in_channels", "image_size", "out_features")
         for name in ("channels", "dense"):
-            sizes = getattr(self, name)
+            sizes = tuple(getattr(self, name))
+            object.__setattr__(self, name, sizes)
             if not sizes or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in sizes):
                 raise ValueError(f"{name} must be one or more positive whole numbers; got {sizes!r}.")
 
@@ -130,14 +123,10 @@ class _Convolutional:
 
     def layers(self) -> tuple[Layer, ...]:
         """The weight layers, input side first."""
-        sizes = (self.in_channels, *self.channels)
-        convolutions = [ConvLayer(i, o, self.bias) for i, o in pairwise(sizes)]
+        convolutions = (ConvLayer(i, o, self.bias) for i, o in pairwise((self.in_channels, *self.channels)))
         positions = self.image_size**2 if self.between == "flatten" else 1
         sizes = (self.channels[-1] * positions, *self.dense, self.out_features)
-        dense = [
-            DenseLayer(i, o, self.bias, self.between if n == 0 else "") for n, (i, o) in enumerate(pairwise(sizes))
-        ]
-        return (*convolutions, *dense)
+        return (*convolutions, *_dense(sizes, self.bias, self.between))
 
 
 @dataclass(frozen=True)
@@ -164,6 +153,11 @@ class GConv(_Convolutional):
     """
 
     between = "pool"
+
+
+def _dense(sizes: tuple[int, ...], bias: bool, before: str) -> tuple[Layer, ...]:
+    """Dense layers from size to size, and what happens before the first."""
+    return tuple(DenseLayer(i, o, bias, "" if n else before) for n, (i, o) in enumerate(pairwise(sizes)))
 
 
 def _require_positive(arch: object, *names: str) -> None:

@@ -38,28 +38,29 @@ def one_of(value: Any, what: str, allowed: Collection[str], of: str = "") -> Non
         raise ValueError(f"unknown {what} {value!r}{of and ' of ' + of}; allowed: {', '.join(allowed)}.")
 
 
-def given(value: Any) -> str:
+def _given(value: Any) -> str:
     """What was given, in words."""
     import torch
 
     if torch.is_tensor(value):
-        plain = value.layout is torch.strided and value.device.type != "meta"
-        return f"{tuple(value.shape)} of {value.dtype}" + ("" if plain else f", {value.layout} on {value.device}")
+        return f"{tuple(value.shape)} of {value.dtype}{'' if _dense(value) else f', {value.layout} on {value.device}'}"
     mend = {"ndarray": ": convert it with torch.from_numpy", "list": ": convert it with torch.tensor"}
-    kind = type(value).__name__
-    return f"{'None' if value is None else kind}{mend.get(kind, '')}"
+    kind = "None" if value is None else type(value).__name__
+    return kind + mend.get(kind, "")
+
+
+def _dense(value: Any) -> bool:
+    import torch
+
+    return torch.is_tensor(value) and value.layout is torch.strided and value.device.type != "meta"
 
 
 def tensor(
     value: Any, what: str, shape: str = "", ndim: int | None = None, hint: str = "", kind: str = "real"
 ) -> Tensor:
     """The value, if it is a dense tensor of numbers, of a "real" or a "floating" type, with ``ndim`` dimensions."""
-    import torch
-
-    good = torch.is_tensor(value) and value.layout is torch.strided and value.device.type != "meta"
-    good = good and not value.is_complex() and (kind == "real" or value.is_floating_point())
-    if not good:
-        raise ValueError(f"{what} must be a {kind} tensor{shape and ' ' + shape}; got {given(value)}.{hint}")
+    if not _dense(value) or value.is_complex() or (kind != "real" and not value.is_floating_point()):
+        raise ValueError(f"{what} must be a {kind} tensor{shape and ' ' + shape}; got {_given(value)}.{hint}")
     if ndim is not None and value.ndim != ndim:
         raise ValueError(f"{what} must be {shape}; got {tuple(value.shape)}.{hint}")
     return value
@@ -68,11 +69,8 @@ def tensor(
 def tensors(values: Any, what: str, shape: str = "", ndim: int | None = None, hint: str = "") -> list[Tensor]:
     """The values as a list, whose source is read once; ``what`` and ``shape`` may hold {}, the layer's number."""
     if not isinstance(values, Iterable):
-        raise ValueError(f"{what.format('…')} must be given in a list, one tensor a layer; got {given(values)}.")
-    return [
-        tensor(value, what.format(layer), shape.format(layer), ndim, hint)
-        for layer, value in enumerate(values, start=1)
-    ]
+        raise ValueError(f"{what.format('…')} must be given in a list, one tensor a layer; got {_given(values)}.")
+    return [tensor(value, what.format(n), shape.format(n), ndim, hint) for n, value in enumerate(values, start=1)]
 
 
 def examples(x: Tensor | None, gates: Iterable[Tensor]) -> tuple[Tensor | None, list[Tensor]]:

@@ -6,8 +6,7 @@ the authors' released notebooks. Accuracies are in per cent.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -57,12 +56,10 @@ class Experiment:
 
     Attributes:
         name: identifier, as in records and on the command line; it begins with the data set's name.
-        title: what a reader sees.
         dataset: a name that ``data.load`` knows.
-        arch: the architecture.
         optimiser: "sgd", "adam" or "rmsprop", with Keras' defaults for all but the learning rate.
         learning_rate: constant through training.
-        epochs: the full budget.
+        epochs: the full budget; ``value_epochs`` that of the regimes other than ReLU, where it is another.
         batch: examples to a step, reshuffled each epoch; a last smaller batch is used too.
         reported: regime name → reported test accuracy; empty for an experiment of our own.
         regimes: the regimes that it has, each after those whose networks it needs.
@@ -72,7 +69,6 @@ class Experiment:
         shuffled: whether the training labels are permuted once, the same for every seed: a control.
         stages: epochs of the ReLU run after which the best network so far is kept; FLNPF-stage-k takes its gates from
             the k-th.
-        value_epochs: the full budget of the regimes other than ReLU, where it is not ``epochs``.
         probe: what is measured along training, beside loss and accuracy.
         lines: name → accuracy of others' methods to compare with.
 
@@ -109,79 +105,64 @@ class Experiment:
         if not isinstance(self.arch, FullyConnected | VConv | GConv):
             raise ValueError(f"arch must be a FullyConnected, VConv or GConv; got {self.arch!r}.")
         checks.number(self.learning_rate, "learning_rate")
-        for name in ("epochs", "batch", "value_epochs"):
-            if name != "value_epochs" or self.value_epochs is not None:
-                checks.whole(getattr(self, name), name)
-        ordered = all(a < b for a, b in pairwise((0, *self.stages)))
-        if not ordered or (self.stages and self.stages[-1] > self.epochs):
+        for name in ("epochs", "batch", *(() if self.value_epochs is None else ("value_epochs",))):
+            checks.whole(getattr(self, name), name)
+        rising = [0, *self.stages]
+        if sorted(set(rising)) != rising or rising[-1] > self.epochs:
             raise ValueError(f"stages must be rising epochs from 1 to {self.epochs}; got {self.stages!r}.")
         if (self.loss == "squared") != (self.classes is not None) or (self.classes and self.arch.out_features != 1):
             raise ValueError("two classes with labels ±1 go with the squared loss and a network of one output.")
         if not self.regimes:
             raise ValueError("regimes must name one or more regimes; got none.")
         for regime in self.regimes:
-            stage = find_regime(regime).stage
-            if stage is not None and stage > len(self.stages):
+            stage = find_regime(regime).stage or 0
+            if stage > len(self.stages):
                 raise ValueError(f"regime {regime!r} needs {stage} stages; the experiment has {len(self.stages)}.")
-        unknown = set(self.reported) - set(self.regimes)
-        if unknown:
-            raise ValueError(
-                f"reported numbers for unknown regimes {sorted(unknown)}; allowed: {', '.join(self.regimes)}."
-            )
-        object.__setattr__(self, "reported", MappingProxyType(dict(self.reported)))
-        object.__setattr__(self, "lines", MappingProxyType(dict(self.lines)))
+        if unknown := sorted(set(self.reported) - set(self.regimes)):
+            raise ValueError(f"reported numbers for unknown regimes {unknown}; allowed: {', '.join(self.regimes)}.")
+        for name in ("reported", "lines"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     def full_epochs(self, regime: str) -> int:
         """The full budget of a regime."""
         return self.epochs if regime == "ReLU" or self.value_epochs is None else self.value_epochs
 
 
-def _cells(*cells: tuple[float, float]) -> dict[str, Reported]:
-    """A row of the table in the paper's column order."""
-    columns = ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF", "ReLU")
-    return {name: Reported(mean, std) for name, (mean, std) in zip(columns, cells, strict=True)}
-
-
 _MNIST_FC = FullyConnected(depth=6, width=128)
+_NETWORKS: Mapping[str, FullyConnected | VConv | GConv] = {"fc": _MNIST_FC, "vconv": VConv(), "gconv": GConv()}
+
+
+def _row(title: str, learning_rate: float, epochs: int, *cells: tuple[float, float]) -> Experiment:
+    """A row of the table, its cells (mean, std) in the paper's order of columns; its title says the rest."""
+    name = title.lower().replace("-", "").replace(", ", "-")
+    dataset, network, optimiser = name.split("-")
+    columns = zip(("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF", "ReLU"), cells, strict=True)
+    reported = {regime: Reported(*cell) for regime, cell in columns}
+    return Experiment(name, title, dataset, _NETWORKS[network], optimiser, learning_rate, epochs, reported=reported)
+
 
 TABLE = (
-    Experiment(
-        "mnist-fc-sgd", "MNIST, FC, SGD", "mnist", _MNIST_FC, "sgd", 1e-2, 300,
-        reported=_cells((95.85, 0.10), (95.85, 0.17), (97.86, 0.11), (97.10, 0.09), (97.85, 0.09)),
-    ),
-    Experiment(
-        "mnist-fc-adam", "MNIST, FC, Adam", "mnist", _MNIST_FC, "adam", 1e-4, 100,
-        reported=_cells((96.02, 0.13), (96.09, 0.12), (98.22, 0.05), (97.82, 0.02), (98.14, 0.07)),
-    ),
-    Experiment(
-        "cifar10-vconv-sgd", "CIFAR-10, VCONV, SGD", "cifar10", VConv(), "sgd", 1e-2, 80,
-        reported=_cells((58.92, 0.62), (58.83, 0.27), (63.21, 0.07), (63.06, 0.73), (67.02, 0.43)),
-    ),
-    Experiment(
-        "cifar10-vconv-adam", "CIFAR-10, VCONV, Adam", "cifar10", VConv(), "adam", 3e-4, 80,
-        reported=_cells((64.86, 1.18), (64.68, 0.84), (69.45, 0.76), (71.40, 0.47), (72.43, 0.54)),
-    ),
-    Experiment(
-        "cifar10-gconv-sgd", "CIFAR-10, GCONV, SGD", "cifar10", GConv(), "sgd", 1e-1, 100,
-        reported=_cells((67.36, 0.56), (66.86, 0.44), (74.57, 0.43), (78.52, 0.39), (78.90, 0.37)),
-    ),
-    Experiment(
-        "cifar10-gconv-adam", "CIFAR-10, GCONV, Adam", "cifar10", GConv(), "adam", 3e-4, 200,
-        reported=_cells((67.09, 0.58), (67.08, 0.27), (77.12, 0.19), (79.68, 0.32), (80.32, 0.35)),
-    ),
-)  # fmt: skip
+    _row("MNIST, FC, SGD", 1e-2, 300, (95.85, 0.10), (95.85, 0.17), (97.86, 0.11), (97.10, 0.09), (97.85, 0.09)),
+    _row("MNIST, FC, Adam", 1e-4, 100, (96.02, 0.13), (96.09, 0.12), (98.22, 0.05), (97.82, 0.02), (98.14, 0.07)),
+    _row("CIFAR-10, VCONV, SGD", 1e-2, 80, (58.92, 0.62), (58.83, 0.27), (63.21, 0.07), (63.06, 0.73), (67.02, 0.43)),
+    _row("CIFAR-10, VCONV, Adam", 3e-4, 80, (64.86, 1.18), (64.68, 0.84), (69.45, 0.76), (71.40, 0.47), (72.43, 0.54)),
+    _row("CIFAR-10, GCONV, SGD", 1e-1, 100, (67.36, 0.56), (66.86, 0.44), (74.57, 0.43), (78.52, 0.39), (78.90, 0.37)),
+    _row("CIFAR-10, GCONV, Adam", 3e-4, 200, (67.09, 0.58), (67.08, 0.27), (77.12, 0.19), (79.68, 0.32), (80.32, 0.35)),
+)
 
 STAGES = 6
 
 
 def _staged(
-    name: str, title: str, arch: GConv, learning_rate: float, epochs_a_stage: int, value_epochs: int, **more: Any
-) -> Experiment:
+    name: str, title: str, arch: GConv, learning_rate: float, epochs_a_stage: int, value_epochs: int,
+    means: tuple[float, ...] = (), **more: Any,
+) -> Experiment:  # fmt: skip
     """FLNPF behind the gates of a ReLU network at successive stages of its own training; stage 0 is FRNPF (II)."""
+    regimes = ("FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, STAGES + 1)))
     return Experiment(
         name, title, "cifar10", arch, "adam", learning_rate, epochs=STAGES * epochs_a_stage, value_epochs=value_epochs,
-        stages=tuple(epochs_a_stage * k for k in range(1, STAGES + 1)),
-        regimes=("ReLU", "FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, STAGES + 1))), **more,
+        stages=tuple(epochs_a_stage * k for k in range(1, STAGES + 1)), regimes=("ReLU", *regimes),
+        reported={regime: Reported(mean) for regime, mean in zip(regimes, means, strict=False)}, **more,
     )  # fmt: skip
 
 
@@ -197,13 +178,7 @@ def _aligned(name: str, title: str, shuffled: bool) -> Experiment:
 _OTHERS = (
     _staged(
         "cifar10-continuous", "CIFAR-10, GCONV, Adam: gates by stage", GConv(), 3e-4, epochs_a_stage=10,
-        value_epochs=80,
-        reported={
-            "FRNPF-II": Reported(67.09), "FLNPF-stage-1": Reported(72.29), "FLNPF-stage-2": Reported(74.42),
-            "FLNPF-stage-3": Reported(77.0), "FLNPF-stage-4": Reported(78.5), "FLNPF-stage-5": Reported(78.7),
-            "FLNPF-stage-6": Reported(79.43),
-        },
-        lines={"ReLU": 80.32, "CNTK": 77.43},
+        value_epochs=80, means=(67.09, 72.29, 74.42, 77.0, 78.5, 78.7, 79.43), lines={"ReLU": 80.32, "CNTK": 77.43},
     ),
     _aligned("mnist-alignment", "MNIST, 4 against 7: the kernel and the labels", shuffled=False),
     Experiment(
@@ -212,7 +187,7 @@ _OTHERS = (
     ),
 )  # fmt: skip
 
-PAPER: Mapping[str, Experiment] = MappingProxyType({experiment.name: experiment for experiment in (*TABLE, *_OTHERS)})
+PAPER: Mapping[str, Experiment] = MappingProxyType({row.name: row for row in (*TABLE, *_OTHERS)})
 
 # An eighth of GCONV's channels and units: what two cores can train on all of CIFAR-10 within an hour.
 _NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))
@@ -233,36 +208,30 @@ def _quarter(title: str, arch: type[GConv] | type[VConv], optimiser: str, rate: 
     )  # fmt: skip
 
 
-COMPANION: Mapping[str, Experiment] = MappingProxyType(
-    {
-        experiment.name: experiment
-        for experiment in (
-            Experiment(
-                "mnist-fc-adam-nobias", "MNIST, FC without biases, Adam", "mnist",
-                FullyConnected(depth=6, width=128, bias=False), "adam", 1e-4, 100, regimes=("ReLU",),
-            ),
-            Experiment(
-                "mnist-fc-adam-linear-gates", "MNIST, FC, Adam: gates from a linear network", "mnist", _MNIST_FC,
-                "adam", 1e-4, 100, regimes=("DLGN",),
-            ),
-            _aligned("mnist-alignment-shuffled", "MNIST, 4 against 7, labels shuffled: a control", shuffled=True),
-            Experiment("cifar10-narrow-adam", "CIFAR-10, GCONV/8, Adam", "cifar10", _NARROW, "adam", 1e-3, 10),
-            _staged(
-                "cifar10-narrow-continuous", "CIFAR-10, GCONV/8, Adam: gates by stage", _NARROW, 1e-3,
-                epochs_a_stage=2, value_epochs=5,
-            ),
-            _quarter("CIFAR-10, GCONV/4, Adam", GConv, "adam", 2e-3, staged=True),
-            _quarter("CIFAR-10, GCONV/4, SGD", GConv, "sgd", 1e-1, staged=False),
-            _quarter("CIFAR-10, VCONV/4, Adam", VConv, "adam", 3e-4, staged=False),
-            _quarter("CIFAR-10, VCONV/4, SGD", VConv, "sgd", 1e-2, staged=False),
-        )
-    }
+_OURS = (
+    Experiment(
+        "mnist-fc-adam-nobias", "MNIST, FC without biases, Adam", "mnist", replace(_MNIST_FC, bias=False),
+        "adam", 1e-4, 100, regimes=("ReLU",),
+    ),
+    Experiment(
+        "mnist-fc-adam-linear-gates", "MNIST, FC, Adam: gates from a linear network", "mnist", _MNIST_FC,
+        "adam", 1e-4, 100, regimes=("DLGN",),
+    ),
+    _aligned("mnist-alignment-shuffled", "MNIST, 4 against 7, labels shuffled: a control", shuffled=True),
+    Experiment("cifar10-narrow-adam", "CIFAR-10, GCONV/8, Adam", "cifar10", _NARROW, "adam", 1e-3, 10),
+    _staged(
+        "cifar10-narrow-continuous", "CIFAR-10, GCONV/8, Adam: gates by stage", _NARROW, 1e-3, epochs_a_stage=2,
+        value_epochs=5,
+    ),
+    _quarter("CIFAR-10, GCONV/4, Adam", GConv, "adam", 2e-3, staged=True),
+    _quarter("CIFAR-10, GCONV/4, SGD", GConv, "sgd", 1e-1, staged=False),
+    _quarter("CIFAR-10, VCONV/4, Adam", VConv, "adam", 3e-4, staged=False),
+    _quarter("CIFAR-10, VCONV/4, SGD", VConv, "sgd", 1e-2, staged=False),
 )  # fmt: skip
 
+COMPANION: Mapping[str, Experiment] = MappingProxyType({row.name: row for row in _OURS})
 
-_REGISTERED: dict[str, Experiment] = {}
-REGISTERED: Mapping[str, Experiment] = MappingProxyType(_REGISTERED)
-"""Experiments made known at run time by :func:`register`; the workflow and the command line do not see them."""
+_REGISTERED: dict[str, Experiment] = {}  # made known at run time; the workflow and the command line do not see them
 
 
 def register(experiment: Experiment) -> Experiment:
@@ -270,12 +239,8 @@ def register(experiment: Experiment) -> Experiment:
 
     Registering the same experiment again changes nothing, so that a notebook's cell can be run twice.
 
-    Returns:
-        The same experiment.
-
-    Raises:
-        ValueError: a name that is taken by another experiment or does not begin with its data set's, or a data set
-            that is not known.
+    Returns it. A ValueError refuses a name that is taken by another experiment or does not begin with its data set's,
+    and a data set that is not known.
 
     Example:
         >>> from npflib.experiments import find, register
@@ -306,19 +271,14 @@ def register(experiment: Experiment) -> Experiment:
 
 
 def _known() -> dict[str, Experiment]:
-    return dict(PAPER) | dict(COMPANION) | dict(REGISTERED)
+    return dict(PAPER) | dict(COMPANION) | _REGISTERED
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one run may spend. ``train_examples`` and ``test_examples`` None mean all there are.
+    """What one run may spend: epochs, and examples of all classes, where None means all there are.
 
-    Attributes:
-        train_examples: training examples, of all classes.
-        test_examples: test examples, of all classes.
-        epochs: epochs of the run.
-        stages: the experiment's stages, scaled with the epochs.
-        every: the probe's interval, scaled with the epochs; None without a probe.
+    ``stages`` are the experiment's, and ``every`` its probe's interval (None without one), scaled with the epochs.
 
     Example:
         >>> from npflib.experiments import budget
@@ -334,10 +294,7 @@ class Budget:
 
 
 def find(name: str) -> Experiment:
-    """The experiment of that name: the paper's, the companion's or a registered one.
-
-    Raises:
-        ValueError: there is none; the message lists those there are.
+    """The experiment of that name, the paper's, the companion's or a registered one; a ValueError lists all.
 
     Example:
         >>> from npflib.experiments import find
@@ -352,8 +309,7 @@ def find(name: str) -> Experiment:
 def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int | None = None) -> Budget:
     """What one run of an experiment's regime may spend in a profile, or less where ``epochs`` is a smaller cap.
 
-    Raises:
-        ValueError: unknown experiment or profile, or a cap that is not a positive whole number.
+    A ValueError refuses what is unknown, or a cap that is not a positive whole number.
 
     Example:
         >>> from npflib.experiments import budget
@@ -363,11 +319,10 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
     if epochs is not None:
         checks.whole(epochs, "epochs")
     scale, chosen = profiles.find(profile_name), find(experiment)
-    train_examples, test_examples = (
-        scale.limit(experiment, chosen.dataset, f"{part}_examples") for part in ("train", "test")
-    )
+    limits = (scale.limit(experiment, chosen.dataset, what) for what in ("train_examples", "test_examples", "epochs"))
+    train_examples, test_examples, most = limits
     full = chosen.full_epochs(regime)
-    epochs = min(epochs or full, scale.limit(experiment, chosen.dataset, "epochs") or full, full)
+    epochs = min(epochs or full, most or full, full)
     stages = chosen.stages
     if stages and epochs < full:
         # The stages scale together, each of one epoch at least: the ReLU run is as long as they are.

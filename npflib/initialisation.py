@@ -19,8 +19,7 @@ def glorot_uniform_(weight: Tensor, generator: Generator | None = None) -> Tenso
     Example:
         >>> import torch
         >>> from npflib.initialisation import glorot_uniform_
-        >>> weight = glorot_uniform_(torch.empty(2, 4))  # a = sqrt(6 / (4 + 2)) = 1
-        >>> bool((weight.abs() <= 1).all())
+        >>> bool((glorot_uniform_(torch.empty(2, 4)).abs() <= 1).all())  # a = sqrt(6 / (4 + 2)) = 1
         True
     """
     return nn.init.xavier_uniform_(weight, generator=generator)
@@ -33,9 +32,8 @@ def signed_(weight: Tensor, sigma: float, generator: Generator | None = None) ->
     Example:
         >>> import torch
         >>> from npflib.initialisation import signed_
-        >>> signed_(torch.empty(2, 2), sigma=0.5).abs()
-        tensor([[0.5000, 0.5000],
-                [0.5000, 0.5000]])
+        >>> signed_(torch.empty(1, 3), sigma=0.5).abs()
+        tensor([[0.5000, 0.5000, 0.5000]])
     """
     checks.number(sigma, "sigma, the scale of the weights,")
     return weight.bernoulli_(0.5, generator=generator).mul_(2).sub_(1).mul_(sigma)
@@ -48,9 +46,8 @@ def gaussian_(weight: Tensor, sigma: float, generator: Generator | None = None) 
     Example:
         >>> import torch
         >>> from npflib.initialisation import gaussian_
-        >>> weight = torch.empty(2, 3)
-        >>> gaussian_(weight, sigma=0.5) is weight  # filled in place
-        True
+        >>> gaussian_(torch.empty(2, 3), sigma=0.5).shape
+        torch.Size([2, 3])
     """
     checks.number(sigma, "sigma, the scale of the weights,")
     return weight.normal_(0.0, sigma, generator=generator)
@@ -63,33 +60,24 @@ def initialise_(
     """Draws all weights of a network anew, input side first, and sets its biases to zero.
 
     Args:
-        network: any module with a ``layers`` list (``networks.ReLUNetwork``, ``networks.ValueNetwork``).
-        scheme: "glorot_uniform", "signed" (±σ) or "gaussian".
-        sigma: σ for the last two; None means sqrt(2 / fan_in), layer by layer, which keeps ReLU signals' size.
-        generator: source of randomness; None is torch's global one.
-
-    Returns:
-        The same network.
-
-    Raises:
-        ValueError: unknown scheme, or σ not positive.
+        network: any module with a list ``layers`` (``networks.ReLUNetwork``, ``networks.ValueNetwork``); returned.
+        scheme: "glorot_uniform", "signed" (±σ) or "gaussian"; another is refused.
+        sigma: σ > 0 for the last two; None means sqrt(2 / fan_in), layer by layer, which keeps ReLU signals' size.
 
     Example:
         >>> from npflib.initialisation import initialise_
         >>> from npflib.networks import FullyConnected, ReLUNetwork
-        >>> network = ReLUNetwork(FullyConnected(depth=2, width=2, in_features=2))
+        >>> network = ReLUNetwork(FullyConnected(depth=2, width=1, in_features=3))
         >>> initialise_(network, "signed", sigma=0.5).weights[0].detach().abs()
-        tensor([[0.5000, 0.5000],
-                [0.5000, 0.5000]])
+        tensor([[0.5000, 0.5000, 0.5000]])
     """
     checks.one_of(scheme, "initialisation", SCHEMES)
     for layer in network.layers:  # type: ignore[union-attr]  # the list that the docstring asks for
         if scheme == "glorot_uniform":
             glorot_uniform_(layer.weight, generator)
         else:
-            fan_in = layer.weight[0].numel()
             fill = signed_ if scheme == "signed" else gaussian_
-            fill(layer.weight, sqrt(2 / fan_in) if sigma is None else sigma, generator)
+            fill(layer.weight, sqrt(2 / layer.weight[0].numel()) if sigma is None else sigma, generator)
         if layer.bias is not None:
             layer.bias.zero_()
     return network

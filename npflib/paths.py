@@ -46,6 +46,7 @@ def enumerate_paths(widths: Sequence[int], limit: int = MAX_PATHS) -> Tensor:
     widths = tuple(widths)
     if not widths or any(isinstance(w, bool) or not isinstance(w, Integral) or w < 1 for w in widths):
         raise ValueError(f"widths must be positive whole numbers (d_in, w_1, …, w_{{d-1}}); got {widths!r}.")
+    checks.number(limit, "limit")
     count = prod(int(w) for w in widths)
     if count > limit:
         raise ValueError(

@@ -22,17 +22,20 @@ class Limit:
     test_examples: int | None = None
     epochs: int | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("train_examples", "test_examples", "epochs"):
+            if getattr(self, name) is not None:
+                checks.whole(getattr(self, name), f"a limit's {name}")
+
 
 @dataclass(frozen=True)
 class Profile:
     """A scale of all budgets.
 
     Attributes:
-        name: "smoke", "quick" or "paper".
         meaning: what may be concluded from it.
         seeds: the runs of a training experiment.
-        train_examples: cap on training examples; None is all.
-        test_examples: cap on test examples; None is all.
+        train_examples: cap on training examples, and ``test_examples`` on test examples; None is all.
         epochs: data set → cap on epochs; a data set without entry has none.
         widths: grid for chapters that vary the width.
         draws: Monte-Carlo draws for chapters that average over weights.
@@ -54,6 +57,12 @@ class Profile:
     draws: int
     limits: Mapping[str, Limit] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for cap in (None, *self.epochs.values()):
+            Limit(self.train_examples, self.test_examples, cap)
+        object.__setattr__(self, "epochs", MappingProxyType(dict(self.epochs)))
+        object.__setattr__(self, "limits", MappingProxyType(dict(self.limits)))
+
     @property
     def is_full(self) -> bool:
         """Whether runs of this profile spend the paper's whole budget."""
@@ -68,57 +77,29 @@ class Profile:
         return self.epochs.get(dataset) if what == "epochs" else getattr(self, what)
 
 
-PROFILES: Mapping[str, Profile] = MappingProxyType(
-    {
-        "smoke": Profile(
-            "smoke",
-            "everything runs; nothing is concluded about training",
-            seeds=(0, 1),
-            train_examples=2_000,
-            test_examples=1_000,
-            epochs=MappingProxyType({"mnist": 2}),
-            widths=(8, 16, 32),
-            draws=200,
-            limits=MappingProxyType({"cifar10": Limit(512, 256, epochs=2)}),
-        ),
-        "quick": Profile(
-            "quick",
-            "all of MNIST for a few epochs, a part of CIFAR-10: the mechanism, not the paper's numbers",
-            seeds=(0, 1, 2),
-            train_examples=None,
-            test_examples=None,
-            epochs=MappingProxyType({"mnist": 2}),
-            widths=(8, 16, 32, 64, 128, 256),
-            draws=2_000,
-            limits=MappingProxyType(
-                {
-                    "cifar10": Limit(1_000, 500, epochs=4),
-                    "cifar10-narrow-continuous": Limit(1_000, 500, epochs=2),
-                    # A small network on a fifth of MNIST: most of ν's fall lies in these epochs.
-                    "mnist-alignment": Limit(epochs=20),
-                    "mnist-alignment-shuffled": Limit(epochs=20),
-                }
-            ),
-        ),
-        "paper": Profile(
-            "paper",
-            "the paper's full budget",
-            seeds=(0, 1, 2, 3, 4),
-            train_examples=None,
-            test_examples=None,
-            epochs=MappingProxyType({}),
-            widths=(8, 16, 32, 64, 128, 256, 512, 1024),
-            draws=10_000,
-        ),
-    }
-)
+_SMOKE = Profile(
+    "smoke", "everything runs; nothing is concluded about training", seeds=(0, 1), train_examples=2_000,
+    test_examples=1_000, epochs={"mnist": 2}, widths=(8, 16, 32), draws=200, limits={"cifar10": Limit(512, 256, 2)},
+)  # fmt: skip
+_QUICK = Profile(
+    "quick", "all of MNIST for a few epochs, a part of CIFAR-10: the mechanism, not the paper's numbers",
+    seeds=(0, 1, 2), train_examples=None, test_examples=None, epochs={"mnist": 2}, widths=(8, 16, 32, 64, 128, 256),
+    draws=2_000, limits={
+        "cifar10": Limit(1_000, 500, epochs=4), "cifar10-narrow-continuous": Limit(1_000, 500, epochs=2),
+        # A small network on a fifth of MNIST: most of ν's fall lies in these epochs.
+        "mnist-alignment": Limit(epochs=20), "mnist-alignment-shuffled": Limit(epochs=20),
+    },
+)  # fmt: skip
+_PAPER = Profile(
+    "paper", "the paper's full budget", seeds=(0, 1, 2, 3, 4), train_examples=None, test_examples=None, epochs={},
+    widths=(8, 16, 32, 64, 128, 256, 512, 1024), draws=10_000,
+)  # fmt: skip
+
+PROFILES: Mapping[str, Profile] = MappingProxyType({profile.name: profile for profile in (_SMOKE, _QUICK, _PAPER)})
 
 
 def find(name: str) -> Profile:
-    """The profile of that name.
-
-    Raises:
-        ValueError: there is none; the message lists those there are.
+    """The profile of that name; a ValueError lists those there are.
 
     Example:
         >>> from npflib.profiles import find

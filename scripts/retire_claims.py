@@ -6,12 +6,13 @@ when its file is older than the moment at which its chapter's execution began (p
 usage: retire_claims.py BUILD
 """
 
-import json
 import sys
 from datetime import datetime
 from pathlib import Path
 
 import nbformat
+
+from npflib.records.atomic import read_json
 
 
 def starts(executed: Path) -> dict[str, float]:
@@ -28,7 +29,7 @@ def main(build: str) -> None:
     """Delete the stale claims and name them."""
     began = starts(Path(build) / "notebooks")
     for path in sorted(Path(build).glob("claims/*.json")):
-        chapter = json.loads(path.read_text())["chapter"]
+        chapter = read_json(path, "claim", "Delete it and run its chapter again.").get("chapter", "")
         if path.stat().st_mtime < began.get(Path(chapter).stem, min(began.values(), default=0.0)):
             print(f"retired: {path.stem}, not recorded by {chapter} any more")
             path.unlink()

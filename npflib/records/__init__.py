@@ -1,3 +1,5 @@
-"""What a run leaves: whole files, the fingerprint of the code, run records, and where they lie."""
+"""What a run leaves: its record, whole files, the fingerprint of its code, and where they lie."""
 
-__all__ = ["locations", "run_records"]
+from npflib.records.run_records import Record, RecordError, read, read_all
+
+__all__ = ["Record", "RecordError", "read", "read_all"]

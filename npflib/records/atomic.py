@@ -39,21 +39,17 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def _alive(process: str) -> bool:
     """Whether a process of that number runs on this machine, as far as can be seen."""
-    if os.name != "posix":  # elsewhere the question itself would end it
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, ValueError):  # another user's, or no number
-        return True
+    if os.name == "posix":  # elsewhere the question itself would end it
+        try:
+            os.kill(int(process), 0)
+        except (OSError, ValueError) as fault:  # there is none; or it is another user's, or no number
+            return not isinstance(fault, ProcessLookupError)
     return True
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes text in UTF-8, atomically."""
-    with replacing(path) as file:
-        file.write(text.encode())
+    write_with(path, lambda file: file.write(text.encode()))
 
 
 def write_with(path: Path, save: Callable[[BinaryIO], object]) -> None:
@@ -67,45 +63,32 @@ def read_json(
     what: str,
     mend: str,
     *,
+    kind: type = dict,
     schema: int | None = None,
     fields: Collection[str] = (),
     older: Collection[str] = (),
     error: type[ValueError] = ValueError,
-) -> dict[str, Any]:
-    """The object in a JSON file, with the checks that all kinds share; an error names the file, the fault and the mend.
+) -> Any:
+    """The object (or list) in a JSON file; an error names the file, the fault and the mend, which is a sentence.
 
-    Args:
-        path: the file.
-        what: what it should be, in words ("run record").
-        mend: what to do about a damaged one, a sentence.
-        schema: the schema that it must say, if it says one.
-        fields: all fields that it must have, if they are known.
-        older: of these, the ones that older files lack.
-        error: the class of the errors.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from npflib.records.atomic import read_json
-        >>> read_json(Path("none.json"), "note", "Make it again.")
-        Traceback (most recent call last):
-            ...
-        ValueError: there is no note none.json.
+    It, or each of a list, must have all ``fields``, if any are said, and no others; ``older`` files lack some.
     """
+    damaged = f"{path} is not a readable {what}"
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
     except FileNotFoundError:
         raise error(f"there is no {what} {path}.") from None
     except (OSError, ValueError, RecursionError) as fault:  # what is not UTF-8, JSON or finite is a ValueError
-        raise error(f"{path} is not a readable {what} ({fault}). {mend}") from fault
+        raise error(f"{damaged} ({fault}). {mend}") from fault
     given = found.get("schema") if isinstance(found, dict) else type(found).__name__
-    if not isinstance(found, dict) or (schema is not None and (given != schema or isinstance(given, bool))):
-        allowed = "objects" if schema is None else f"schema {schema}"
-        raise error(f"{path} is not a readable {what}: it has schema {given!r}; this library reads {allowed}. {mend}")
-    missing, extra = sorted(set(fields) - set(found) - set(older)), sorted(set(found) - set(fields))
-    if fields and (missing or extra):
-        raise error(
-            f"{path} is not a readable {what}: it lacks fields {missing} and has unknown fields {extra}. {mend}"
-        )
+    if not isinstance(found, kind) or (schema is not None and (given != schema or isinstance(given, bool))):
+        allowed = ("objects" if kind is dict else "lists") if schema is None else f"schema {schema}"
+        raise error(f"{damaged}: it has schema {given!r}; this library reads {allowed}. {mend}")
+    for entry in found if isinstance(found, list) else [found]:
+        there = set(entry) if isinstance(entry, dict) else set()
+        missing, extra = sorted(set(fields) - there - set(older)), sorted(there - set(fields))
+        if fields and (missing or extra):
+            raise error(f"{damaged}: it lacks fields {missing} and has unknown fields {extra}. {mend}")
     return found
 
 

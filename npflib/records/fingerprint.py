@@ -1,11 +1,10 @@
 """A fingerprint of the code that decides a number: of all that a function can reach, wherever it stands.
 
 From a root, say ``npflib.training.runs:ensure``, references are followed through the modules of this project, by
-reading them: nothing is imported. What is found is digested definition by definition, each without docstring,
-annotations, imports and comments, with its own name and its local names left out, and with a digest of each definition
-of this project in the place of that one's name. So moving, renaming, rewording and typing change nothing, code does,
-and no list of files has to be kept. Syntax trees are written out by rules of this file, not by Python's, which differ
-from version to version.
+reading them: nothing is imported. Each definition is digested without docstring, annotations, imports, comments, its
+own name and its local names, and with a digest of each definition of this project in the place of that one's name. So
+moving, renaming, rewording and typing change nothing, code does, and no list of files has to be kept. Syntax trees are
+written out by rules of this file, not by Python's, which differ from version to version.
 
 What a run's own configuration says does not enter (``RECORDED``): its data, by a digest of the examples; its budget;
 its regime, by its entry in the table of regimes and a digest of the code of its gate. So a new data set, regime or gate
@@ -46,22 +45,13 @@ class Place:
     @property
     def recorded(self) -> bool:
         """Whether the search ends here."""
-        within = any(self.module == part or self.module.startswith(part + ".") for part in RECORDED)
+        within = f"{self.module}.".startswith(tuple(f"{part}." for part in RECORDED))
         return within or f"{self.module}:{self.name}" in RECORDED
 
 
 @cache
 def fingerprint(*roots: str) -> str:
-    """Sixteen hexadecimal digits over all that the ``roots`` reach, each a "module:name" of this project.
-
-    Raises:
-        ValueError: there is no such definition.
-
-    Example:
-        >>> from npflib.records.fingerprint import fingerprint
-        >>> len(fingerprint("npflib.kernels:path_overlap"))
-        16
-    """
+    """Sixteen hexadecimal digits over all that the ``roots`` reach, each a "module:name" of this project."""
     digests = {digest(place) for place in reached(*roots)}
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:16]
 
@@ -72,16 +62,13 @@ def training_source_hash() -> str:
 
 
 def reached(*roots: str) -> set[Place]:
-    """The definitions that count: the roots and what their code names, over and over.
-
-    An annotation counts as a reference to a class, whose methods are called on what it annotates, but the alias of a
-    type is no code.
-    """
+    """The definitions that count: the roots and what their code names, over and over."""
+    # An annotation counts as a reference to a class, whose methods are called on what it annotates, but the alias of a
+    # type is no code.
     queue, counted, seen = [], set(), set()
     for root in roots:
         module, _, name = root.partition(":")
-        place = _follow(module, name)
-        if place is None:
+        if (place := _follow(module, name)) is None:
             raise ValueError(f"there is no {name!r} in {module}, a module of this project; roots are 'module:name'.")
         queue.append((place, True))
     while queue:
@@ -89,7 +76,8 @@ def reached(*roots: str) -> set[Place]:
         if place.recorded or (place, as_code) in seen:
             continue
         seen.add((place, as_code))
-        node = _read(place.module).definitions[place.name]
+        definitions, _ = _read(place.module)
+        node = definitions[place.name]
         if as_code or isinstance(node, ast.ClassDef):
             counted.add(place)
         queue += [(other, as_code and not typed) for other, typed in _references(place.module, node)]
@@ -99,49 +87,32 @@ def reached(*roots: str) -> set[Place]:
 @cache
 def digest(place: Place, depth: int = 1) -> str:
     """A definition without its words; what it names of this project enters as a digest that names nothing further."""
-    module = _read(place.module)
+    definitions, imports = _read(place.module)
 
     def named(node: ast.AST) -> str | None:
         found = _target(place.module, node)
         if found is None:
-            return module.imports.get(node.id) if isinstance(node, ast.Name) else None
+            return imports.get(node.id) if isinstance(node, ast.Name) else None
         return "recorded" if found.recorded else digest(found, 0) if depth else "project"
 
-    return _digest(module.definitions[place.name], named)
+    return _digest(definitions[place.name], named)
 
 
 def code_digest(function: Callable) -> str:
-    """Sixteen hexadecimal digits over a Python function's code, without docstrings, annotations and its names.
-
-    What the function calls, and variables from outside it, do not enter.
-
-    Raises:
-        ValueError: not a function, or one whose source cannot be found.
-
-    Example:
-        >>> from npflib.gates import hard_gate, soft_gate
-        >>> from npflib.records.fingerprint import code_digest
-        >>> code_digest(hard_gate) == code_digest(soft_gate)
-        False
-    """
+    """Sixteen hexadecimal digits over a function's own code, without docstrings, annotations, names, what it calls."""
     if not inspect.isfunction(function):
         raise ValueError(f"a Python function (def) is needed; got {function!r}.")
     try:
         node = ast.parse(dedent(inspect.getsource(function))).body[0]
     except (OSError, SyntaxError) as error:
-        name = function.__qualname__
-        raise ValueError(f"the source of {name} cannot be read: define it by def, in a file or a notebook.") from error
+        mend = "define it by def, in a file or a notebook"
+        raise ValueError(f"the source of {function.__qualname__} cannot be read: {mend}.") from error
     return _digest(node, lambda _: None)
 
 
-@dataclass(frozen=True)
-class _Module:
-    definitions: Mapping[str, ast.stmt]
-    imports: Mapping[str, str]  # name here → "module" or "module:name"
-
-
 @cache
-def _read(module: str) -> _Module:
+def _read(module: str) -> tuple[Mapping[str, ast.stmt], Mapping[str, str]]:
+    """A module's definitions by name, and its imports: name here → "module" or "module:name"."""
     tree = ast.parse(_path(module).read_text(encoding="utf-8"))  # type: ignore[union-attr]  # asked for where it is
     definitions: dict[str, ast.stmt] = {}
     for node in tree.body:
@@ -157,7 +128,7 @@ def _read(module: str) -> _Module:
             imports |= {alias.asname or alias.name.partition(".")[0]: alias.name for alias in part.names}
         elif isinstance(part, ast.ImportFrom) and part.module:
             imports |= {alias.asname or alias.name: f"{part.module}:{alias.name}" for alias in part.names}
-    return _Module(definitions, imports)
+    return definitions, imports
 
 
 @cache
@@ -171,10 +142,10 @@ def _follow(module: str, name: str) -> Place | None:
     """Where a module's name is defined, through the modules that pass it on; None outside this project."""
     if _path(module) is None:
         return None
-    found = _read(module)
-    if name in found.definitions:
+    definitions, imports = _read(module)
+    if name in definitions:
         return Place(module, name)
-    origin, _, original = found.imports.get(name, "").partition(":")
+    origin, _, original = imports.get(name, "").partition(":")
     return _follow(origin, original) if original else None
 
 
@@ -183,20 +154,18 @@ def _target(module: str, node: ast.AST) -> Place | None:
     if isinstance(node, ast.Name):
         return _follow(module, node.id)
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        origin = _read(module).imports.get(node.value.id, "").replace(":", ".")
-        return _follow(origin, node.attr)
+        _, imports = _read(module)
+        return _follow(imports.get(node.value.id, "").replace(":", "."), node.attr)
     return None
 
 
 def _references(module: str, node: ast.AST, typed: bool = False) -> Iterator[tuple[Place, bool]]:
     """The definitions that a piece of code names, and whether in an annotation."""
-    found = _target(module, node)
-    if found is not None:
+    if (found := _target(module, node)) is not None:
         yield found, typed
-    for field, value in ast.iter_fields(node):
-        for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.AST):
-                yield from _references(module, child, typed or field in ("annotation", "returns"))
+    for child in ast.iter_child_nodes(node):
+        noted = child in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        yield from _references(module, child, typed or noted)
 
 
 def _digest(node: ast.stmt, named: Callable[[ast.AST], str | None]) -> str:
@@ -210,19 +179,17 @@ def _digest(node: ast.stmt, named: Callable[[ast.AST], str | None]) -> str:
             return repr(node)
         if isinstance(node, ast.Import | ast.ImportFrom):
             return ""
-        if isinstance(node, ast.Name | ast.Attribute):
-            inside = isinstance(node, ast.Name) and node.id in local
-            target = None if inside else named(node)
-            if target is not None:
-                return f"<{target}>"
+        free = isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and node.id not in local)
+        if free and (target := named(node)) is not None:
+            return f"<{target}>"
         if isinstance(node, ast.AnnAssign) and node.value is not None:
             node = ast.Assign(targets=[node.target], value=node.value)
         parts = [type(node).__name__]
         for field, value in ast.iter_fields(node):
             if field in _WORDLESS or value is None or value == []:
                 continue
-            if field == "body" and _documented(node):
-                value = value[1:]
+            if field == "body" and isinstance(node, ast.FunctionDef | ast.ClassDef):
+                value = value if ast.get_docstring(node) is None else value[1:]
             if isinstance(value, str) and field in ("id", "arg", "name") and not isinstance(node, ast.keyword):
                 value = "" if own and value == outer else local.get(value, value)
             parts.append(f"{field}={write(value)}")
@@ -231,10 +198,6 @@ def _digest(node: ast.stmt, named: Callable[[ast.AST], str | None]) -> str:
     # An assignment's own name is the one that it gives.
     given = write(node.value) if isinstance(node, ast.Assign | ast.AnnAssign) else write(node, own=True)
     return hashlib.sha256(given.encode()).hexdigest()[:16]
-
-
-def _documented(node: ast.AST) -> bool:
-    return isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None
 
 
 def _locals(node: ast.AST) -> list[str]:

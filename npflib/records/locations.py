@@ -7,15 +7,7 @@ from npflib import profiles
 
 
 def project() -> Path:
-    """The project's root: the nearest folder, from here upwards, that holds ``npflib/`` and ``notebooks/``.
-
-    Outside a checkout it is the one that the library runs from; installed on its own, the current folder.
-
-    Example:
-        >>> from npflib.records import locations
-        >>> locations.project() / "results" == locations.published()
-        True
-    """
+    """The nearest folder from here upwards, else from this file, with ``npflib/`` and ``notebooks/``; else this one."""
     here = Path.cwd()
     for folder in (here, *here.parents, *Path(__file__).resolve().parents):
         if (folder / "notebooks").is_dir() and (folder / "npflib").is_dir():
@@ -24,13 +16,7 @@ def project() -> Path:
 
 
 def expanded(given: str | os.PathLike, what: str) -> Path:
-    """A folder's path with ~ written out; a ValueError where that is the home of nobody.
-
-    Example:
-        >>> from npflib.records import locations
-        >>> locations.expanded("mine", "the build folder").as_posix()
-        'mine'
-    """
+    """A folder's path with ~ written out; a ValueError where that is the home of nobody."""
     try:
         return Path(given).expanduser()
     except RuntimeError:
@@ -38,29 +24,14 @@ def expanded(given: str | os.PathLike, what: str) -> Path:
 
 
 def build(profile: str, given: str | os.PathLike = "") -> Path:
-    """A profile's build folder: the one given, else NPF_BUILD, else ``build`` (quick) or ``build/<profile>``.
-
-    Raises:
-        ValueError: unknown profile.
-
-    Example:
-        >>> from npflib.records import locations
-        >>> locations.build("quick", given="mine").name
-        'mine'
-    """
+    """A profile's build folder: the one given, else NPF_BUILD, else ``build`` (quick) or ``build/<profile>``."""
     profiles.find(profile)
     chosen = str(given) or os.environ.get("NPF_BUILD", "")
     if chosen:
         return expanded(chosen, "the build folder").resolve()
-    return project() / "build" if profile == "quick" else project() / "build" / profile
+    return project() / "build" / ("" if profile == "quick" else profile)
 
 
 def published() -> Path:
-    """The published full-budget records; an absent folder holds none.
-
-    Example:
-        >>> from npflib.records import locations
-        >>> locations.published().name
-        'results'
-    """
+    """The published full-budget records; an absent folder holds none."""
     return project() / "results"

@@ -24,32 +24,26 @@ class Record:
     """One training run.
 
     Attributes:
-        experiment: name of the experiment.
-        regime: name of the regime.
-        seed: the run's seed.
         profile: "smoke", "quick" or "paper": the scale of its budget.
         configuration: everything that determines the result, budget included.
         history: per epoch: "train_loss", "train_accuracy" (running means while the epoch's steps were taken),
             "test_loss", "test_accuracy". Accuracies are fractions.
-        peak: largest test accuracy over the epochs: the paper's figure, selected on the test set.
-        peak_epoch: the first epoch (from 1) that reached it.
+        peak: largest test accuracy over the epochs: the paper's figure, selected on the test set; ``peak_epoch`` is the
+            first epoch (from 1) that reached it.
         final: test accuracy after the last epoch: selected on nothing.
         seconds: wall-clock seconds of the run's share (the batch of seeds' time divided by its seeds).
         data: where the data came from, checksums included.
-        environment: Python, torch, device, threads.
-        library: version and source hash of npflib.
-        schema: version of this format.
-        series: what was measured along the run beside loss and accuracy: "epoch" (0 is the start) and, for each of
-            those epochs, one number a name; empty where nothing was.
-        weights: SHA-256 of the file of its networks' weights (``records.weights``); empty where none was kept.
-        gates: the same of the ReLU run whose gates it copied; empty for a regime that copies none.
+        environment: Python, torch, device, threads; ``library``: version and source hash of npflib.
+        series: what was measured along the run beside loss and accuracy, if anything: "epoch" (0 is the start) and, for
+            each of those epochs, one number a name.
+        weights: SHA-256 of the file of its networks' weights (``records.weights``), if one was kept; ``gates``: the
+            same of the ReLU run whose gates it copied, if it copied any.
 
     Example:
-        >>> from npflib.records.run_records import Record
+        >>> from npflib.records import Record
         >>> run = Record(
-        ...     experiment="mnist-fc-adam", regime="ReLU", seed=0, profile="smoke", configuration={"epochs": 2},
-        ...     history={"test_accuracy": [0.5, 0.75]}, peak=0.75, peak_epoch=2, final=0.75, seconds=1.0,
-        ...     data={"stand_in": False}, environment={}, library={},
+        ...     "mnist-fc-adam", "ReLU", 0, "smoke", {"epochs": 2}, {"test_accuracy": [0.5, 0.75]}, peak=0.75,
+        ...     peak_epoch=2, final=0.75, seconds=1.0, data={"stand_in": False}, environment={}, library={},
         ... )
         >>> run.epochs, run.is_full  # a smoke run is nobody's full budget
         (2, False)
@@ -86,32 +80,12 @@ class Record:
 
 
 def path_of(folder: Path, experiment: str, regime: str, seed: int) -> Path:
-    """Where the record of a run lies below a folder of records.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from npflib.records.run_records import path_of
-        >>> path_of(Path("results"), "mnist-fc-adam", "FLNPF", seed=2).as_posix()
-        'results/mnist-fc-adam/FLNPF/seed-2.json'
-    """
+    """Where the record of a run lies below a folder of records."""
     return Path(folder) / experiment / regime / f"seed-{seed}.json"
 
 
 def write(record: Record, folder: Path) -> Path:
-    """Writes a record below ``folder``, atomically, and returns its path.
-
-    Raises:
-        RecordError: the record contradicts itself, or holds numbers that are not finite; nothing is written.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from tempfile import TemporaryDirectory
-        >>> from npflib.records.run_records import Record, read, write
-        >>> run = Record("one", "ReLU", 0, "smoke", {}, {"test_accuracy": [0.5]}, 0.5, 1, 0.5, 1.0, {}, {}, {})
-        >>> with TemporaryDirectory() as folder:
-        ...     read(write(run, Path(folder))) == run
-        True
-    """
+    """Writes a record below ``folder``, atomically, and returns its path; one that contradicts itself is refused."""
     path = path_of(folder, record.experiment, record.regime, record.seed)
     if fault := _fault(record):
         raise RecordError(f"the run record for {path} is not written: {fault}.")
@@ -120,7 +94,7 @@ def write(record: Record, folder: Path) -> Path:
 
 
 def read(path: Path) -> Record:
-    """Reads a record.
+    """The record in a file, checked.
 
     Raises:
         RecordError: the file is missing, not JSON, of another schema, lacks a field, contradicts itself, or lies
@@ -128,7 +102,7 @@ def read(path: Path) -> Record:
 
     Example:
         >>> from pathlib import Path
-        >>> from npflib.records.run_records import read
+        >>> from npflib.records import read
         >>> read(Path("no-records/seed-0.json"))
         Traceback (most recent call last):
             ...
@@ -136,11 +110,10 @@ def read(path: Path) -> Record:
     """
     path = Path(path)
     mend = "Delete it and run the experiment again, or restore it from version control."
-    # Records published before there were series and digests lack them.
-    older = {"series": {}, "weights": "", "gates": ""}
-    names = {f.name for f in fields(Record)}
+    older = ("series", "weights", "gates")  # records published before there were such lack them
+    names = [f.name for f in fields(Record)]
     found = read_json(path, "run record", mend, schema=SCHEMA, fields=names, older=older, error=RecordError)
-    record = Record(**(older | found))
+    record = Record(**found)
     if fault := _fault(record):
         raise RecordError(f"{path} contradicts itself: {fault}. {mend}")
     own = path_of(Path(), record.experiment, record.regime, record.seed)
@@ -175,17 +148,12 @@ def _fault(record: Record) -> str:
 
 
 def read_all(folder: Path, experiment: str | None = None, regime: str | None = None) -> list[Record]:
-    """All records below a folder, sorted by experiment, regime and seed; an absent folder holds none.
-
-    Args:
-        folder: ``<build>/runs`` or ``results``.
-        experiment: only this experiment's.
-        regime: only this regime's.
+    """All records below a folder, or one experiment's or regime's, sorted by these and seed; an absent one holds none.
 
     Example:
         >>> from pathlib import Path
-        >>> from npflib.records.run_records import read_all
-        >>> read_all(Path("no-records"))
+        >>> from npflib.records import read_all
+        >>> read_all(Path("no-records"), experiment="mnist-fc-adam")
         []
     """
     paths = Path(folder).glob(f"{experiment or '*'}/{regime or '*'}/seed-*.json")

@@ -15,30 +15,12 @@ from npflib.records.atomic import write_with
 
 
 def path_of(folder: Path, experiment: str, regime: str, seed: int) -> Path:
-    """Where the weights of a run lie below a folder of records: beside its record.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from npflib.records import weights
-        >>> weights.path_of(Path("results"), "mnist-fc-adam", "ReLU", seed=2).as_posix()
-        'results/mnist-fc-adam/ReLU/seed-2.safetensors'
-    """
+    """Where the weights of a run lie below a folder of records: beside its record."""
     return run_records.path_of(folder, experiment, regime, seed).with_suffix(".safetensors")
 
 
 def write(networks: Mapping[str, Mapping[str, Tensor]], path: Path) -> str:
-    """Writes networks by name ("best", "last", …), each a name → tensor, whole or not at all; returns the SHA-256.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from tempfile import TemporaryDirectory
-        >>> import torch
-        >>> from npflib.records import weights
-        >>> with TemporaryDirectory() as folder:
-        ...     digest = weights.write({"last": {"layers.0.bias": torch.zeros(2)}}, Path(folder) / "w.safetensors")
-        ...     weights.read(Path(folder) / "w.safetensors", digest)
-        {'last': {'layers.0.bias': tensor([0., 0.])}}
-    """
+    """Writes networks by name ("best", "last", …), each a name → tensor, whole or not at all; returns the SHA-256."""
     # One network may be kept under two names, and a file holds each tensor once a name.
     flat = {f"{which}/{name}": t.clone() for which, network in networks.items() for name, t in network.items()}
     content = save(flat)
@@ -47,27 +29,7 @@ def write(networks: Mapping[str, Mapping[str, Tensor]], path: Path) -> str:
 
 
 def read(path: Path, digest: str) -> dict[str, dict[str, Tensor]]:
-    """Reads what ``write`` wrote, on the CPU.
-
-    Args:
-        path: the file.
-        digest: the SHA-256 that it must have, as the run's record says.
-
-    Raises:
-        ValueError: a file of other content; nothing of it is used.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from tempfile import TemporaryDirectory
-        >>> from npflib.records import weights
-        >>> with TemporaryDirectory() as folder:
-        ...     path = Path(folder) / "seed-0.safetensors"
-        ...     digest = weights.write({"last": {}}, path)
-        ...     weights.read(path, digest="f" * 64)  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-            ...
-        ValueError: ...seed-0.safetensors holds other weights than its run's: its SHA-256 is ...
-    """
+    """What ``write`` wrote, on the CPU; a ValueError, and nothing of it is used, where the SHA-256 is another."""
     content = Path(path).read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != digest:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from npflib import checks
 from npflib.kernels import alignment, neural_path_kernel, neural_tangent_kernel
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
@@ -187,6 +188,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 
 
 def _members(labels: Tensor, value: Tensor, count: int) -> Tensor:
+    checks.whole(count, "count", "examples a class")
     members = torch.nonzero(labels == value)[:, 0]
     if len(members) < count:
         raise ValueError(f"the probe needs {count} examples of each class; class {value:g} has {len(members)}.")

@@ -212,6 +212,13 @@ def test_the_ledger_is_a_list_of_objects_sorted_by_id(tmp_path):
     assert ledger.collect(tmp_path) == found
 
 
+@pytest.mark.parametrize("content", ["[", "{}", "3", "[3]", '[{"id": "x"}]'])
+def test_a_damaged_ledger_is_named_with_its_mend(tmp_path, content):
+    (tmp_path / "claims.json").write_text(content)
+    with pytest.raises(ValueError, match=r"claims\.json is not a readable ledger.*Make it again: npf ledger"):
+        ledger.collected(tmp_path)
+
+
 def test_what_a_killed_writer_leaves_is_no_claim(tmp_path):
     record(tmp_path)
     (tmp_path / "claims" / ".x.json.abc.part").write_text("{")

@@ -57,6 +57,7 @@ def test_help_names_both_commands(npf):
         ({"seeds": "1_0"}, "not a list of whole numbers"),
         ({"seeds": "４"}, "not a list of whole numbers"),
         ({"epochs": 0}, "0 is not in the range x>=1"),
+        ({"epochs": -1}, "-1 is not in the range x>=1"),
         ({"epochs": "all"}, "'all' is not a valid integer"),
     ],
 )

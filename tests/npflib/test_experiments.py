@@ -254,6 +254,16 @@ def test_a_limit_of_the_experiments_own_goes_before_its_data_sets_and_that_befor
     assert replace(whole, limits={}).is_full
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), 0, -1, 2.0, True, "3"])
+def test_a_limit_is_a_positive_whole_number(wrong):
+    for name in ("train_examples", "test_examples", "epochs"):
+        with pytest.raises(ValueError, match=f"a limit's {name} must be a positive whole number; got"):
+            Limit(**{name: wrong})
+    for changes in ({"train_examples": wrong}, {"test_examples": wrong}, {"epochs": {"mnist": wrong}}):
+        with pytest.raises(ValueError, match="must be a positive whole number; got"):
+            replace(PROFILES["quick"], **changes)
+
+
 def test_a_limit_never_lengthens_a_run(monkeypatch):
     generous = replace(PROFILES["quick"], epochs={"mnist": 1000})
     monkeypatch.setattr(profiles, "PROFILES", {"quick": generous})
@@ -314,7 +324,15 @@ def test_unknown_names_are_refused_with_what_is_allowed(call, message):
         ({"optimiser": "lion"}, r"'lion'.*sgd, adam, rmsprop"),
         ({"learning_rate": 0.0}, r"learning_rate.*positive.*0\.0"),
         ({"learning_rate": float("nan")}, r"learning_rate.*positive.*nan"),
+        ({"learning_rate": float("inf")}, r"learning_rate.*finite and positive; got inf"),
+        ({"learning_rate": -0.1}, r"learning_rate.*finite and positive; got -0\.1"),
+        ({"arch": None}, r"arch must be a FullyConnected, VConv or GConv; got None"),
+        ({"arch": "GConv"}, r"arch must be a FullyConnected, VConv or GConv; got 'GConv'"),
         ({"epochs": 0}, r"epochs.*positive whole number.*0"),
+        ({"epochs": -3}, r"epochs.*positive whole number; got -3"),
+        ({"epochs": float("nan")}, r"epochs.*positive whole number; got nan"),
+        ({"batch": 0}, r"batch.*positive whole number; got 0"),
+        ({"batch": 32.0}, r"batch.*positive whole number; got 32\.0"),
         ({"epochs": 1.5}, r"epochs.*1\.5"),
         ({"batch": True}, r"batch.*True"),
         ({"reported": {"RELU": Reported(1.0)}}, r"RELU.*allowed.*ReLU"),

@@ -152,6 +152,9 @@ def test_too_many_paths_are_refused_with_their_number():
     with pytest.raises(ValueError, match="9 paths, more than the 8"):
         neural_path_feature(torch.zeros(1, 3), [torch.zeros(1, 3)], limit=8)
     assert len(enumerate_paths([3, 3], limit=9)) == 9
+    for limit in (float("nan"), -1, None):
+        with pytest.raises(ValueError, match=f"limit must be finite and positive; got {limit}"):
+            enumerate_paths([3, 3], limit)
     assert MAX_PATHS == 2_000_000
 
 

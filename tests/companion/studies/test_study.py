@@ -269,11 +269,11 @@ def test_a_chapter_shows_the_published_table_if_it_has_three_seeds(genuine, tmp_
         (lambda t: "", "Expecting value"),
         (lambda t: t[: len(t) // 2], "Expecting|Unterminated"),
         (lambda t: "[]", "schema 'list'"),
-        (lambda t: t.replace('"schema": 2', '"schema": 1'), "schema 1; this library reads 2"),
+        (lambda t: t.replace('"schema": 2', '"schema": 1'), "schema 1; this library reads schema 2"),
         (lambda t: t.replace('"calls"', '"called"'), "its fields must be study"),
         (lambda t: t.replace('"study": "mnist-toy"', '"study": "mnist-joy"'), "one of 'mnist-joy'"),
         (lambda t: t.replace('"name": "full"', '"name": "smoke"', 1), "it holds the table 'smoke'"),
-        (lambda t: t.replace('"accuracy": 0.01', '"accuracy": NaN'), "no finite number"),
+        (lambda t: t.replace('"accuracy": 0.01', '"accuracy": NaN'), "NaN, a number that is not finite"),
         (lambda t: t.replace('"accuracy": 0.01', '"accuracy": null'), "no finite number"),
         (lambda t: t.replace('"accuracy": 0.01', '"accuracy": 1.5'), "not between 0 and 1"),
         (lambda t: t.replace('"gates": "a"', '"gates": "bb"', 1), "there twice"),
@@ -289,7 +289,8 @@ def test_a_damaged_table_is_named_with_its_mend(genuine, tmp_path, change, says)
     text = path.read_text()
     path.write_text(change(text))
     assert path.read_text() != text
-    with pytest.raises(ValueError, match=rf"(?s)full\.json is no table of the study mnist-toy .*({says})") as caught:
+    message = rf"(?s)full\.json is not a readable table of the study mnist-toy.*({says})"
+    with pytest.raises(ValueError, match=message) as caught:
         toy.published(folder=tmp_path)
     assert "npf study mnist-toy --profile paper --publish" in str(caught.value)
 

@@ -457,7 +457,7 @@ def test_an_interrupted_download_leaves_nothing_and_can_be_repeated(mnist_server
     assert not data.load("mnist", root).source.stand_in
 
 
-@pytest.mark.parametrize("step", ["mkdtemp", "_move"])
+@pytest.mark.parametrize("step", ["TemporaryDirectory", "_move"])
 def test_a_folder_that_cannot_be_written_ends_in_the_stand_in(mnist_server, tmp_path, monkeypatch, step):
     def refuse(*_args, **_kwargs):
         raise PermissionError(13, "Permission denied", "somewhere")

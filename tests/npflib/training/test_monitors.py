@@ -76,6 +76,13 @@ def test_too_few_of_a_class_are_refused(choose, labels, message):
         choose(torch.tensor(labels), 2)
 
 
+@pytest.mark.parametrize("choose", [first_of_each_class, random_of_each_class])
+@pytest.mark.parametrize("count", [-1, 0, True, 1.0, None])
+def test_a_count_that_is_no_number_of_examples_is_refused(choose, count):
+    with pytest.raises(ValueError, match=f"count must be a positive whole number of examples a class; got {count!r}"):
+        choose(torch.tensor([0, 1, 0, 1]), count)
+
+
 # --- ν ---------------------------------------------------------------------------------------------------------------
 
 
