@@ -185,7 +185,7 @@ def test_what_another_process_is_at_is_left_to_it_and_waited_for(digits, tmp_pat
     assert calls == ["a", "ccc"]
     assert found[0].values("accuracy", gates="bb").tolist() == [0.75, 0.75]
     assert len(found[0].calls) == 2
-    assert found[0].seconds > 100
+    assert found[0].seconds >= 100, "theirs counts, and ours however short it was"
 
 
 def logged(path):
