@@ -2,8 +2,10 @@
 
 Source: Lakshminarayanan & Singh (2020), Claim 4: with gates fixed and independent of the value network's
 weights, and those independent of each other with mean 0 and variance σ², E[K_value] = d σ^{2(d-1)} H at every width.
-Scalar output, no biases. Shapes: R draws, n inputs, d weight layers, w units in each hidden layer. Weights are drawn
-for convolutional networks too, whose value kernels are in ``npflib.theory.convolution``.
+Scalar output, no biases: other architectures are a ValueError. Shapes: R draws, n inputs x [n, d_in], d weight layers,
+w units in each hidden layer, d - 1 gates [n, w]; σ is the standard deviation of every weight, ``law`` "signed" (-σ or
++σ with probability ½ each: the theorem's assumption) or "gaussian", ``generator`` None torch's global one. Weights are
+drawn for convolutional networks too, whose value kernels are in ``npflib.theory.convolution``.
 
 **The exact variance of the diagonal**, behind fixed hard gates, at every width. For one input, they leave a deep
 *linear* network of the open units: m_1, …, m_{d-1} of them. Its weights are independent with mean 0, variance σ² and
@@ -21,34 +23,27 @@ width corrections to the neural tangent kernel", find moments of the same kind f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import embedding
 
 from npflib import checks, kernels
-from npflib.architectures import FullyConnected, GConv, VConv
+from npflib.architectures import ConvLayer, FullyConnected
 from npflib.gates import hard_gate
 from npflib.initialisation import gaussian_
+from npflib.networks import Architecture
 
 KURTOSIS = {"signed": 1.0, "gaussian": 3.0}
 LAWS = tuple(KURTOSIS)
 MAX_NUMBERS = 4_000_000  # weights held at once: small enough to stay near the processor, large enough to batch
 
-Architecture = FullyConnected | VConv | GConv
-
 
 def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ...]]:
     """Shapes of all weights of a scalar network without biases, input side first.
 
-    Args:
-        arch: an architecture with one output and no biases.
-        shared: whether a convolution has one kernel [out, in, 3, 3], or one for each position, [out, in, 3, 3, s²]
-            (a locally connected layer).
-
-    Raises:
-        ValueError: an architecture with biases or several outputs.
+    A convolution has one kernel [out, in, 3, 3], or, not ``shared``, one for each position, [out, in, 3, 3, s²]: a
+    locally connected layer.
 
     Example:
         >>> from npflib.architectures import GConv
@@ -59,12 +54,13 @@ def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ..
     """
     if not isinstance(arch, Architecture) or arch.bias or arch.out_features != 1:
         raise ValueError(f"the theorem is about networks with bias=False and out_features=1; got {arch}.")
-    if isinstance(arch, FullyConnected):
-        return [(out, into) for into, out in pairwise((*arch.widths, 1))]
-    own = () if shared else (arch.image_size**2,)
-    convolutions = [(out, into, 3, 3, *own) for into, out in pairwise((arch.in_channels, *arch.channels))]
-    flat = arch.channels[-1] * (arch.image_size**2 if isinstance(arch, VConv) else 1)
-    return convolutions + [(out, into) for into, out in pairwise((flat, *arch.dense, 1))]
+    own = () if shared or isinstance(arch, FullyConnected) else (arch.image_size**2,)
+    return [
+        (layer.out_channels, layer.in_channels, 3, 3, *own)
+        if isinstance(layer, ConvLayer)
+        else (layer.out_features, layer.in_features)
+        for layer in arch.layers()
+    ]
 
 
 def draw_weights(
@@ -77,22 +73,7 @@ def draw_weights(
     *,
     shared: bool = True,
 ) -> list[Tensor]:
-    """Independent draws of all weights of a scalar network.
-
-    Args:
-        arch: an architecture with one output and no biases.
-        draws: R ≥ 1.
-        sigma: standard deviation σ > 0 of every weight, in every layer.
-        law: "signed" (-σ or +σ with probability ½ each: the theorem's assumption) or "gaussian".
-        generator: source of randomness; None is torch's global one.
-        dtype: floating type of the weights.
-        shared: see ``weight_shapes``.
-
-    Returns:
-        d tensors [R, out, in] ([R, out, in, 3, 3] of convolutions), input side first.
-
-    Raises:
-        ValueError: an architecture with biases or several outputs, an unknown law, R < 1, or σ not positive.
+    """R independent draws of all weights of a scalar network: d tensors [R, …] of ``weight_shapes``.
 
     Example:
         >>> from npflib.theory.fixed_gates import FullyConnected, draw_weights
@@ -113,19 +94,9 @@ def draw_weights(
 def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_to_sign: bool = False) -> list[Tensor]:
     """All 2^N ways of giving the N weights of a tiny network the values ±σ: the signed law itself, not a sample.
 
-    Args:
-        arch: an architecture with one output and no biases.
-        sigma: size of the weights.
-        limit: the largest number of free signs to list.
-        up_to_sign: whether the first sign of each of the d layers stays as it is, so that N - d are free. The mean
-            over them is that over all: turning every sign of one layer turns the sign of whole gradients and leaves
-            K_value as it is.
-
-    Returns:
-        d tensors [2^N, …] or [2^(N-d), …], float64, input side first.
-
-    Raises:
-        ValueError: see ``weight_shapes``; or more free signs than the limit.
+    With ``up_to_sign`` the first sign of each of the d layers stays as it is, so that N - d are free. The mean over
+    them is that over all: turning every sign of one layer turns the sign of whole gradients and leaves K_value as it
+    is. d tensors [2^N, …] or [2^(N-d), …], float64, input side first; more free signs than the limit are a ValueError.
 
     Example:
         >>> from npflib.theory.fixed_gates import FullyConnected, every_sign_pattern
@@ -152,12 +123,7 @@ def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_
 def relu_gates(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
     """Gates that ReLU networks with these weights have themselves: the gates of dependent initialisation (DI).
 
-    Args:
-        x: inputs [n, d_in].
-        weights: d tensors [R, out, in], input side first.
-
-    Returns:
-        d - 1 tensors [R, n, w]: each draw has gates of its own.
+    From x and d weights [R, out, in], d - 1 tensors [R, n, w]: each draw has gates of its own.
 
     Example:
         >>> import torch
@@ -180,18 +146,9 @@ def value_kernels(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor])
     """K_value of every draw: Σ_l ⟨z_s(l-1), z_s'(l-1)⟩ · ⟨δ_s(l), δ_s'(l)⟩ with the gates as given.
 
     z(0) = x, z(l) = G(l) ∘ Θ(l) z(l-1) come up; δ(d) = 1, δ(l) = G(l) ∘ Θ(l+1)ᵀ δ(l+1) go down. It equals
-    ``kernels.neural_tangent_kernel(…, part="value")`` draw by draw, all draws in one batched product a layer.
-
-    Args:
-        x: inputs [n, d_in].
-        gates: d - 1 tensors, [n, w] if the draws share them (the theorem) or [R, n, w] if each has its own (DI).
-        weights: d tensors [R, out, in], input side first; the last is [R, 1, w].
-
-    Returns:
-        [R, n, n].
-
-    Raises:
-        ValueError: shapes that do not match.
+    ``kernels.neural_tangent_kernel(…, part="value")`` draw by draw, all draws in one batched product a layer. The gates
+    are [n, w] if the draws share them (the theorem) or [R, n, w] if each has its own (DI), the weights d tensors
+    [R, out, in], the last [R, 1, w]; the result is [R, n, n].
 
     Example:
         >>> import torch
@@ -217,12 +174,7 @@ def value_kernels(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor])
 
 
 def expected_value_kernel(x: Tensor, gates: Sequence[Tensor], sigma: float) -> Tensor:
-    """The theorem's E[K_value] = d σ^{2(d-1)} H, float64 [n, n].
-
-    Args:
-        x: inputs [n, d_in].
-        gates: d - 1 tensors [n, w], hard or soft, independent of the weights.
-        sigma: standard deviation of every weight.
+    """The theorem's E[K_value] = d σ^{2(d-1)} H, float64 [n, n], for gates, hard or soft, independent of the weights.
 
     Example:
         >>> import torch
@@ -279,18 +231,12 @@ def sample(
     """Draws value kernels behind fixed gates and compares them with the theorem's mean.
 
     Args:
-        arch: a fully connected architecture with one output and no biases.
-        x: inputs [n, d_in].
-        gates_of: group 0 ≤ b < B → the gates of that group, d - 1 tensors [n, w]; they may be the same for all.
+        arch, x, sigma, law: see the top of this page.
+        gates_of: group 0 ≤ b < B → its gates, which may be the same for all. They must let some path through.
         groups: B ≥ 1.
         draws: draws in a group, so R = B · draws.
-        sigma: standard deviation of every weight.
-        law: see ``draw_weights``.
         generator: source of the weights; the gates must come from another.
         predict: gates → the predicted relative variance of K(s, s), [n]; None if there is none.
-
-    Raises:
-        ValueError: see ``draw_weights``; or gates that let no path through.
 
     Example:
         >>> import torch
@@ -300,7 +246,7 @@ def sample(
         >>> found.spread.max().item()  # weights ±1 on one input node: K = 2 + 2 whatever the signs
         0.0
     """
-    found: dict[str, list[Tensor]] = {"bias": [], "spread": [], "means": [], "diagonal": [], "predicted": []}
+    found = []
     for group in range(groups):
         gates = gates_of(group)
         expected = expected_value_kernel(x, gates, sigma)
@@ -312,13 +258,17 @@ def sample(
             for count in _batches(arch, draws)
         ]
         relative = (torch.cat(parts).double() - expected) / norm
-        found["bias"].append((relative * (expected / norm)).sum((1, 2)))
-        found["spread"].append(relative.square().sum((1, 2)))
-        found["means"].append(len(x) * relative.mean(0)[None])
-        scale = expected.diagonal() / norm
-        found["diagonal"].append((relative.diagonal(dim1=1, dim2=2) / scale).square().mean(0)[None])
-        found["predicted"].append(torch.empty(1, 0) if predict is None else predict(gates)[None])
-    return Deviations(**{name: torch.cat(values) for name, values in found.items()})
+        diagonal = relative.diagonal(dim1=1, dim2=2) / (expected.diagonal() / norm)
+        found.append(
+            (
+                (relative * (expected / norm)).sum((1, 2)),
+                relative.square().sum((1, 2)),
+                len(x) * relative.mean(0)[None],
+                diagonal.square().mean(0)[None],
+                torch.empty(1, 0) if predict is None else predict(gates)[None],
+            )
+        )
+    return Deviations(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 def sample_with_random_gates(
@@ -331,20 +281,10 @@ def sample_with_random_gates(
     *,
     shared: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Value kernels with new gates in every draw, from the same weights or from others, and what the theorem says.
+    """K_value and d σ^{2(d-1)} H of each of R draws with gates of its own, both float64 [R, n, n].
 
-    Args:
-        arch: a fully connected architecture with one output and no biases.
-        x: inputs [n, d_in].
-        draws: R ≥ 1.
-        sigma: standard deviation of every weight, in both networks.
-        law: see ``draw_weights``.
-        generator: source of randomness.
-        shared: whether the gates are those of a ReLU network with the *same* weights (dependent initialisation), or
-            with another draw of the same law (independent initialisation, to which the theorem applies).
-
-    Returns:
-        K_value and d σ^{2(d-1)} H of each draw, both float64 [R, n, n]. Independent gates give both the same mean.
+    The gates are those of a ReLU network with the *same* weights (``shared``: dependent initialisation), or with
+    another draw of the same law (independent initialisation, to which the theorem applies: both means are the same).
 
     Example:
         >>> import torch
@@ -370,18 +310,7 @@ def sample_with_random_gates(
 def relative_variance(x: Tensor, gates: Sequence[Tensor], law: str = "signed") -> Tensor:
     """Var[K_value(s, s)] / E[K_value(s, s)]² of a scalar network with fixed hard gates, exact at finite width.
 
-    It depends on neither σ nor the size of the input.
-
-    Args:
-        x: inputs [n, d_in].
-        gates: d - 1 tensors [n, w_l] of zeros and ones, independent of the weights.
-        law: "signed" or "gaussian".
-
-    Returns:
-        float64 [n]; not a number for an input that no path lets through.
-
-    Raises:
-        ValueError: unknown law, or gates that are not zeros and ones.
+    It depends on neither σ nor the size of the input. float64 [n]; not a number for an input that no path lets through.
 
     Example:
         >>> import torch
@@ -401,15 +330,10 @@ def relative_variance(x: Tensor, gates: Sequence[Tensor], law: str = "signed") -
 def relative_variance_of(
     active: Sequence[Tensor | float], concentration: Tensor | float, law: str = "signed"
 ) -> Tensor:
-    """The same from what it depends on.
+    """The same from what it depends on, each a number or a tensor of the common shape, float64.
 
-    Args:
-        active: numbers of open units m_1, …, m_{d-1}, each a number or a tensor of the common shape.
-        concentration: Σ_j x_j⁴ / (Σ_j x_j²)², between 1/d_in and 1.
-        law: "signed" or "gaussian".
-
-    Returns:
-        float64, of the common shape.
+    These are the numbers of open units m_1, …, m_{d-1} and the input's concentration Σ_j x_j⁴ / (Σ_j x_j²)², between
+    1/d_in and 1.
 
     Example:
         >>> from npflib.theory.fixed_gates import relative_variance_of
@@ -458,22 +382,11 @@ def wide_limit(depth: int, concentration: float, law: str = "signed") -> float:
 
 
 def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 2_000) -> tuple[float, float]:
-    """One test of all entries' means at once: the largest absolute z and how often chance alone gives a larger one.
+    """One test of all entries' means [B, …] at once: the largest absolute z and how often chance alone gives a larger.
 
-    z = mean / standard error over the B groups, entry by entry. Entries are strongly correlated, so the law of the
-    largest is simulated: groups are re-weighted by independent random signs, under which groups symmetric about
-    0 keep their law whatever their correlation.
-
-    Args:
-        means: [B, …], one row a group; rows are independent.
-        generator: source of the signs; None is torch's global one.
-        repeats: simulated sets of signs.
-
-    Returns:
-        The largest absolute z and its p-value, of which the smallest possible is 1 / (repeats + 1).
-
-    Raises:
-        ValueError: fewer than two groups.
+    z = mean / standard error over the B ≥ 2 independent groups, entry by entry. Entries are strongly correlated, so the
+    law of the largest is simulated: groups are re-weighted by independent random signs, under which groups symmetric
+    about 0 keep their law whatever their correlation. The smallest possible p-value is 1 / (repeats + 1).
 
     Example:
         >>> import torch
