@@ -59,15 +59,11 @@ def flattened_path_kernel(
         gates2: the other images' gates; given exactly when x2 is.
         kernel_size: odd side of the square kernel of every convolution; stride 1, 'same' padding.
         padding: "zeros" or "circular".
-        dtype: floating type to compute in; None keeps x's own.
+        dtype: type to compute in; None keeps x's own.
         chunk: examples of the first set in a block; of the second it takes twice as many.
 
     Returns:
-        H [n, m], symmetric to the bit when x2 is None.
-
-    Raises:
-        ValueError: shapes that do not match, x2 without gates2 or the reverse, an even kernel, an unknown padding, a
-            type that is not floating, or a chunk that is not positive.
+        H [n, m]. Symmetry and errors are those of :mod:`npflib.kernels`.
 
     Example:
         >>> import torch
@@ -82,8 +78,7 @@ def flattened_path_kernel(
     other = one if right is None else [_by_position(factor) for factor in right]
     n, m = one[0].shape[2], other[0].shape[2]
     # One allocation for all blocks: fresh memory costs more time than what is computed in it.
-    numbers = prod(x.shape[2:]) * min(chunk, n) * min(2 * chunk, m)
-    space = [one[0].new_empty(numbers) for _ in range(2)]
+    space = one[0].new_empty(2, prod(x.shape[2:]) * min(chunk, n) * min(2 * chunk, m))
 
     def block(rows: slice, columns: slice) -> Tensor:
         pairs = [(a[:, :, rows], b[:, :, columns]) for a, b in zip(one, other, strict=True)]
@@ -111,11 +106,8 @@ def pooled_path_kernel(
     If the gates move with the image (circular padding, gates of a circular convolutional network), H does not change
     when either input is shifted by itself; with zero padding, as long as nothing reaches the border.
 
-    Arguments, result and errors as for ``flattened_path_kernel``, but
-
-    Args:
-        chunk: examples of the second set at a time, each of which takes about 3·s⁴ numbers; None means as many as
-            make a million pairs of positions, at least one.
+    Arguments and result as for ``flattened_path_kernel``, but ``chunk`` is the number of examples of the second set at
+    a time, each of which takes about 3·s⁴ numbers; None means a million pairs of positions, of one example at least.
 
     Example:
         >>> import torch
@@ -151,14 +143,8 @@ def pooled_path_kernel(
     return result if dense is None else result.mul_(dense)
 
 
-def _last_layer(pairs: Sequence[tuple[Tensor, Tensor]], radius: int, padding: str, space: Sequence[Tensor]) -> Tensor:
-    """S of the last layer at every position, [h, w, n, m].
-
-    Args:
-        pairs: factors [h, w, n, c] and [h, w, m, c], lowest layer first.
-        radius, padding: of the sum over offsets between two layers.
-        space: two flat tensors of at least h·w·n·m numbers to work in; the result is in the first.
-    """
+def _last_layer(pairs: Sequence[tuple[Tensor, Tensor]], radius: int, padding: str, space: Tensor) -> Tensor:
+    """S of the last layer [h, w, n, m], of factors [h, w, n, c] and [h, w, m, c]; it is made in the first ``space``."""
     height, width = pairs[0][0].shape[:2]
     shape = (height, width, pairs[0][0].shape[2], pairs[0][1].shape[2])
     here, below = (part[: prod(shape)].view(shape) for part in space)

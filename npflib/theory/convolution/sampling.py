@@ -30,9 +30,6 @@ def output(
         weights: d tensors of ``fixed_gates.weight_shapes``, with shared kernels or without.
         padding: "zeros" or "circular".
 
-    Raises:
-        ValueError: an unknown padding, or numbers of gates and weights that do not match.
-
     Example:
         >>> import torch
         >>> from npflib.theory.convolution.sampling import GConv, output
@@ -73,18 +70,10 @@ def value_kernels(
     *,
     chunk: int = 64,
 ) -> Tensor:
-    """K_value of every draw, from the gradients of ``output`` by automatic differentiation.
+    """K_value of every draw, [R, n, n], from the gradients of ``output`` by automatic differentiation.
 
-    Args:
-        arch, x, gates, padding: see ``output``; all draws share the gates.
-        weights: d tensors [R, …], as ``fixed_gates.draw_weights`` gives them.
-        chunk: draws at a time; each takes n gradients.
-
-    Returns:
-        [R, n, n].
-
-    Raises:
-        ValueError: see ``output``.
+    Arguments as for ``output``, but d weight tensors [R, …], as ``fixed_gates.draw_weights`` gives them. Draws are
+    taken ``chunk`` at a time; each takes n gradients.
 
     Example:
         >>> import torch
