@@ -124,18 +124,14 @@ def agreement(gates: Sequence[Tensor], labels: Tensor) -> Agreement:
             f"two classes at least are needed, and one with two inputs; got {len(classes)} classes of "
             f"{counts.tolist()} inputs."
         )
-    within: list[float] = []
-    across: list[float] = []
-    for layer in layers:
-        flat = layer.flatten(1)
-        units = flat.shape[1]
+    rows = []
+    for flat in (layer.flatten(1) for layer in layers):
         same = sum(_differing(flat[labels == c]) for c in classes)
-        different = _differing(flat) - same
         on = int(flat.sum()) / flat.numel()
         chance = 2 * on * (1 - on)
-        for found, differing, number in ((within, same, pairs), (across, different, others)):
-            found.append(1 - differing / (number * units) / chance if chance else float("nan"))
-    return Agreement(*(torch.tensor(found, dtype=torch.float64) for found in (within, across)))
+        counted = ((same, pairs * flat.shape[1]), (_differing(flat) - same, others * flat.shape[1]))
+        rows.append([1 - differing / places / chance if chance else float("nan") for differing, places in counted])
+    return Agreement(*torch.tensor(rows, dtype=torch.float64).T)
 
 
 def _differing(flat: Tensor) -> int:

@@ -60,7 +60,8 @@ def angles(theta: Tensor, depth: int) -> list[Tensor]:
         >>> torch.stack(angles(torch.tensor(torch.pi), depth=4)).rad2deg()  # opposite inputs, then ever more alike
         tensor([180.0000,  90.0000,  71.4393,  60.4139])
     """
-    _check(depth, theta)
+    _check_angles(theta)
+    _check(depth)
     found = [theta]
     for _ in range(depth - 1):
         theta, _, versine, sine = _pairs(found[-1])
@@ -83,7 +84,8 @@ def of_angle(theta: Tensor, depth: int, kinds: Sequence[str] = KINDS) -> dict[st
         output tensor([1.0000, 0.6839])
         relu tensor([3.0000, 1.3515])
     """
-    _check(depth, theta, kinds)
+    _check_angles(theta)
+    _check(depth, kinds)
     return _of_angle(_pairs(theta), depth, kinds)
 
 
@@ -125,8 +127,7 @@ def kernels(
     float64. An input x = 0 opens no gate: its row is 0.
 
     Args:
-        x: inputs [n, d_in].
-        x2: other inputs [m, d_in]; None means x itself.
+        x, x2: inputs [n, d_in], and others [m, d_in]; None means x itself.
         depth: d ≥ 1, weight layers.
         kinds: which of "overlap", "gates", "output", "relu"; see the top of this page.
         dtype: type to compute in; None keeps x's own (float64 for whole-number pixels).
@@ -143,7 +144,7 @@ def kernels(
         tensor([[2.0000, 1.8183],
                 [1.8183, 4.0000]])
     """
-    _check(depth, kinds=kinds)
+    _check(depth, kinds)
 
     def block(pairs: _Pairs, scale: Tensor) -> list[Tensor]:
         found = _of_angle(pairs, depth, kinds)
@@ -255,14 +256,16 @@ def _checked(inputs: Tensor, name: str, dtype: torch.dtype) -> Tensor:
     return checks.finite(inputs.detach(), name).to(dtype)
 
 
-def _check(depth: int, theta: Tensor | None = None, kinds: Sequence[str] = KINDS) -> None:
-    if theta is not None:
-        checks.tensor(theta, "angles", kind="floating", hint=" Take torch.float64, for example.")
-        # π is rounded up in float32, and what comes out of atan2 may be that number.
-        outside = ~((theta >= 0) & (theta <= theta.new_tensor(pi)))
-        if outside.any():
-            wrong = theta[outside].flatten()[:3].tolist()
-            raise ValueError(f"angles must lie in [0, π]; got {wrong} among them. In degrees? Use torch.deg2rad.")
+def _check_angles(theta: Tensor) -> None:
+    checks.tensor(theta, "angles", kind="floating", hint=" Take torch.float64, for example.")
+    # π is rounded up in float32, and what comes out of atan2 may be that number.
+    outside = ~((theta >= 0) & (theta <= theta.new_tensor(pi)))
+    if outside.any():
+        wrong = theta[outside].flatten()[:3].tolist()
+        raise ValueError(f"angles must lie in [0, π]; got {wrong} among them. In degrees? Use torch.deg2rad.")
+
+
+def _check(depth: int, kinds: Sequence[str] = KINDS) -> None:
     checks.whole(depth, "depth, the number of weight layers,")
     if isinstance(kinds, str) or not kinds or any(kind not in KINDS for kind in kinds):
         raise ValueError(f"kinds must be a list of one or more of {', '.join(KINDS)}; got {kinds!r}.")

@@ -23,10 +23,9 @@ predicted. With K = ΦΦᵀ it is ridge regression on the features Φ: f(x) = φ
 
 **Kernel read-out of gates.** By the fixed-gate theorem (Claim 4) a wide value network behind fixed gates does kernel
 regression with their neural path kernel H = Σ ⊙ Λ. So ridge regression with H is a read-out of the gates that trains
-nothing: the same inputs, the same labels, the same machine, and only the gates differ from one read-out to the next.
-Λ = 1, all gates open, leaves the linear kernel Σ: what the inputs say without any gates. Hard gates only: then
-⟨G_s, G_s'⟩ counts units, which float32 holds exactly up to 2²⁴; the counts are multiplied in float64. The Gram matrices
-Σ are computed once and serve every read-out.
+nothing: the same inputs, labels and machine, and only the gates differ from one read-out to the next. Λ = 1, all gates
+open, leaves the linear kernel Σ: what the inputs say without any gates. Hard gates only: then ⟨G_s, G_s'⟩ counts units,
+which float32 holds exactly up to 2²⁴; the counts are multiplied in float64.
 
 Source: Saunders, Gammerman & Vovk (1998), "Ridge regression learning algorithm in dual variables".
 """
@@ -109,8 +108,10 @@ class RidgeChoice:
         return self.ridge in (min(self.accuracies), max(self.accuracies))
 
 
-def class_targets(labels: Tensor, classes: int) -> Tensor:
-    """Y [n, C], one-hot less 1/C, float64, of labels [n], whole numbers from 0 to C - 1, of C ≥ 2 classes.
+def class_targets(labels: Tensor, classes: int | None = None) -> Tensor:
+    """Y [n, C], one-hot less 1/C, float64, of labels [n], whole numbers from 0 to C - 1.
+
+    There are C ≥ 2 classes; None takes the largest label plus one, at least 2.
 
     Example:
         >>> import torch
@@ -119,11 +120,13 @@ def class_targets(labels: Tensor, classes: int) -> Tensor:
         tensor([[-0.2500, -0.2500, -0.2500,  0.7500],
                 [ 0.7500, -0.2500, -0.2500, -0.2500]], dtype=torch.float64)
     """
-    checks.whole(classes, "classes", least=2)
+    if classes is not None:
+        checks.whole(classes, "classes", least=2)
     whole = not checks.tensor(labels, "labels", "[n]").is_floating_point() and labels.dtype != torch.bool
     if labels.ndim != 1 or not len(labels) or not whole:
         raise ValueError(f"labels must be whole numbers [n], n ≥ 1; got {labels.dtype} {tuple(labels.shape)}.")
     low, high = int(labels.min()), int(labels.max())
+    classes = classes or max(2, high + 1)
     if low < 0 or high >= classes:
         raise ValueError(f"labels of {classes} classes are 0 to {classes - 1}; got {low} to {high}.")
     return torch.nn.functional.one_hot(labels.long(), classes).double() - 1 / classes
@@ -186,9 +189,8 @@ def fit(
 
     Args:
         kernel: K [n, n] of the training examples, symmetric positive semidefinite.
-        labels: their classes, whole numbers from 0, [n].
+        labels, classes: their classes [n] and how many there are, as for :func:`class_targets`.
         ridge: relative to the kernel's mean diagonal entry.
-        classes: C; None takes the largest label plus one.
         memory: bytes that the fit may take (see :func:`memory_needed`).
 
     Example:
@@ -248,13 +250,10 @@ def choose_ridge(
 
 @dataclass(frozen=True)
 class ReadOut:
-    """What kernel ridge regression made of one set of gates.
+    """What kernel ridge regression made of one set of gates: the test accuracy, fitted on all training examples.
 
-    Attributes:
-        accuracy: on the test examples, fitted on all training examples.
-        ridge: the relative ridge, chosen on held-out training examples.
-        held_out: accuracy on those, when fitted on the others with that ridge.
-        at_edge: whether the ridge is the least or the greatest of those tried.
+    The relative ridge is chosen on training examples held out; ``held_out`` is the accuracy on those, when fitted on
+    the others, and ``at_edge`` says whether no smaller, or no larger, one was tried.
 
     Example:
         >>> from npflib.theory.kernel_ridge import ReadOut
@@ -335,16 +334,7 @@ class KernelReadOut:
         return self._read([], [])
 
     def read(self, gates: Sequence[Tensor], new_gates: Sequence[Tensor]) -> ReadOut:
-        """Gates however they were found: zeros and ones, of the training [n, w_l] and of the test examples [m, w_l].
-
-        Example:
-            >>> import torch
-            >>> from npflib.theory.kernel_ridge import KernelReadOut
-            >>> x, labels = torch.ones(20, 1), torch.tensor([0, 1]).repeat(10)
-            >>> gates = [torch.nn.functional.one_hot(labels).float()]  # the inputs say nothing, the gates everything
-            >>> KernelReadOut(x, labels, x, labels).read(gates, gates).accuracy
-            1.0
-        """
+        """Gates however they were found: zeros and ones, of the training [n, w_l] and of the test examples [m, w_l]."""
         for what, inputs, given in (("training", self.x, gates), ("test", self.new_x, new_gates)):
             checks.examples(inputs, given)
             checks.hard(given, f"a read-out counts open units, of the {what} examples too")
@@ -366,9 +356,6 @@ class KernelReadOut:
 
 
 def _targets_for(kernel: Tensor, labels: Tensor, classes: int | None) -> Tensor:
-    if classes is None:
-        whole = checks.tensor(labels, "labels", "[n]").numel() > 0 and not labels.dtype.is_floating_point
-        classes = max(2, int(labels.max()) + 1) if whole else 2
     targets = class_targets(labels, classes)
     if checks.tensor(kernel, "kernel", "[n, n]").ndim != 2 or len(kernel) != len(labels):
         raise ValueError(f"labels must be one for each row of the kernel {tuple(kernel.shape)}; got {len(labels)}.")

@@ -55,8 +55,7 @@ def flattened_path_kernel(
         x: images [n, c, h, w].
         gates: one tensor [n, c_l, h, w] for each convolution, then any number [n, w_l] for hidden dense layers; hard
             or soft.
-        x2: other images [m, c, h, w]; None means x itself.
-        gates2: the other images' gates; given exactly when x2 is.
+        x2, gates2: other images [m, c, h, w] and their gates, given together; None means x itself.
         kernel_size: odd side of the square kernel of every convolution; stride 1, 'same' padding.
         padding: "zeros" or "circular".
         dtype: type to compute in; None keeps x's own.
@@ -75,7 +74,7 @@ def flattened_path_kernel(
     left, right, dense = _checked(x, gates, x2, gates2, kernel_size, padding, dtype)
     checks.whole(chunk, "chunk", "examples")
     one = [_by_position(factor) for factor in left]
-    other = one if right is None else [_by_position(factor) for factor in right]
+    other = one if x2 is None else [_by_position(factor) for factor in right]
     n, m = one[0].shape[2], other[0].shape[2]
     # One allocation for all blocks: fresh memory costs more time than what is computed in it.
     space = one[0].new_empty(2, prod(x.shape[2:]) * min(chunk, n) * min(2 * chunk, m))
@@ -85,8 +84,7 @@ def flattened_path_kernel(
         # In two steps: the rounding of a sum in float32 grows with its number of terms.
         return _last_layer(pairs, kernel_size // 2, padding, space).sum(1).sum(0)
 
-    result = blockwise(one[0].new_empty(n, m), chunk, right is None, block, 2 * chunk)
-    return result if dense is None else result.mul_(dense)
+    return blockwise(one[0].new_empty(n, m), chunk, x2 is None, block, 2 * chunk).mul_(dense)
 
 
 def pooled_path_kernel(
@@ -120,9 +118,9 @@ def pooled_path_kernel(
     height, width = x.shape[2:]
     count = height * width
     chunk = max(1, POOLED_NUMBERS // count**2) if chunk is None else checks.whole(chunk, "chunk", "examples")
-    n, m = len(left[0]), len(left[0] if right is None else right[0])
+    n, m = len(left[0]), len(right[0])
     # Second set: channels first, so that one product makes all pairs of positions of one image with a chunk of others.
-    other = [factor.flatten(2).transpose(0, 1).contiguous() for factor in right or left]  # [c, m, positions]
+    other = [factor.flatten(2).transpose(0, 1).contiguous() for factor in right]  # [c, m, positions]
     # One allocation for all, as above: the products, and two sums over offsets.
     space = left[0].new_empty(3, count**2 * min(chunk, m))
 
@@ -139,8 +137,7 @@ def pooled_path_kernel(
         # In two steps: the rounding of a sum in float32 grows with its number of terms, here s⁴.
         return gram.sum((3, 4)).sum((0, 1))[None] / count**2
 
-    result = blockwise(left[0].new_empty(n, m), 1, right is None, block, chunk)
-    return result if dense is None else result.mul_(dense)
+    return blockwise(left[0].new_empty(n, m), 1, x2 is None, block, chunk).mul_(dense)
 
 
 def _last_layer(pairs: Sequence[tuple[Tensor, Tensor]], radius: int, padding: str, space: Tensor) -> Tensor:
@@ -217,8 +214,8 @@ def _checked(
     kernel_size: int,
     padding: str,
     dtype: torch.dtype | None,
-) -> tuple[list[Tensor], list[Tensor] | None, Tensor | None]:
-    """Factors of the convolutional part for both sides (None: the second is the first), and Λ of the dense part."""
+) -> tuple[list[Tensor], list[Tensor], Tensor | int]:
+    """Factors of the convolutional part for both sides, and Λ of the dense part, if there is one."""
     both = checks.together(x2, gates2)
     if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be an odd positive whole number, such as 3; got {kernel_size!r}.")
@@ -231,8 +228,7 @@ def _checked(
     if shapes[0] != shapes[-1]:
         raise ValueError(f"both sides must come from the same network; their shapes are {shapes[0]} and {shapes[1]}.")
     maps, dense = ([[factor.detach().to(x.device, dtype) for factor in side[k]] for side in sides] for k in (0, 1))
-    overlap = path_overlap(*dense) if dense[0] else None
-    return maps[0], maps[1] if both else None, overlap
+    return maps[0], maps[-1], path_overlap(*dense) if dense[0] else 1
 
 
 def _split(x: Tensor | None, gates: Sequence[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:
