@@ -9,10 +9,6 @@ gated network, with q_v, z_v the value network's signals, q_f, z_f the feature n
 G' is the gate's derivative, by automatic differentiation, whatever function it is; where it has none (hard gates) the
 gate part is 0. The first term of δ_f is layer l's own gate, the second what later gates see through the feature
 network; where that network is linear, z_f = q_f and the factor 1[q_f(l) > 0] is absent.
-
-With J_x [C, parameters] the Jacobian of the C outputs at x, M_x = J_x J_xᵀ [C, C] gives the diagonal entry gᵀ M_x g of
-the tangent kernel of any function f(ŷ) of the outputs with gradient g: of one class, of a sum of classes, and, with
-S = diag p - p pᵀ the Jacobian of the softmax p, of probabilities.
 """
 
 from dataclasses import dataclass
@@ -67,11 +63,12 @@ def tangent_signals(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: st
 
 @torch.no_grad()
 def class_gram(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "all") -> Tensor:
-    """M_x = J_x J_xᵀ for every input, [n, C, C], by "all", "value" or "gate" parameters; no Jacobian is formed.
+    """M_x = J_x J_xᵀ [n, C, C] of every input x [n, …], with J_x [C, parameters of a part] the outputs' Jacobian.
 
-    M_x = Σ_l (‖z_x(l-1)‖² + b_l) Δ_x(l) Δ_x(l)ᵀ, with Δ_x(l) [C, w_l] the signals coming back from the C outputs and
-    b_l = 1 where layer l has biases. Its trace is the diagonal of ``kernels.neural_tangent_kernel``. The network is a
-    fully connected ``ReLUNetwork`` or ``DeepGatedNetwork``, and x [n, …] of its floating type.
+    No Jacobian is formed: M_x = Σ_l (‖z_x(l-1)‖² + b_l) Δ_x(l) Δ_x(l)ᵀ, with Δ_x(l) [C, w_l] the signals coming back
+    from the C outputs and b_l = 1 where layer l has biases. Its trace is the diagonal of the tangent kernel, and
+    gᵀ M_x g that of the tangent kernel of any function f(ŷ) of the outputs with gradient g: of one class, of a sum of
+    classes, and, with S = diag p - p pᵀ the Jacobian of the softmax p, of probabilities.
 
     Example:
         >>> import torch
@@ -118,9 +115,8 @@ def _value_signals(
     signals = [_signals(network, len(gates), forwards[-1], delta)]
     arriving: list[Tensor] = []
     for index in reversed(range(len(gates))):
-        above = delta @ weights[index + 1]
-        arriving.insert(0, above)
-        delta = above * gates[index][:, None]
+        arriving.insert(0, delta @ weights[index + 1])
+        delta = arriving[0] * gates[index][:, None]
         signals.insert(0, _signals(network, index, forwards[index], delta))
     return signals, arriving, pre_activations
 

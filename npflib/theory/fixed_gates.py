@@ -23,6 +23,7 @@ width corrections to the neural tangent kernel", find moments of the same kind f
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor
@@ -35,7 +36,6 @@ from npflib.initialisation import gaussian_
 from npflib.networks import Architecture
 
 KURTOSIS = {"signed": 1.0, "gaussian": 3.0}
-LAWS = tuple(KURTOSIS)
 MAX_NUMBERS = 4_000_000  # weights held at once: small enough to stay near the processor, large enough to batch
 
 
@@ -82,7 +82,7 @@ def draw_weights(
         >>> first.shape, last.shape, first.abs().unique()
         (torch.Size([100, 3, 2]), torch.Size([100, 1, 3]), tensor([0.5000]))
     """
-    checks.one_of(law, "law", LAWS, "the weights")
+    checks.one_of(law, "law", KURTOSIS, "the weights")
     checks.whole(draws, "draws")
     checks.number(sigma, "sigma, the scale of the weights,")
     shapes = [(draws, *shape) for shape in weight_shapes(arch, shared)]
@@ -101,11 +101,9 @@ def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_
     Example:
         >>> from npflib.theory.fixed_gates import FullyConnected, every_sign_pattern
         >>> arch = FullyConnected(depth=1, width=1, in_features=2, out_features=1, bias=False)
-        >>> every_sign_pattern(arch, sigma=1.0)[0].flatten(1)
-        tensor([[-1., -1.],
-                [ 1., -1.],
-                [-1.,  1.],
-                [ 1.,  1.]], dtype=torch.float64)
+        >>> every_sign_pattern(arch, sigma=1.0)[0].flatten(1).T
+        tensor([[-1.,  1., -1.,  1.],
+                [-1., -1.,  1.,  1.]], dtype=torch.float64)
     """
     checks.number(sigma, "sigma, the scale of the weights,")
     shapes = weight_shapes(arch)
@@ -121,9 +119,7 @@ def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_
 
 
 def relu_gates(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
-    """Gates that ReLU networks with these weights have themselves: the gates of dependent initialisation (DI).
-
-    From x and d weights [R, out, in], d - 1 tensors [R, n, w]: each draw has gates of its own.
+    """Gates [R, n, w] that ReLU networks with these weights [R, out, in] have themselves: dependent initialisation.
 
     Example:
         >>> import torch
@@ -161,13 +157,11 @@ def value_kernels(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor])
     forwards = [x]
     for gate, weight in zip(gates, weights, strict=False):
         forwards.append(torch.matmul(forwards[-1], weight.mT) * gate)
-    z = forwards[-1]
-    kernel = z @ z.mT  # the last layer: δ(d) = 1
+    kernel = forwards[-1] @ forwards[-1].mT  # the last layer: δ(d) = 1
     delta = weights[-1]  # [R, 1, w]: what arrives at every input's last hidden outputs
     for layer in reversed(range(len(gates))):
         delta = delta * gates[layer]
-        z = forwards[layer]
-        kernel = kernel + (z @ z.mT) * (delta @ delta.mT)
+        kernel = kernel + (forwards[layer] @ forwards[layer].mT) * (delta @ delta.mT)
         if layer:
             delta = delta @ weights[layer]
     return kernel.expand(len(weights[0]), -1, -1)
@@ -231,8 +225,7 @@ def sample(
 
     Args:
         gates_of: group 0 ≤ b < B → its gates, which may be the same for all. They must let some path through.
-        groups: B ≥ 1.
-        draws: draws in a group, so R = B · draws.
+        groups, draws: B ≥ 1, and draws in a group, so R = B · draws.
         generator: source of the weights; the gates must come from another.
         predict: gates → the predicted relative variance of K(s, s), [n]; None if there is none.
 
@@ -330,15 +323,14 @@ def relative_variance_of(
 ) -> Tensor:
     """The same from what it depends on, each a number or a tensor of the common shape, float64.
 
-    These are the numbers of open units m_1, …, m_{d-1} and the input's concentration Σ_j x_j⁴ / (Σ_j x_j²)², between
-    1/d_in and 1.
+    These are the numbers of open units m_1, …, m_{d-1} and the concentration Σ_j x_j⁴ / (Σ_j x_j²)² of the input.
 
     Example:
         >>> from npflib.theory.fixed_gates import relative_variance_of
         >>> relative_variance_of([1.0], concentration=0.5)  # the example of ``relative_variance``
         tensor(0.2500, dtype=torch.float64)
     """
-    checks.one_of(law, "law", LAWS, "the weights")
+    checks.one_of(law, "law", KURTOSIS, "the weights")
     excess = KURTOSIS[law] - 3
     m = [torch.as_tensor(count, dtype=torch.float64) for count in active]
     q = torch.as_tensor(concentration, dtype=torch.float64)
@@ -372,7 +364,7 @@ def wide_limit(depth: int, concentration: float, law: str = "signed") -> float:
         >>> wide_limit(2, concentration=0.0, law="gaussian"), wide_limit(2, concentration=0.0, law="signed")
         (1.0, 0.5)
     """
-    checks.one_of(law, "law", LAWS, "the weights")
+    checks.one_of(law, "law", KURTOSIS, "the weights")
     checks.whole(depth, "depth")
     missing = 3 - KURTOSIS[law]
     pairs = 2 / 3 * depth * (depth - 1) * (2 * depth - 1) - missing * (depth - 1) ** 2 * (1 + concentration)
@@ -389,8 +381,7 @@ def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 
     Example:
         >>> import torch
         >>> from npflib.theory.fixed_gates import largest_z
-        >>> z, p = largest_z(torch.tensor([[1.0], [3.0]]))  # mean 2, standard error 1
-        >>> z
+        >>> largest_z(torch.tensor([[1.0], [3.0]]))[0]  # mean 2, standard error 1
         2.0
     """
     if len(means) < 2:
@@ -436,11 +427,9 @@ def _check(x: Tensor, gates: Sequence[Tensor] | None, weights: Sequence[Tensor])
     for what, some in (("inputs", [x]), ("gates", gates or []), ("weights", weights)):
         checks.tensors(some, what)
     shapes = [tuple(weight.shape) for weight in weights]
-    chained = all(
-        weight.ndim == 3 and weight.shape[0] == weights[0].shape[0] and weight.shape[2] == below
-        for weight, below in zip(weights, [x.shape[-1], *(w.shape[-2] for w in weights)], strict=False)
-    )
-    if x.ndim != 2 or not weights or not chained or weights[-1].shape[1] != 1:
+    sizes = [*x.shape[1:], *(size for shape in shapes for size in shape[1:2])]
+    chain = [(len(weights[0]), out, into) for into, out in pairwise(sizes)]
+    if not weights or shapes != chain or sizes[-1] != 1:
         raise ValueError(
             "inputs [n, d_in] and weights [R, w_1, d_in], [R, w_2, w_1], …, [R, 1, w_(d-1)] must chain; got "
             f"inputs {tuple(x.shape)} and weights {shapes}."

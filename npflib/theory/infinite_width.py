@@ -77,12 +77,8 @@ def of_angle(theta: Tensor, depth: int, kinds: Sequence[str] = KINDS) -> dict[st
     Example:
         >>> import torch
         >>> from npflib.theory.infinite_width import of_angle
-        >>> for kind, value in of_angle(torch.tensor([0.0, torch.pi / 3]), depth=3).items():
-        ...     print(kind, value)
-        overlap tensor([1.0000, 0.4723])
-        gates tensor([3.0000, 0.7084])
-        output tensor([1.0000, 0.6839])
-        relu tensor([3.0000, 1.3515])
+        >>> of_angle(torch.tensor([0.0, torch.pi / 3]), depth=3, kinds=["gates", "relu"])
+        {'gates': tensor([3.0000, 0.7084]), 'relu': tensor([3.0000, 1.3515])}
     """
     _check_angles(theta)
     _check(depth, kinds)
@@ -95,9 +91,8 @@ def input_angles(
 ) -> Tensor:
     """ϑ_0 [n, m] of all pairs of inputs, precise for nearly parallel and nearly opposite ones too.
 
-    2 atan2(‖u - v‖, ‖u + v‖) of the unit vectors u, v where they are nearly parallel, arccos ⟨u, v⟩ elsewhere. An
-    input without a direction, x = 0, counts as orthogonal to every input, itself included. Arguments as for
-    :func:`kernels`.
+    2 atan2(‖u - v‖, ‖u + v‖) of the unit vectors u, v where they are nearly parallel, arccos ⟨u, v⟩ elsewhere; x = 0,
+    without a direction, counts as orthogonal to every input, itself included. Arguments as for :func:`kernels`.
 
     Example:
         >>> import torch
@@ -127,11 +122,9 @@ def kernels(
     float64. An input x = 0 opens no gate: its row is 0.
 
     Args:
-        x, x2: inputs [n, d_in], and others [m, d_in]; None means x itself.
+        x, x2, dtype, chunk: as for :func:`npflib.kernels.neural_path_kernel`.
         depth: d ≥ 1, weight layers.
         kinds: which of "overlap", "gates", "output", "relu"; see the top of this page.
-        dtype: type to compute in; None keeps x's own (float64 for whole-number pixels).
-        chunk: examples to a block.
 
     Example:
         >>> import torch

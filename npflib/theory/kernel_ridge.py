@@ -273,9 +273,7 @@ class KernelReadOut:
     Args:
         x, labels: training inputs [n, …], which are flattened, and their classes [n].
         new_x, new_labels: of the test examples, which are counted against the predictions and used for nothing else.
-        ridges: relative ridges to choose from.
-        seed: which training examples are held out for the choice.
-        memory: bytes that may be taken.
+        ridges, seed, memory: as for :func:`choose_ridge`.
 
     Example:
         >>> import torch

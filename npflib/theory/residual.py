@@ -68,8 +68,7 @@ def residual_gates(x: Tensor, weights: Weights) -> tuple[Tensor, list[list[Tenso
         >>> import torch
         >>> from npflib.theory.residual import residual_gates
         >>> one = torch.ones(1, 1)
-        >>> stem, blocks = residual_gates(one, (2 * one, [[-3 * one]], 5 * one))
-        >>> stem, blocks  # the block's pre-activation is -6
+        >>> residual_gates(one, (2 * one, [[-3 * one]], 5 * one))  # the block's pre-activation is -6
         (tensor([[1.]]), [[tensor([[0.]])]])
     """
     first, middle, _ = weights

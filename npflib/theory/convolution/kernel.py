@@ -48,8 +48,8 @@ def flattened_path_kernel(
 ) -> Tensor:
     """H of a convolutional network whose last feature maps are flattened (VConv), or whose weights are not shared.
 
-    It takes n·m·s²·Σ_l c_l multiplications and additions for s² positions and c_l channels, half of it for one set.
-    Memory beside H and a copy of the gates: 4 · s² · chunk² numbers.
+    H [n, m] takes n·m·s²·Σ_l c_l multiplications and additions for s² positions and c_l channels, half of it for one
+    set. Memory beside H and a copy of the gates: 4 · s² · chunk² numbers. Symmetry and errors: :mod:`npflib.kernels`.
 
     Args:
         x: images [n, c, h, w].
@@ -60,9 +60,6 @@ def flattened_path_kernel(
         padding: "zeros" or "circular".
         dtype: type to compute in; None keeps x's own.
         chunk: examples of the first set in a block; of the second it takes twice as many.
-
-    Returns:
-        H [n, m]. Symmetry and errors are those of :mod:`npflib.kernels`.
 
     Example:
         >>> import torch

@@ -130,13 +130,11 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], paths: ConvolutionPa
             f"{[tuple(g.shape) for g in given]}."
         )
     check_size(len(x), len(paths), MAX_PATHS)
-    convolutional = paths.channels.shape[1]
     feature = torch.ones(len(x), len(paths), dtype=x.dtype)
-    for layer, factor in enumerate(given):
-        if layer < convolutional:
-            feature = feature * factor.flatten(2)[:, paths.channels[:, layer], paths.positions[:, layer]]
-        else:
-            feature = feature * factor[:, paths.units[:, layer - convolutional]]
+    for factor, channel, position in zip(given, paths.channels.T, paths.positions.T, strict=False):
+        feature = feature * factor.flatten(2)[:, channel, position]
+    for factor, unit in zip(given[-len(arch.dense) :], paths.units.T, strict=True):
+        feature = feature * factor[:, unit]
     return feature / arch.image_size**2 if isinstance(arch, GConv) else feature
 
 
@@ -168,9 +166,9 @@ def neural_path_value(weights: Sequence[Tensor], paths: ConvolutionPaths) -> Ten
     below = paths.channels[:, -1]
     if isinstance(arch, VConv):
         below = below * arch.image_size**2 + paths.positions[:, -1]
-    for layer, weight in enumerate(weights[depth:-1]):
-        value = value * weight[paths.units[:, layer], below, None]
-        below = paths.units[:, layer]
+    for unit, weight in zip(paths.units.T, weights[depth:-1], strict=False):
+        value = value * weight[unit, below, None]
+        below = unit
     return value
 
 
