@@ -315,6 +315,8 @@ def blockwise(
                 own, part = part.split([rows.stop - i, columns.stop - rows.stop], -1)
                 result[..., rows, rows] = torch.triu(own) + torch.triu(own, 1).mT
                 columns = slice(rows.stop, columns.stop)
+                if not part.numel():
+                    continue
             if symmetric:
                 result[..., columns, rows] = part.mT
             result[..., rows, columns] = part
