@@ -23,17 +23,9 @@ EPS = 0.1
 def hard_gate(q: Tensor) -> Tensor:
     """Hard gate of a ReLU unit, G = 1[q > 0].
 
-    A unit at exactly q = 0 is off, so that ``q * hard_gate(q)`` is ReLU(q) at every q.
-
-    Args:
-        q: pre-activations, any shape, floating.
-
-    Returns:
-        Zeros and ones of q's shape and dtype. The gate is piecewise constant: no gradient flows into q.
-
-    Raises:
-        ValueError: q is not a floating tensor, or holds NaN, which is neither positive nor not (under
-            ``torch.func.vmap``, where values cannot be looked at, NaN passes as shut).
+    A unit at exactly q = 0 is off, so that ``q * hard_gate(q)`` is ReLU(q) at every q. Zeros and ones of q's shape and
+    floating dtype; the gate is piecewise constant, so no gradient flows into q. NaN, neither positive nor not, is a
+    ValueError (under ``torch.func.vmap``, where values cannot be looked at, it passes as shut).
 
     Example:
         >>> import torch
@@ -51,21 +43,11 @@ def hard_gate(q: Tensor) -> Tensor:
 
 
 def soft_gate(q: Tensor, beta: float = BETA, eps: float = EPS) -> Tensor:
-    """Soft gate G = (1 + ε) / (1 + exp(-β q)), which lets the gates learn by gradient.
+    """Soft gate G = (1 + ε) / (1 + exp(-β q)) in (0, 1 + ε), which lets the gates learn by gradient.
 
-    Its derivative is ∂G/∂q = β G (1 - G / (1 + ε)). As β grows G tends to (1 + ε)·1[q > 0]; with ε > 0 an open gate
-    slightly amplifies.
-
-    Args:
-        q: pre-activations, any shape, floating.
-        beta: steepness β > 0. The paper's experiments use 4.
-        eps: excess ε ≥ 0. The paper's experiments use 0.1.
-
-    Returns:
-        Values in (0, 1 + ε), q's shape and dtype.
-
-    Raises:
-        ValueError: q is not floating, β is not positive, ε is negative, or one of them is not finite.
+    Its derivative is ∂G/∂q = β G (1 - G / (1 + ε)). As the steepness β > 0 grows, G tends to (1 + ε)·1[q > 0]; with the
+    excess ε > 0 an open gate slightly amplifies. The paper's experiments use β = 4 and ε = 0.1. q is of any shape and
+    floating type, which are the gate's; else, or where β or ε is out of range, a ValueError.
 
     Example:
         >>> import torch
@@ -93,16 +75,11 @@ GATES: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(_GATES)
 
 
 def register(name: str, gate: Callable[[Tensor], Tensor]) -> None:
-    """Makes a gate function known by a name, for as long as the process lasts.
+    """Makes a gate function, q of any shape → gates of q's shape and dtype, known by a name while the process lasts.
 
-    Args:
-        name: lower-case letters, digits and hyphens; not "own", which is a ReLU network's.
-        gate: pre-activations q of any shape → gates of q's shape and dtype. A Python function with a source: a digest
-            of its code becomes part of every run's configuration, so that a changed gate reuses no old record. What
-            the function calls, and variables from outside it, do not enter the digest.
-
-    Raises:
-        ValueError: a name that is not allowed or taken by other code, or something that is not such a function.
+    It is a Python function with a source, of which a digest enters the configuration of every run behind it; what it
+    calls, and variables from outside it, do not. A ValueError refuses what is no such function, and a name not of
+    lower-case letters, digits and hyphens, "own" (a ReLU network's), or taken by other code.
 
     Example:
         >>> from npflib.gates import GATES, hard_gate, register

@@ -1,9 +1,11 @@
 """The neural path kernel, the neural tangent kernel and its two parts, and a kernel's alignment with labels.
 
-Everything here is for fully connected networks, lists no path and builds no Jacobian. All kernels are computed in
-square blocks of at most ``chunk`` by ``chunk`` examples, so memory is O(n·m + chunk·width); blocks are independent, so
-chunked and unchunked results differ by no more than the rounding of one matrix product (about 1e-6 relative in
-float32, 1e-15 in float64).
+Everything here is for fully connected networks, lists no path and builds no Jacobian. Kernels are computed in blocks of
+at most ``chunk`` by ``chunk`` examples, so memory is O(n·m + chunk·width); blocks are independent, so chunked and
+unchunked results differ by no more than the rounding of one matrix product (about 1e-6 relative in float32, 1e-15 in
+float64). Without a second set kernels are symmetric to the bit. A ValueError refuses shapes that do not match, a
+``dtype`` that is not floating, a ``chunk`` that is no positive whole number, and numbers that are not finite or beyond
+the type's range.
 
 Source: Lakshminarayanan & Singh (2020), Claims 2, 3 and 5; Jacot et al. (2018) for the tangent kernel.
 """
@@ -38,16 +40,12 @@ def path_overlap(
     Args:
         gates: d - 1 tensors [n, w_l].
         gates2: d - 1 tensors [m, w_l] of other examples; None means the same examples.
-        dtype: floating type to compute in; None keeps the gates' own (float64 for boolean or whole-number gates). A
-            count above 2^24 is rounded in float32, above 2^53 in float64.
+        dtype: type to compute in; None keeps the gates' own (float64 for boolean or whole-number gates). A count above
+            2^24 is rounded in float32, above 2^53 in float64.
         chunk: examples to a block.
 
     Returns:
         Λ [n, m].
-
-    Raises:
-        ValueError: no gates, shapes that do not match, numbers that are not finite or counts beyond the type's range,
-            a type that is not floating, or a chunk that is not positive.
 
     Example:
         >>> import torch
@@ -56,8 +54,7 @@ def path_overlap(
         tensor([[2., 1.],
                 [1., 2.]])
     """
-    left, right = _checked_pair(None, gates, None, gates2, dtype)
-    return _product_of_grams(left, right, chunk)
+    return _product_of_grams(None, gates, None, gates2, dtype, chunk)
 
 
 def neural_path_kernel(
@@ -76,16 +73,12 @@ def neural_path_kernel(
         gates: their gates, d - 1 tensors [n, w_l], hard or soft.
         x2: other inputs [m, d_in]; None means x itself.
         gates2: the other inputs' gates, d - 1 tensors [m, w_l]; given exactly when x2 is.
-        dtype: floating type to compute in; None keeps x's own (float64 for whole-number pixels). Use torch.float64
-            where H is to be inverted.
+        dtype: type to compute in; None keeps x's own (float64 for whole-number pixels). Use torch.float64 where H is to
+            be inverted.
         chunk: examples to a block.
 
     Returns:
-        H [n, m], symmetric to the bit when x2 is None.
-
-    Raises:
-        ValueError: shapes that do not match, x2 without gates2 or the reverse, numbers that are not finite or beyond
-            the type's range, a type that is not floating, or a chunk that is not positive.
+        H [n, m].
 
     Example:
         >>> import torch
@@ -96,8 +89,7 @@ def neural_path_kernel(
                 [ 3., 18.]])
     """
     checks.together(x2, gates2)
-    left, right = _checked_pair(checks.tensor(x, "inputs"), gates, x2, gates2, dtype)
-    return _product_of_grams(left, right, chunk)
+    return _product_of_grams(checks.tensor(x, "inputs"), gates, x2, gates2, dtype, chunk)
 
 
 @torch.no_grad()
@@ -129,15 +121,11 @@ def neural_tangent_kernel(
         x: inputs [n, …].
         x2: other inputs [m, …]; None means x itself.
         part: "all", "value" (parameters of the value network) or "gate" (parameters behind the gates).
-        dtype: floating type to compute in; None keeps the network's own.
+        dtype: type to compute in; None keeps the network's own.
         chunk: examples to a block.
 
     Returns:
-        K [n, m], symmetric to the bit when x2 is None.
-
-    Raises:
-        ValueError: unknown part, another kind of network, inputs of the wrong size, numbers that are not finite or
-            beyond the type's range, a type that is not floating, or a chunk that is not positive.
+        K [n, m].
 
     Example:
         >>> import torch
@@ -157,11 +145,7 @@ def neural_tangent_kernel(
         )
     checks.floating(dtype, network.weights[0])
     for inputs in (x,) if x2 is None else (x, x2):
-        if checks.tensor(inputs, "inputs", "[n, …]").ndim < 2 or inputs.shape[1:].numel() != arch.in_features:
-            raise ValueError(
-                f"inputs must be [n, …] with {arch.in_features} numbers each; got {tuple(inputs.shape)}. "
-                "A single example needs a leading dimension: x[None]."
-            )
+        (network if isinstance(network, ReLUNetwork) else network.value).checked_input(inputs)
     if dtype is not None:
         network = deepcopy(network).to(dtype)
     parameter = network.weights[0]
@@ -194,16 +178,8 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
     whatever the kernel: yᵀK⁻¹y ≥ n²/(yᵀKy) (Cauchy-Schwarz) and yᵀKy ≤ n·λ_max ≤ n·tr K. ν approaches n when y is an
     eigenvector that carries nearly the whole trace; a multiple of the identity, which knows no labels, has ν = n².
 
-    Args:
-        kernel: K [n, n], n ≥ 1, symmetric positive definite.
-        y: n labels, each -1 or +1.
-
-    Returns:
-        ν.
-
-    Raises:
-        ValueError: K is not a square symmetric matrix of finite numbers, labels are not ±1, or K is singular to
-            working precision, that of the type in which K is given: see :func:`well_above_rounding`.
+    K [n, n], n ≥ 1, is symmetric and positive definite, the n labels y are -1 or +1; else, and where K is singular to
+    the precision of the type in which it is given (:func:`well_above_rounding`), a ValueError.
 
     Example:
         >>> import torch
@@ -253,8 +229,7 @@ def checked_kernel(kernel: Tensor) -> Tensor:
 
 
 def cholesky(k: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """The factor of K [n, n], float64; None where K is not positive definite, or singular to the precision of the type
-    in which it was computed: see :func:`well_above_rounding`."""
+    """The factor of K [n, n], float64, computed in ``dtype``; None where it is not well above that type's rounding."""
     factor, info = torch.linalg.cholesky_ex(k)
     return None if info.item() or not well_above_rounding(factor.diagonal().square(), dtype) else factor
 
@@ -264,12 +239,8 @@ def well_above_rounding(pivots: Tensor, dtype: torch.dtype) -> bool:
 
     Rounding changes each entry by about ε times the largest, ε that type's, and so an eigenvalue of a matrix of n by n
     by some √n ε; what is divided by a pivot p is off by the share √n ε / p. 8 √n ε is the least that is let through:
-    what is found then has one digit or more.
-
-    Args:
-        pivots: squared diagonal of the Cholesky factor, or eigenvalues, [n].
-        dtype: the type in which the kernel was computed, whatever type it is solved in; whole numbers count as
-            float64.
+    what is found then has one digit or more. Pivots [n] are the squared diagonal of the Cholesky factor; whole numbers
+    count as float64.
 
     Example:
         >>> import torch
@@ -282,36 +253,32 @@ def well_above_rounding(pivots: Tensor, dtype: torch.dtype) -> bool:
     return bool(pivots.min() > 8 * len(pivots) ** 0.5 * epsilon * pivots.max())
 
 
-def _checked_pair(
+def _product_of_grams(
     x: Tensor | None,
     gates: Sequence[Tensor],
     x2: Tensor | None,
     gates2: Sequence[Tensor] | None,
     dtype: torch.dtype | None,
-) -> tuple[list[Tensor], list[Tensor] | None]:
-    """The factors of a product of Gram matrices, of one type, for both sides (None: the second is the first)."""
+    chunk: int,
+) -> Tensor:
+    """The elementwise product of the Gram matrices of the inputs, where given, and of each layer's gates."""
 
-    def factors(inputs: Tensor | None, gates: Sequence[Tensor]) -> list[Tensor]:
-        _, layers = checks.examples(inputs, gates)
-        return [checks.finite(f, "inputs and gates") for f in ([] if inputs is None else [inputs]) + layers]
+    def factors(x: Tensor | None, gates: Sequence[Tensor]) -> list[Tensor]:
+        _, layers = checks.examples(x, gates)
+        return layers if x is None else [x, *layers]
 
-    left = factors(x, gates)
-    dtype = checks.floating(dtype, left[0])
-    if gates2 is None:
-        return [f.detach().to(dtype) for f in left], None
-    right = factors(x2, gates2)
-    if [f.shape[1] for f in left] != [f.shape[1] for f in right]:
-        raise ValueError(
-            "both sides must come from the same network: widths (input first, where given) are "
-            f"{[f.shape[1] for f in left]} and {[f.shape[1] for f in right]}."
-        )
-    return [f.detach().to(dtype) for f in left], [f.detach().to(left[0].device, dtype) for f in right]
-
-
-def _product_of_grams(left: list[Tensor], right: list[Tensor] | None, chunk: int) -> Tensor:
-    """The elementwise product of the Gram matrices of several factors, in blocks that stay in the cache."""
-    symmetric = right is None
-    right = left if right is None else right
+    sides = [factors(x, gates)]
+    like, dtype = sides[0][0], checks.floating(dtype, sides[0][0])
+    if gates2 is not None:
+        sides.append(factors(x2, gates2))
+        widths, widths2 = ([factor.shape[1] for factor in side] for side in sides)
+        if widths != widths2:
+            raise ValueError(
+                "both sides must come from the same network: widths (input first, where given) are "
+                f"{widths} and {widths2}."
+            )
+    sides = [[factor.detach().to(like.device, dtype) for factor in side] for side in sides]
+    left, right = sides[0], sides[-1]
 
     def block(rows: slice, columns: slice) -> Tensor:
         out = torch.mm(left[0][rows], right[0][columns].T)
@@ -320,7 +287,7 @@ def _product_of_grams(left: list[Tensor], right: list[Tensor] | None, chunk: int
             out.mul_(torch.mm(a[rows], b[columns].T, out=gram))
         return out
 
-    return blockwise(left[0].new_empty(len(left[0]), len(right[0])), chunk, symmetric, block)
+    return blockwise(left[0].new_empty(len(left[0]), len(right[0])), chunk, gates2 is None, block)
 
 
 def blockwise(
@@ -345,8 +312,11 @@ def blockwise(
             )
             if symmetric and i == j:
                 # The product of a matrix with its own transpose is symmetric only up to rounding; make it exact.
-                square = part[..., : rows.stop - i]
-                square.copy_(torch.triu(square) + torch.triu(square, 1).mT)
+                own, part = part.split([rows.stop - i, columns.stop - rows.stop], -1)
+                result[..., rows, rows] = torch.triu(own) + torch.triu(own, 1).mT
+                columns = slice(rows.stop, columns.stop)
+                if not part.numel():
+                    continue
             if symmetric:
                 result[..., columns, rows] = part.mT
             result[..., rows, columns] = part

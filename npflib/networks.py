@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from npflib import checks
-from npflib.architectures import ConvLayer, DenseLayer, FullyConnected, GConv, Layer, VConv
+from npflib.architectures import DenseLayer, FullyConnected, GConv, Layer, VConv
 from npflib.gates import BETA, EPS, GATES, hard_gate, soft_gate
 from npflib.initialisation import initialise_
 
@@ -35,11 +35,8 @@ class ValueNetwork(nn.Module):
     """A network whose hidden units are *linear pre-activation × a gate given from outside*.
 
     Given gates, it is linear in its input and its output is ⟨φ, v⟩: gates and input make the neural path feature φ,
-    its weights the neural path value v.
-
-    Args:
-        arch: the architecture.
-        generator: source of the Glorot-uniform initial weights (biases start at zero); None is torch's global one.
+    its weights the neural path value v. They start Glorot-uniform, drawn from ``generator`` (None is torch's global
+    one), biases at zero.
 
     Example:
         >>> import torch
@@ -77,14 +74,10 @@ class ValueNetwork(nn.Module):
         return self.layers[index](z)
 
     def forward(self, x: Tensor, gates: Sequence[Tensor]) -> Tensor:
-        """Output [n, C] for inputs x [n, …] behind the given gates, one tensor a hidden layer.
-
-        Raises:
-            ValueError: the number of gate tensors, or a gate's shape, is not the network's.
-        """
+        """Output [n, C] for inputs x [n, …] behind the given gates, one tensor a hidden layer, of its units' shape."""
         if len(gates) != self.hidden_layers:
             raise ValueError(f"the network has {self.hidden_layers} hidden layers; got gates for {len(gates)}.")
-        z = self._input(x)
+        z = self.checked_input(x)
         for index, gate in enumerate(gates):
             q = self.pre_activation(index, z)
             if gate.shape != q.shape:
@@ -95,21 +88,22 @@ class ValueNetwork(nn.Module):
             z = q * gate
         return self.pre_activation(self.hidden_layers, z)
 
-    def _input(self, x: Tensor) -> Tensor:
+    def checked_input(self, x: Tensor) -> Tensor:
+        """The inputs, if they are of the architecture's size; images also where they come flattened."""
         checks.tensor(x, "inputs", "[n, …]")
-        given = x.numel() // x.shape[0] if x.ndim > 1 and x.shape[0] else None
-        if isinstance(self.specification[0], ConvLayer):
-            size = self.arch.image_size  # type: ignore[union-attr]  # a convolution comes first
-            expected = (self.arch.in_channels, size, size)  # type: ignore[union-attr]
-            if tuple(x.shape[1:]) == (self.arch.in_features,):
-                x = x.unflatten(1, expected)
-            if tuple(x.shape[1:]) != expected:
-                raise ValueError(f"inputs must be images [n, {', '.join(map(str, expected))}]; got {tuple(x.shape)}.")
-        elif x.ndim < 2 or given not in (None, self.arch.in_features):
-            raise ValueError(
-                f"inputs must be [n, …] with {self.arch.in_features} numbers each; got {tuple(x.shape)}. "
-                "A single example needs a leading dimension: x[None]."
-            )
+        arch = self.arch
+        if isinstance(arch, FullyConnected):
+            if x.ndim < 2 or x.shape[1:].numel() != arch.in_features:
+                raise ValueError(
+                    f"inputs must be [n, …] with {arch.in_features} numbers each; got {tuple(x.shape)}. "
+                    "A single example needs a leading dimension: x[None]."
+                )
+            return x
+        expected = (arch.in_channels, arch.image_size, arch.image_size)
+        if tuple(x.shape[1:]) == (arch.in_features,):
+            x = x.unflatten(1, expected)
+        if tuple(x.shape[1:]) != expected:
+            raise ValueError(f"inputs must be images [n, {', '.join(map(str, expected))}]; got {tuple(x.shape)}.")
         return x
 
 
@@ -123,7 +117,7 @@ class _PlainNetwork(ValueNetwork, ABC):
 
     def pre_activations(self, x: Tensor) -> list[Tensor]:
         """q of every hidden layer, input side first."""
-        z, found = self._input(x), []
+        z, found = self.checked_input(x), []
         for index in range(self.hidden_layers):
             q = self.pre_activation(index, z)
             found.append(q)
@@ -136,7 +130,7 @@ class _PlainNetwork(ValueNetwork, ABC):
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # its gates are its own
         """Logits [n, C] of inputs x [n, …]."""
-        z = self._input(x)
+        z = self.checked_input(x)
         for index in range(self.hidden_layers):
             z = self.activation(self.pre_activation(index, z))
         return self.pre_activation(self.hidden_layers, z)
@@ -183,23 +177,18 @@ class DeepLinearNetwork(_PlainNetwork):
 class DeepGatedNetwork(nn.Module):
     """Deep gated network: a value network behind the gates of a separate feature network.
 
-    ``feature`` is a ReLU network, or a deep linear one; its pre-activations q_f give the gates, its own output (and so
-    its last layer) is not used. ``value`` is a value network of the same architecture; the DGN's output is the value
-    network's. The two share no parameter, so the tangent kernel splits exactly into a value and a gate part.
+    The pre-activations q_f of ``feature`` give the gates; its own output (and so its last layer) is not used. The DGN's
+    output is that of ``value``, a value network of the same architecture. The two share no parameter, so the tangent
+    kernel splits exactly into a value and a gate part.
 
     Args:
         arch: the architecture of both networks.
-        gate: "hard", G = 1[q_f > 0], through which no gradient reaches ``feature``; or "soft",
-            G = (1 + ε) / (1 + exp(-β q_f)), through which ``feature`` learns; or another name in
-            ``gate_registry.GATES``.
+        gate: "hard", G = 1[q_f > 0], through which no gradient reaches ``feature``; "soft", through which it learns; or
+            another name in ``gates.GATES``.
         generator: source of the initial weights, ``feature`` first; None is torch's global one.
-        beta: β of the soft gate.
-        eps: ε of the soft gate.
+        beta, eps: β and ε of the soft gate G = (1 + ε) / (1 + exp(-β q_f)).
         linear: whether ``feature`` is a :class:`DeepLinearNetwork`, which makes this a deep linearly gated network
             (DLGN); else it is a ReLU network.
-
-    Raises:
-        ValueError: unknown gate.
 
     Example:
         >>> import torch
@@ -248,15 +237,10 @@ class DeepGatedNetwork(nn.Module):
 
 @torch.no_grad()
 def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: int = 50) -> list[Tensor]:
-    """The hard gates of a network on many inputs: one boolean tensor [n, …] a hidden layer.
+    """The hard gates of a network on many inputs, n ≥ 1: one boolean tensor [n, …] a hidden layer.
 
-    Args:
-        network: a ReLU network, or a deep gated network with hard gates.
-        images: [n, …], floating; or uint8, which become pixels / 255.
-        chunk: inputs to a forward pass, so that pre-activations are held for so many only.
-
-    Raises:
-        ValueError: no inputs, gates that are not 0 or 1, or a chunk that is not a positive whole number.
+    Whole numbers are pixels and become pixels / 255. Pre-activations are held for ``chunk`` inputs at a time. Gates
+    that are not 0 or 1 are a ValueError.
 
     Example:
         >>> import torch

@@ -1,8 +1,8 @@
 """Paths, neural path features and neural path values: the definitions themselves, for small networks.
 
 A path p picks one node in every layer: an input node I_0(p), hidden nodes I_1(p), …, I_{d-1}(p), and the output.
-There are P = d_in · w_1 ⋯ w_{d-1} of them, so everything here that lists paths is for small networks; what a network
-of the paper's size needs is computed layer by layer (``path_sum`` here, and ``npflib.kernels``).
+There are P = d_in · w_1 ⋯ w_{d-1} of them, so all that lists paths refuses more than a ``limit``; what a network of the
+paper's size needs is computed layer by layer (``path_sum`` here, and ``npflib.kernels``).
 Source: Lakshminarayanan & Singh (2020), Claim 1.
 """
 
@@ -23,17 +23,10 @@ EXAMPLES = 100  # features of so many examples, of as many paths as may be liste
 
 
 def enumerate_paths(widths: Sequence[int], limit: int = MAX_PATHS) -> Tensor:
-    """All paths of a fully connected network, in lexicographic order.
+    """All paths of a fully connected network of widths (d_in, w_1, …, w_{d-1}), in lexicographic order.
 
-    Args:
-        widths: (d_in, w_1, …, w_{d-1}), input first.
-        limit: the largest number of paths to enumerate.
-
-    Returns:
-        int64 [P, d]; entry [p, l] is the node I_l(p) that path p picks in layer l, layer 0 being the input.
-
-    Raises:
-        ValueError: no widths, a width that is not a positive whole number, or P above the limit.
+    int64 [P, d]; entry [p, l] is the node I_l(p) that path p picks in layer l, layer 0 being the input. A ValueError
+    refuses widths that are not positive whole numbers, and P above the limit.
 
     Example:
         >>> from npflib.paths import enumerate_paths
@@ -59,16 +52,8 @@ def enumerate_paths(widths: Sequence[int], limit: int = MAX_PATHS) -> Tensor:
 def neural_path_feature(x: Tensor, gates: Sequence[Tensor], limit: int = MAX_PATHS) -> Tensor:
     """Neural path feature φ_x(p) = x[I_0(p)] · A(x, p), with path activity A(x, p) = Π_l G_x(l)[I_l(p)].
 
-    Args:
-        x: inputs [n, d_in].
-        gates: d - 1 tensors [n, w_l], hard or soft.
-        limit: the largest number of paths to enumerate.
-
-    Returns:
-        [n, P], paths in the order of ``enumerate_paths``.
-
-    Raises:
-        ValueError: shapes that do not match, too many paths, or too many examples for them.
+    For inputs x [n, d_in] and their gates, d - 1 tensors [n, w_l], hard or soft: [n, P], paths in the order of
+    ``enumerate_paths``. A ValueError refuses shapes that do not match, and more numbers than memory has room for.
 
     Example:
         >>> import torch
@@ -89,15 +74,8 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], limit: int = MAX_PAT
 def neural_path_value(weights: Sequence[Tensor], limit: int = MAX_PATHS) -> Tensor:
     """Neural path value v(p) = Π_{l=1}^{d} Θ(l)[I_l(p), I_{l-1}(p)], one column for each of C outputs.
 
-    Args:
-        weights: d matrices [out, in], input side first; the last is [C, w_{d-1}].
-        limit: the largest number of paths to enumerate.
-
-    Returns:
-        [P, C], paths in the order of ``enumerate_paths``.
-
-    Raises:
-        ValueError: no weights, matrices that do not chain, or too many paths.
+    For d weight matrices [out, in], input side first, the last [C, w_{d-1}]: [P, C], paths in the order of
+    ``enumerate_paths``. Matrices that do not chain are a ValueError.
 
     Example:
         >>> import torch
@@ -118,18 +96,8 @@ def path_sum(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor]) -> T
     """⟨φ_x, v⟩ summed layer by layer, without listing a path.
 
     The sum over all paths factorises: summing over I_0 first, then I_1, …, it is
-    Θ(d) D(d-1) Θ(d-1) ⋯ D(1) Θ(1) x with D(l) = diag G_x(l), at the cost of one forward pass.
-
-    Args:
-        x: inputs [n, d_in].
-        gates: d - 1 tensors [n, w_l].
-        weights: d matrices [out, in], input side first.
-
-    Returns:
-        [n, C].
-
-    Raises:
-        ValueError: shapes that do not match.
+    Θ(d) D(d-1) Θ(d-1) ⋯ D(1) Θ(1) x with D(l) = diag G_x(l), at the cost of one forward pass: [n, C] of x [n, d_in],
+    gates [n, w_l] and weights [out, in]. Shapes that do not match are a ValueError.
 
     Example:
         >>> import torch
@@ -154,13 +122,9 @@ def path_sum(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor]) -> T
 
 
 def active_paths(gates: Sequence[Tensor]) -> Tensor:
-    """Number of paths from any one input node that are active, Π_l Σ_i G_x(l)[i], for every example.
+    """Number of paths from any one input node that are active, Π_l Σ_i G_x(l)[i], for hard gates [n, w_l].
 
-    Args:
-        gates: d - 1 tensors [n, w_l] of hard gates.
-
-    Returns:
-        float64 [n]. It is Λ(x, x), the diagonal of ``kernels.path_overlap``.
+    float64 [n]. It is Λ(x, x), the diagonal of ``kernels.path_overlap``.
 
     Example:
         >>> import torch
@@ -174,7 +138,7 @@ def active_paths(gates: Sequence[Tensor]) -> Tensor:
 
 
 def check_size(examples: int, paths: int, limit: int) -> None:
-    """Raises a ValueError where the features of so many examples would fill the memory."""
+    """Refuses features of more examples than the memory has room for."""
     if examples * paths > EXAMPLES * limit:
         raise ValueError(
             f"features of {examples:,} examples on {paths:,} paths are {examples * paths:,} numbers, more than the "

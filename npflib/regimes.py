@@ -1,11 +1,20 @@
-"""The training regimes, the paper's five and others: where the gates come from, and what is trained.
+"""The training regimes: where the gates of a network come from, and what is trained. The paper compares five::
 
-A regime is data. What it says stands in the configuration of each of its runs (:func:`definition`), so that a changed
-one reuses no old record, and a new one, entered in ``_REGIMES`` below or by :func:`register`, makes no other run
-invalid.
+    ReLU        a ReLU network; its gates are its own
+                deep gated networks, whose gates a second network of the same shape, the feature network, makes:
+    DLNPF       soft gates; the feature network starts at random and learns beside the values
+    FLNPF       hard gates, frozen as a trained ReLU network has them
+    FRNPF (DI)  hard gates, frozen, of a feature network with the value network's own start (dependent initialisation)
+    FRNPF (II)  hard gates, frozen, of a feature network with a random start of its own (independent initialisation)
 
-Source: Lakshminarayanan & Singh (2020). torch is imported only where networks are built, so that planning stays
-light.
+DLGN is DLNPF with a feature network without ReLU (Lakshminarayanan & Singh 2021, arXiv 2110.03403). FLNPF-stage-k has
+the gates of the ReLU network not when trained, but at stage k of its training.
+
+A regime is data, and what it says stands in the configuration of each of its runs (:func:`definition`), so that a
+changed one reuses no old record, and a new one (:func:`register`) makes no other run invalid. torch is imported only
+where networks are built, so that planning stays light.
+
+Source: Lakshminarayanan & Singh (2020).
 """
 
 from __future__ import annotations
@@ -26,21 +35,17 @@ FEATURES = ("own", "random", "value", "learnt")
 
 @dataclass(frozen=True)
 class Regime:
-    """One way of having gates.
+    """One way of having gates. A ValueError refuses fields that contradict each other.
 
     Attributes:
-        name: identifier, as in records and on the command line.
+        name: identifier, as in records and on the command line: letters, digits and hyphens.
         title: what a reader sees: a short label, and after a colon what it means.
-        gate: "own" (a ReLU network), or the DGN's: "soft", "hard" or another name in ``gate_registry.GATES``.
+        gate: "own" (a ReLU network), or the DGN's: "soft", "hard" or another name in ``gates.GATES``.
         feature: where the feature network's weights come from: "own" (there is none), "random", "value" (the value
             network's initial weights) or "learnt" (a trained ReLU network).
         trains_feature: whether the feature network learns too.
         stage: for gates "learnt" in stages, the stage of the ReLU network's training at which they were copied.
         linear: whether the feature network has no ReLU (``networks.DeepLinearNetwork``).
-
-    Raises:
-        ValueError: a name that is not letters, digits and hyphens, an empty title, an unknown ``feature``, "own" in
-            one of gate and feature alone, or a linear feature network whose weights are a trained ReLU network's.
 
     Example:
         >>> from npflib.regimes import REGIMES
@@ -77,7 +82,7 @@ class Regime:
         return self.title.partition(":")[0].strip()
 
 
-# A new regime is entered here; the order is that of figures and tables, as the paper argues: random gates, then learnt.
+# The order is that of figures and tables, as the paper argues: random gates, then learnt.
 _REGIMES: dict[str, Regime] = {
     regime.name: regime
     for regime in (
@@ -86,7 +91,6 @@ _REGIMES: dict[str, Regime] = {
         Regime("DLNPF", "DLNPF: gates and values learnt side by side", "soft", "random", True),
         Regime("FLNPF", "FLNPF: frozen learnt gates", "hard", "learnt", False),
         Regime("ReLU", "ReLU: the network's own gates", "own", "own", True),
-        # The paper's five end here. The next is Lakshminarayanan & Singh's of 2021 (arXiv 2110.03403).
         Regime("DLGN", "DLGN: gates learnt by a linear network", "soft", "random", True, linear=True),
     )
 }
@@ -94,19 +98,10 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(_REGIMES)
 
 
 def register(regime: Regime) -> Regime:
-    """Makes a regime known for as long as the process lasts; entered in ``_REGIMES`` it is so for ever.
+    """Makes a regime known for as long as the process lasts, and gives it back; entered in ``_REGIMES`` it is for ever.
 
-    Registering the same regime again changes nothing, so that a notebook's cell can be run twice.
-
-    Args:
-        regime: with a name of its own and a gate in ``gate_registry.GATES`` (see ``gate_registry.register``).
-
-    Returns:
-        The same regime.
-
-    Raises:
-        ValueError: the name is taken by another regime or reads like a stage, the gate is unknown, or the feature
-            network is to learn through a gate that passes no gradient.
+    Its gate must be known (``gates.register``) and pass a gradient where the feature network is to learn, its name must
+    not be another regime's or read like a stage: else a ValueError. The same regime again changes nothing.
 
     Example:
         >>> from npflib.regimes import Regime, find, register
@@ -130,7 +125,7 @@ def register(regime: Regime) -> Regime:
     if regime.gate not in (*GATES, "own"):
         raise ValueError(
             f"regime {regime.name}: unknown gate {regime.gate!r}; allowed: own, {', '.join(GATES)}. "
-            "A new one is made known by gate_registry.register."
+            "A new one is made known by gates.register."
         )
     if regime.trains_feature and regime.gate != "own":
         with torch.enable_grad():
@@ -147,11 +142,8 @@ def register(regime: Regime) -> Regime:
 def definition(name: str) -> dict[str, str | bool]:
     """What a run's configuration says of its regime: its fields, and a digest of the gate's code.
 
-    The stage is said elsewhere, by the epoch up to which gates were copied; titles change nothing. That a feature
-    network is linear is said of those only that have one, so that records from before there were any stay valid.
-
-    Raises:
-        ValueError: unknown regime.
+    The stage is said elsewhere, by the epoch whose gates were copied; titles change nothing. "linear" is said only
+    where true, so that records from before there were linear feature networks stay valid.
 
     Example:
         >>> from npflib.regimes import definition
@@ -162,10 +154,9 @@ def definition(name: str) -> dict[str, str | bool]:
     from npflib.records.fingerprint import code_digest
 
     chosen = find(name)
-    code = code_digest(GATES["hard" if chosen.gate == "own" else chosen.gate])
     return {
         "gate": chosen.gate,
-        "gate_code": code,
+        "gate_code": code_digest(GATES["hard" if chosen.gate == "own" else chosen.gate]),
         "feature": chosen.feature,
         "trains_feature": chosen.trains_feature,
         **({"linear": True} if chosen.linear else {}),
@@ -175,8 +166,7 @@ def definition(name: str) -> dict[str, str | bool]:
 def find(name: str) -> Regime:
     """The regime of that name; "FLNPF-stage-3" is FLNPF with gates from the third stage of the ReLU network.
 
-    Raises:
-        ValueError: there is none; the message lists those there are.
+    Where there is none, a ValueError lists those there are.
 
     Example:
         >>> from npflib.regimes import find
@@ -210,12 +200,9 @@ def start(
         regime: a name in ``REGIMES``.
         arch: the architecture.
         seed: the run's seed, a whole number ≥ 0.
-        learnt: the trained ReLU network whose gates FLNPF copies; for the other regimes None.
+        learnt: the trained ReLU network of that architecture whose gates FLNPF copies; for the other regimes None.
         initialisation: "glorot_uniform" with zero biases, or "signed": weights ±√(2/w) with probability ½ each, for a
             fully connected network of width w.
-
-    Raises:
-        ValueError: unknown regime, FLNPF without a learnt network or of another architecture, any other with one.
 
     Example:
         >>> import torch
@@ -250,11 +237,7 @@ def start(
     # Its own weights are all replaced below: drawn from a stream of their own, they leave torch's global one alone.
     network = DeepGatedNetwork(arch, chosen.gate, generator(seed, "feature"), linear=chosen.linear)
     network.value.load_state_dict(drawn("value").state_dict())
-    source = {
-        "random": lambda: drawn("feature"),
-        "value": lambda: network.value,
-        "learnt": lambda: learnt,
-    }[chosen.feature]()
-    network.feature.load_state_dict(source.state_dict())  # type: ignore[union-attr]  # `learnt` was checked above
+    source = learnt or (network.value if chosen.feature == "value" else drawn("feature"))
+    network.feature.load_state_dict(source.state_dict())
     network.feature.requires_grad_(chosen.trains_feature)
     return network

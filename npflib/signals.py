@@ -6,13 +6,9 @@ gated network, with q_v, z_v the value network's signals, q_f, z_f the feature n
     value part  δ_v(l) = G(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)
     gate part   δ_f(l) = G'(q_f(l)) ∘ q_v(l) ∘ Θ_v(l+1)ᵀ δ_v(l+1)  +  1[q_f(l) > 0] ∘ Θ_f(l+1)ᵀ δ_f(l+1)
 
-G' is the gate's own derivative, by automatic differentiation, whatever function it is; where that has no gradient
-(hard gates) the gate part is 0. The first term of δ_f is layer l's own gate, the second what later gates see through
-the feature network; where that network is linear, z_f = q_f and the factor 1[q_f(l) > 0] is absent.
-
-With J_x [C, parameters] the Jacobian of the C outputs at x, the matrix M_x = J_x J_xᵀ [C, C] gives the diagonal entry
-K(x, x) of the tangent kernel of *any* function of the outputs: for f(ŷ) with gradient g, it is gᵀ M_x g. So of one
-class, of a sum of classes, and, with S = diag p - p pᵀ the Jacobian of the softmax p, of probabilities.
+G' is the gate's derivative, by automatic differentiation, whatever function it is; where it has none (hard gates) the
+gate part is 0. The first term of δ_f is layer l's own gate, the second what later gates see through the feature
+network; where that network is linear, z_f = q_f and the factor 1[q_f(l) > 0] is absent.
 """
 
 from dataclasses import dataclass
@@ -29,19 +25,16 @@ PARTS = ("all", "value", "gate")
 
 @dataclass(frozen=True)
 class LayerSignals:
-    """What enters one layer and what comes back to it.
+    """What enters one layer and what comes back to it, by :func:`tangent_signals`.
 
-    Attributes:
-        forward: z(l-1), [n, w_{l-1}].
-        backward: δ_c(l) for every output c, [n, C·w_l].
-        bias: 1.0 if the layer has biases (their gradient is δ itself), else 0.0.
+    ``forward`` is z(l-1) [n, w_{l-1}], ``backward`` δ_c(l) for every output c [n, C·w_l]; ``bias`` is 1.0 where the
+    layer has biases (their gradient is δ itself), else 0.0.
 
     Example:
         >>> import torch
         >>> from npflib.signals import LayerSignals
-        >>> signals = LayerSignals(forward=torch.ones(5, 2), backward=torch.ones(5, 3), bias=1.0)
-        >>> signals.forward.shape, signals.backward.shape
-        (torch.Size([5, 2]), torch.Size([5, 3]))
+        >>> LayerSignals(forward=torch.ones(5, 2), backward=torch.ones(5, 3), bias=1.0).backward.shape
+        torch.Size([5, 3])
     """
 
     forward: Tensor
@@ -50,45 +43,32 @@ class LayerSignals:
 
 
 def tangent_signals(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "all") -> list[LayerSignals]:
-    """Signals of every layer whose parameters belong to ``part`` ("all", "value" or "gate"), for inputs x [n, …].
+    """Signals of every layer whose parameters belong to ``part`` (of ``PARTS``), value network first, for x [n, …].
 
     Example:
         >>> import torch
         >>> from npflib.networks import FullyConnected, ReLUNetwork
         >>> from npflib.signals import tangent_signals
         >>> network = ReLUNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=1))
-        >>> first, last = tangent_signals(network, torch.ones(5, 2))
-        >>> first.backward.shape, last.backward.detach().unique()  # δ(d) = 1
-        (torch.Size([5, 3]), tensor([1.]))
+        >>> tangent_signals(network, torch.ones(5, 2))[1].backward.detach().unique()  # δ(d) = 1
+        tensor([1.])
     """
     x = x.flatten(1)
     if isinstance(network, ReLUNetwork):
         return [] if part == "gate" else _value_signals(network, x, network.gates(x))[0]
-    gates = network.gates(x)
-    value, arriving, pre_activations = _value_signals(network.value, x, gates)
-    found = list(value) if part != "gate" else []
-    if part != "value":
-        found += _gate_signals(network, x, arriving, pre_activations)
-    return found
+    value, arriving, pre_activations = _value_signals(network.value, x, network.gates(x))
+    gate = _gate_signals(network, x, arriving, pre_activations) if part != "value" else []
+    return gate if part == "gate" else value + gate
 
 
 @torch.no_grad()
 def class_gram(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "all") -> Tensor:
-    """M_x = J_x J_xᵀ for every input; no Jacobian is formed.
+    """M_x = J_x J_xᵀ [n, C, C] of every input x [n, …], with J_x [C, parameters of a part] the outputs' Jacobian.
 
-    A layer's gradient is (signal coming back) ⊗ (signal going in), so M_x = Σ_l (‖z_x(l-1)‖² + b_l) Δ_x(l) Δ_x(l)ᵀ,
-    with Δ_x(l) [C, w_l] the signals coming back from the C outputs and b_l = 1 where layer l has biases.
-
-    Args:
-        network: a fully connected ``ReLUNetwork`` or ``DeepGatedNetwork``.
-        x: inputs [n, …], of the network's floating type.
-        part: "all", "value" or "gate" parameters.
-
-    Returns:
-        [n, C, C], symmetric. Its trace over the classes is the diagonal of ``kernels.neural_tangent_kernel``.
-
-    Raises:
-        ValueError: unknown part.
+    No Jacobian is formed: M_x = Σ_l (‖z_x(l-1)‖² + b_l) Δ_x(l) Δ_x(l)ᵀ, with Δ_x(l) [C, w_l] the signals coming back
+    from the C outputs and b_l = 1 where layer l has biases. Its trace is the diagonal of the tangent kernel, and
+    gᵀ M_x g that of the tangent kernel of any function f(ŷ) of the outputs with gradient g: of one class, of a sum of
+    classes, and, with S = diag p - p pᵀ the Jacobian of the softmax p, of probabilities.
 
     Example:
         >>> import torch
@@ -103,9 +83,8 @@ def class_gram(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "
     outputs = len(network.weights[-1])
     found = x.new_zeros(len(x), outputs, outputs)
     for layer in tangent_signals(network, x, part):
-        size = layer.forward.square().sum(1) + layer.bias
         backward = layer.backward.unflatten(1, (outputs, -1))
-        found += size[:, None, None] * (backward @ backward.mT)
+        found += (layer.forward.square().sum(1) + layer.bias)[:, None, None] * (backward @ backward.mT)
     return found
 
 
@@ -129,17 +108,15 @@ def _value_signals(
     """Signals of a value network; what arrives from above at each hidden output [n, C, w]; its pre-activations."""
     forwards, pre_activations = [x], []
     for index, gate in enumerate(gates):
-        q = network.pre_activation(index, forwards[-1])
-        pre_activations.append(q)
-        forwards.append(q * gate)
+        pre_activations.append(network.pre_activation(index, forwards[-1]))
+        forwards.append(pre_activations[-1] * gate)
     weights = network.weights
-    outputs = len(weights[-1])
-    delta = torch.eye(outputs, dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
-    signals, arriving = [_signals(network, len(gates), forwards[-1], delta)], []  # type: ignore[var-annotated]
+    delta = torch.eye(len(weights[-1]), dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
+    signals = [_signals(network, len(gates), forwards[-1], delta)]
+    arriving: list[Tensor] = []
     for index in reversed(range(len(gates))):
-        above = delta @ weights[index + 1]
-        arriving.insert(0, above)
-        delta = above * gates[index][:, None]
+        arriving.insert(0, delta @ weights[index + 1])
+        delta = arriving[0] * gates[index][:, None]
         signals.insert(0, _signals(network, index, forwards[index], delta))
     return signals, arriving, pre_activations
 
@@ -147,8 +124,7 @@ def _value_signals(
 def _gate_signals(
     network: DeepGatedNetwork, x: Tensor, arriving: list[Tensor], pre_activations: list[Tensor]
 ) -> list[LayerSignals]:
-    """Signals of the feature network's hidden layers, through which the gates depend on its parameters; none of gates
-    that have no gradient."""
+    """Signals of the feature network's hidden layers, which the gates depend on; none of gates without a gradient."""
     feature, weights = network.feature, network.feature.weights
     q = feature.pre_activations(x)
     with torch.enable_grad():
@@ -157,18 +133,16 @@ def _gate_signals(
     if not any(gate.requires_grad for gate in gates):
         return []
     forwards = [x, *(feature.activation(layer) for layer in q)]
-    signals, delta = [], None  # type: ignore[var-annotated]
+    signals: list[LayerSignals] = []
+    through = torch.zeros_like(arriving[-1])
     for index in reversed(range(len(q))):
-        above = arriving[index] * pre_activations[index][:, None]  # ∂ŷ_c/∂G, [n, C, w]
-        columns = [
-            torch.autograd.grad(gates[index], sources[index], one, retain_graph=True)[0] for one in above.unbind(1)
-        ]
-        own = torch.stack(columns, 1)
-        if delta is not None:
-            through = delta @ weights[index + 1]
-            own = own + (through if network.linear else through * hard_gate(q[index])[:, None])
-        delta = own
+        above = (arriving[index] * pre_activations[index][:, None]).unbind(1)  # ∂ŷ_c/∂G [n, w] of each output c
+        own = [torch.autograd.grad(gates[index], sources[index], one, retain_graph=True)[0] for one in above]
+        delta = torch.stack(own, 1) + through
         signals.insert(0, _signals(feature, index, forwards[index], delta))
+        if index:
+            through = delta @ weights[index]
+            through = through if network.linear else through * hard_gate(q[index - 1])[:, None]
     return signals
 
 

@@ -2,8 +2,10 @@
 
 Source: Lakshminarayanan & Singh (2020), Claim 4: with gates fixed and independent of the value network's
 weights, and those independent of each other with mean 0 and variance σ², E[K_value] = d σ^{2(d-1)} H at every width.
-Scalar output, no biases. Shapes: R draws, n inputs, d weight layers, w units in each hidden layer. Weights are drawn
-for convolutional networks too, whose value kernels are in ``npflib.theory.convolution``.
+Scalar output, no biases: other architectures are a ValueError. Shapes: R draws, n inputs x [n, d_in], d weight layers,
+w units in each hidden layer, d - 1 gates [n, w]; σ is the standard deviation of every weight, ``law`` "signed" (-σ or
++σ with probability ½ each: the theorem's assumption) or "gaussian", ``generator`` None torch's global one. Weights are
+drawn for convolutional networks too, whose value kernels are in ``npflib.theory.convolution``.
 
 **The exact variance of the diagonal**, behind fixed hard gates, at every width. For one input, they leave a deep
 *linear* network of the open units: m_1, …, m_{d-1} of them. Its weights are independent with mean 0, variance σ² and
@@ -28,27 +30,20 @@ from torch import Generator, Tensor
 from torch.nn.functional import embedding
 
 from npflib import checks, kernels
-from npflib.architectures import FullyConnected, GConv, VConv
+from npflib.architectures import ConvLayer, FullyConnected
 from npflib.gates import hard_gate
 from npflib.initialisation import gaussian_
+from npflib.networks import Architecture
 
 KURTOSIS = {"signed": 1.0, "gaussian": 3.0}
-LAWS = tuple(KURTOSIS)
 MAX_NUMBERS = 4_000_000  # weights held at once: small enough to stay near the processor, large enough to batch
-
-Architecture = FullyConnected | VConv | GConv
 
 
 def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ...]]:
     """Shapes of all weights of a scalar network without biases, input side first.
 
-    Args:
-        arch: an architecture with one output and no biases.
-        shared: whether a convolution has one kernel [out, in, 3, 3], or one for each position, [out, in, 3, 3, s²]
-            (a locally connected layer).
-
-    Raises:
-        ValueError: an architecture with biases or several outputs.
+    A convolution has one kernel [out, in, 3, 3], or, not ``shared``, one for each position, [out, in, 3, 3, s²]: a
+    locally connected layer.
 
     Example:
         >>> from npflib.architectures import GConv
@@ -59,12 +54,13 @@ def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ..
     """
     if not isinstance(arch, Architecture) or arch.bias or arch.out_features != 1:
         raise ValueError(f"the theorem is about networks with bias=False and out_features=1; got {arch}.")
-    if isinstance(arch, FullyConnected):
-        return [(out, into) for into, out in pairwise((*arch.widths, 1))]
-    own = () if shared else (arch.image_size**2,)
-    convolutions = [(out, into, 3, 3, *own) for into, out in pairwise((arch.in_channels, *arch.channels))]
-    flat = arch.channels[-1] * (arch.image_size**2 if isinstance(arch, VConv) else 1)
-    return convolutions + [(out, into) for into, out in pairwise((flat, *arch.dense, 1))]
+    own = () if shared or isinstance(arch, FullyConnected) else (arch.image_size**2,)
+    return [
+        (layer.out_channels, layer.in_channels, 3, 3, *own)
+        if isinstance(layer, ConvLayer)
+        else (layer.out_features, layer.in_features)
+        for layer in arch.layers()
+    ]
 
 
 def draw_weights(
@@ -77,22 +73,7 @@ def draw_weights(
     *,
     shared: bool = True,
 ) -> list[Tensor]:
-    """Independent draws of all weights of a scalar network.
-
-    Args:
-        arch: an architecture with one output and no biases.
-        draws: R ≥ 1.
-        sigma: standard deviation σ > 0 of every weight, in every layer.
-        law: "signed" (-σ or +σ with probability ½ each: the theorem's assumption) or "gaussian".
-        generator: source of randomness; None is torch's global one.
-        dtype: floating type of the weights.
-        shared: see ``weight_shapes``.
-
-    Returns:
-        d tensors [R, out, in] ([R, out, in, 3, 3] of convolutions), input side first.
-
-    Raises:
-        ValueError: an architecture with biases or several outputs, an unknown law, R < 1, or σ not positive.
+    """R independent draws of all weights of a scalar network: d tensors [R, …] of ``weight_shapes``.
 
     Example:
         >>> from npflib.theory.fixed_gates import FullyConnected, draw_weights
@@ -101,7 +82,7 @@ def draw_weights(
         >>> first.shape, last.shape, first.abs().unique()
         (torch.Size([100, 3, 2]), torch.Size([100, 1, 3]), tensor([0.5000]))
     """
-    checks.one_of(law, "law", LAWS, "the weights")
+    checks.one_of(law, "law", KURTOSIS, "the weights")
     checks.whole(draws, "draws")
     checks.number(sigma, "sigma, the scale of the weights,")
     shapes = [(draws, *shape) for shape in weight_shapes(arch, shared)]
@@ -113,28 +94,16 @@ def draw_weights(
 def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_to_sign: bool = False) -> list[Tensor]:
     """All 2^N ways of giving the N weights of a tiny network the values ±σ: the signed law itself, not a sample.
 
-    Args:
-        arch: an architecture with one output and no biases.
-        sigma: size of the weights.
-        limit: the largest number of free signs to list.
-        up_to_sign: whether the first sign of each of the d layers stays as it is, so that N - d are free. The mean
-            over them is that over all: turning every sign of one layer turns the sign of whole gradients and leaves
-            K_value as it is.
-
-    Returns:
-        d tensors [2^N, …] or [2^(N-d), …], float64, input side first.
-
-    Raises:
-        ValueError: see ``weight_shapes``; or more free signs than the limit.
+    With ``up_to_sign`` the first sign of each of the d layers stays as it is, so that N - d are free. The mean over
+    them is that over all: turning every sign of one layer turns the sign of whole gradients and leaves K_value as it
+    is. d tensors [2^N, …] or [2^(N-d), …], float64, input side first; more free signs than the limit are a ValueError.
 
     Example:
         >>> from npflib.theory.fixed_gates import FullyConnected, every_sign_pattern
         >>> arch = FullyConnected(depth=1, width=1, in_features=2, out_features=1, bias=False)
-        >>> every_sign_pattern(arch, sigma=1.0)[0].flatten(1)
-        tensor([[-1., -1.],
-                [ 1., -1.],
-                [-1.,  1.],
-                [ 1.,  1.]], dtype=torch.float64)
+        >>> every_sign_pattern(arch, sigma=1.0)[0].flatten(1).T
+        tensor([[-1.,  1., -1.,  1.],
+                [-1., -1.,  1.,  1.]], dtype=torch.float64)
     """
     checks.number(sigma, "sigma, the scale of the weights,")
     shapes = weight_shapes(arch)
@@ -150,14 +119,7 @@ def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_
 
 
 def relu_gates(x: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
-    """Gates that ReLU networks with these weights have themselves: the gates of dependent initialisation (DI).
-
-    Args:
-        x: inputs [n, d_in].
-        weights: d tensors [R, out, in], input side first.
-
-    Returns:
-        d - 1 tensors [R, n, w]: each draw has gates of its own.
+    """Gates [R, n, w] that ReLU networks with these weights [R, out, in] have themselves: dependent initialisation.
 
     Example:
         >>> import torch
@@ -180,18 +142,9 @@ def value_kernels(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor])
     """K_value of every draw: Σ_l ⟨z_s(l-1), z_s'(l-1)⟩ · ⟨δ_s(l), δ_s'(l)⟩ with the gates as given.
 
     z(0) = x, z(l) = G(l) ∘ Θ(l) z(l-1) come up; δ(d) = 1, δ(l) = G(l) ∘ Θ(l+1)ᵀ δ(l+1) go down. It equals
-    ``kernels.neural_tangent_kernel(…, part="value")`` draw by draw, all draws in one batched product a layer.
-
-    Args:
-        x: inputs [n, d_in].
-        gates: d - 1 tensors, [n, w] if the draws share them (the theorem) or [R, n, w] if each has its own (DI).
-        weights: d tensors [R, out, in], input side first; the last is [R, 1, w].
-
-    Returns:
-        [R, n, n].
-
-    Raises:
-        ValueError: shapes that do not match.
+    ``kernels.neural_tangent_kernel(…, part="value")`` draw by draw, all draws in one batched product a layer. The gates
+    are [n, w] if the draws share them (the theorem) or [R, n, w] if each has its own (DI), the weights d tensors
+    [R, out, in], the last [R, 1, w]; the result is [R, n, n].
 
     Example:
         >>> import torch
@@ -204,25 +157,18 @@ def value_kernels(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor])
     forwards = [x]
     for gate, weight in zip(gates, weights, strict=False):
         forwards.append(torch.matmul(forwards[-1], weight.mT) * gate)
-    z = forwards[-1]
-    kernel = z @ z.mT  # the last layer: δ(d) = 1
+    kernel = forwards[-1] @ forwards[-1].mT  # the last layer: δ(d) = 1
     delta = weights[-1]  # [R, 1, w]: what arrives at every input's last hidden outputs
     for layer in reversed(range(len(gates))):
         delta = delta * gates[layer]
-        z = forwards[layer]
-        kernel = kernel + (z @ z.mT) * (delta @ delta.mT)
+        kernel = kernel + (forwards[layer] @ forwards[layer].mT) * (delta @ delta.mT)
         if layer:
             delta = delta @ weights[layer]
     return kernel.expand(len(weights[0]), -1, -1)
 
 
 def expected_value_kernel(x: Tensor, gates: Sequence[Tensor], sigma: float) -> Tensor:
-    """The theorem's E[K_value] = d σ^{2(d-1)} H, float64 [n, n].
-
-    Args:
-        x: inputs [n, d_in].
-        gates: d - 1 tensors [n, w], hard or soft, independent of the weights.
-        sigma: standard deviation of every weight.
+    """The theorem's E[K_value] = d σ^{2(d-1)} H, float64 [n, n], for gates, hard or soft, independent of the weights.
 
     Example:
         >>> import torch
@@ -253,9 +199,8 @@ class Deviations:
         >>> import torch
         >>> from npflib.theory.fixed_gates import FullyConnected, sample
         >>> arch = FullyConnected(depth=2, width=3, in_features=2, out_features=1, bias=False)
-        >>> found = sample(arch, torch.ones(4, 2), lambda group: [torch.ones(4, 3)], groups=5, draws=10, sigma=1.0)
-        >>> found.bias.shape, found.means.shape
-        (torch.Size([50]), torch.Size([5, 4, 4]))
+        >>> sample(arch, torch.ones(4, 2), lambda group: [torch.ones(4, 3)], groups=5, draws=10, sigma=1.0).means.shape
+        torch.Size([5, 4, 4])
     """
 
     bias: Tensor
@@ -279,18 +224,10 @@ def sample(
     """Draws value kernels behind fixed gates and compares them with the theorem's mean.
 
     Args:
-        arch: a fully connected architecture with one output and no biases.
-        x: inputs [n, d_in].
-        gates_of: group 0 ≤ b < B → the gates of that group, d - 1 tensors [n, w]; they may be the same for all.
-        groups: B ≥ 1.
-        draws: draws in a group, so R = B · draws.
-        sigma: standard deviation of every weight.
-        law: see ``draw_weights``.
+        gates_of: group 0 ≤ b < B → its gates, which may be the same for all. They must let some path through.
+        groups, draws: B ≥ 1, and draws in a group, so R = B · draws.
         generator: source of the weights; the gates must come from another.
         predict: gates → the predicted relative variance of K(s, s), [n]; None if there is none.
-
-    Raises:
-        ValueError: see ``draw_weights``; or gates that let no path through.
 
     Example:
         >>> import torch
@@ -300,7 +237,7 @@ def sample(
         >>> found.spread.max().item()  # weights ±1 on one input node: K = 2 + 2 whatever the signs
         0.0
     """
-    found: dict[str, list[Tensor]] = {"bias": [], "spread": [], "means": [], "diagonal": [], "predicted": []}
+    found = []
     for group in range(groups):
         gates = gates_of(group)
         expected = expected_value_kernel(x, gates, sigma)
@@ -312,13 +249,17 @@ def sample(
             for count in _batches(arch, draws)
         ]
         relative = (torch.cat(parts).double() - expected) / norm
-        found["bias"].append((relative * (expected / norm)).sum((1, 2)))
-        found["spread"].append(relative.square().sum((1, 2)))
-        found["means"].append(len(x) * relative.mean(0)[None])
-        scale = expected.diagonal() / norm
-        found["diagonal"].append((relative.diagonal(dim1=1, dim2=2) / scale).square().mean(0)[None])
-        found["predicted"].append(torch.empty(1, 0) if predict is None else predict(gates)[None])
-    return Deviations(**{name: torch.cat(values) for name, values in found.items()})
+        diagonal = relative.diagonal(dim1=1, dim2=2) / (expected.diagonal() / norm)
+        found.append(
+            (
+                (relative * (expected / norm)).sum((1, 2)),
+                relative.square().sum((1, 2)),
+                len(x) * relative.mean(0)[None],
+                diagonal.square().mean(0)[None],
+                torch.empty(1, 0) if predict is None else predict(gates)[None],
+            )
+        )
+    return Deviations(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 def sample_with_random_gates(
@@ -331,20 +272,10 @@ def sample_with_random_gates(
     *,
     shared: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Value kernels with new gates in every draw, from the same weights or from others, and what the theorem says.
+    """K_value and d σ^{2(d-1)} H of each of R draws with gates of its own, both float64 [R, n, n].
 
-    Args:
-        arch: a fully connected architecture with one output and no biases.
-        x: inputs [n, d_in].
-        draws: R ≥ 1.
-        sigma: standard deviation of every weight, in both networks.
-        law: see ``draw_weights``.
-        generator: source of randomness.
-        shared: whether the gates are those of a ReLU network with the *same* weights (dependent initialisation), or
-            with another draw of the same law (independent initialisation, to which the theorem applies).
-
-    Returns:
-        K_value and d σ^{2(d-1)} H of each draw, both float64 [R, n, n]. Independent gates give both the same mean.
+    The gates are those of a ReLU network with the *same* weights (``shared``: dependent initialisation), or with
+    another draw of the same law (independent initialisation, to which the theorem applies: both means are the same).
 
     Example:
         >>> import torch
@@ -370,18 +301,7 @@ def sample_with_random_gates(
 def relative_variance(x: Tensor, gates: Sequence[Tensor], law: str = "signed") -> Tensor:
     """Var[K_value(s, s)] / E[K_value(s, s)]² of a scalar network with fixed hard gates, exact at finite width.
 
-    It depends on neither σ nor the size of the input.
-
-    Args:
-        x: inputs [n, d_in].
-        gates: d - 1 tensors [n, w_l] of zeros and ones, independent of the weights.
-        law: "signed" or "gaussian".
-
-    Returns:
-        float64 [n]; not a number for an input that no path lets through.
-
-    Raises:
-        ValueError: unknown law, or gates that are not zeros and ones.
+    It depends on neither σ nor the size of the input. float64 [n]; not a number for an input that no path lets through.
 
     Example:
         >>> import torch
@@ -401,22 +321,16 @@ def relative_variance(x: Tensor, gates: Sequence[Tensor], law: str = "signed") -
 def relative_variance_of(
     active: Sequence[Tensor | float], concentration: Tensor | float, law: str = "signed"
 ) -> Tensor:
-    """The same from what it depends on.
+    """The same from what it depends on, each a number or a tensor of the common shape, float64.
 
-    Args:
-        active: numbers of open units m_1, …, m_{d-1}, each a number or a tensor of the common shape.
-        concentration: Σ_j x_j⁴ / (Σ_j x_j²)², between 1/d_in and 1.
-        law: "signed" or "gaussian".
-
-    Returns:
-        float64, of the common shape.
+    These are the numbers of open units m_1, …, m_{d-1} and the concentration Σ_j x_j⁴ / (Σ_j x_j²)² of the input.
 
     Example:
         >>> from npflib.theory.fixed_gates import relative_variance_of
         >>> relative_variance_of([1.0], concentration=0.5)  # the example of ``relative_variance``
         tensor(0.2500, dtype=torch.float64)
     """
-    checks.one_of(law, "law", LAWS, "the weights")
+    checks.one_of(law, "law", KURTOSIS, "the weights")
     excess = KURTOSIS[law] - 3
     m = [torch.as_tensor(count, dtype=torch.float64) for count in active]
     q = torch.as_tensor(concentration, dtype=torch.float64)
@@ -450,7 +364,7 @@ def wide_limit(depth: int, concentration: float, law: str = "signed") -> float:
         >>> wide_limit(2, concentration=0.0, law="gaussian"), wide_limit(2, concentration=0.0, law="signed")
         (1.0, 0.5)
     """
-    checks.one_of(law, "law", LAWS, "the weights")
+    checks.one_of(law, "law", KURTOSIS, "the weights")
     checks.whole(depth, "depth")
     missing = 3 - KURTOSIS[law]
     pairs = 2 / 3 * depth * (depth - 1) * (2 * depth - 1) - missing * (depth - 1) ** 2 * (1 + concentration)
@@ -458,28 +372,16 @@ def wide_limit(depth: int, concentration: float, law: str = "signed") -> float:
 
 
 def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 2_000) -> tuple[float, float]:
-    """One test of all entries' means at once: the largest absolute z and how often chance alone gives a larger one.
+    """One test of all entries' means [B, …] at once: the largest absolute z and how often chance alone gives a larger.
 
-    z = mean / standard error over the B groups, entry by entry. Entries are strongly correlated, so the law of the
-    largest is simulated: groups are re-weighted by independent random signs, under which groups symmetric about
-    0 keep their law whatever their correlation.
-
-    Args:
-        means: [B, …], one row a group; rows are independent.
-        generator: source of the signs; None is torch's global one.
-        repeats: simulated sets of signs.
-
-    Returns:
-        The largest absolute z and its p-value, of which the smallest possible is 1 / (repeats + 1).
-
-    Raises:
-        ValueError: fewer than two groups.
+    z = mean / standard error over the B ≥ 2 independent groups, entry by entry. Entries are strongly correlated, so the
+    law of the largest is simulated: groups are re-weighted by independent random signs, under which groups symmetric
+    about 0 keep their law whatever their correlation. The smallest possible p-value is 1 / (repeats + 1).
 
     Example:
         >>> import torch
         >>> from npflib.theory.fixed_gates import largest_z
-        >>> z, p = largest_z(torch.tensor([[1.0], [3.0]]))  # mean 2, standard error 1
-        >>> z
+        >>> largest_z(torch.tensor([[1.0], [3.0]]))[0]  # mean 2, standard error 1
         2.0
     """
     if len(means) < 2:
@@ -525,11 +427,9 @@ def _check(x: Tensor, gates: Sequence[Tensor] | None, weights: Sequence[Tensor])
     for what, some in (("inputs", [x]), ("gates", gates or []), ("weights", weights)):
         checks.tensors(some, what)
     shapes = [tuple(weight.shape) for weight in weights]
-    chained = all(
-        weight.ndim == 3 and weight.shape[0] == weights[0].shape[0] and weight.shape[2] == below
-        for weight, below in zip(weights, [x.shape[-1], *(w.shape[-2] for w in weights)], strict=False)
-    )
-    if x.ndim != 2 or not weights or not chained or weights[-1].shape[1] != 1:
+    sizes = [*x.shape[1:], *(size for shape in shapes for size in shape[1:2])]
+    chain = [(len(weights[0]), out, into) for into, out in pairwise(sizes)]
+    if not weights or shapes != chain or sizes[-1] != 1:
         raise ValueError(
             "inputs [n, d_in] and weights [R, w_1, d_in], [R, w_2, w_1], …, [R, 1, w_(d-1)] must chain; got "
             f"inputs {tuple(x.shape)} and weights {shapes}."

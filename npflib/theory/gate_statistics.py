@@ -1,8 +1,9 @@
 """How the gates of a network change: what flips between two networks, and what inputs share within and across classes.
 
-Hard gates G_s(l) ∈ {0, 1}^{m_l} of n inputs s in the hidden layers l = 1..d-1. A layer's m_l gates are its units; in a
-convolutional layer a unit is a channel at a position. Everything is counted in whole numbers and divided once, and no
-matrix of pairs is built: time and memory are O(n Σ m_l).
+Hard gates G_s(l) ∈ {0, 1}^{m_l} of n inputs s in the hidden layers l = 1..d-1, one tensor [n, …] of zeros and ones a
+layer (others are a ValueError). A layer's m_l gates are its units; in a convolutional layer a unit is a channel at a
+position. Everything is counted in whole numbers and divided once, and no matrix of pairs is built: time and memory are
+O(n Σ m_l). Results are float64 [d - 1].
 
 **Flips.** Between gates G and G' of the same n inputs the share that flips is
 
@@ -38,11 +39,7 @@ from npflib import checks
 
 @dataclass(frozen=True)
 class Agreement:
-    """Mean chance-corrected agreement κ_l of the gates of two inputs, one number a hidden layer.
-
-    Attributes:
-        within: over all pairs of different inputs of the same class, [d - 1].
-        across: over all pairs of inputs of different classes, [d - 1].
+    """Mean κ_l of all pairs of different inputs of one class (``within``), and of different classes (``across``).
 
     Example:
         >>> import torch
@@ -61,7 +58,7 @@ class Agreement:
 
 
 def on_share(gates: Sequence[Tensor]) -> Tensor:
-    """p_l, the share of gates that are on, [d - 1] in float64.
+    """p_l, the share of gates that are on.
 
     Example:
         >>> import torch
@@ -73,14 +70,7 @@ def on_share(gates: Sequence[Tensor]) -> Tensor:
 
 
 def flipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
-    """F_l, the share of gates that flip between two networks on the same inputs, [d - 1] in float64.
-
-    Args:
-        before: hard gates, one tensor [n, …] a hidden layer.
-        after: the other network's, of the same shapes.
-
-    Raises:
-        ValueError: gates that are not zeros and ones, or shapes that differ.
+    """F_l, the share of gates that flip between two networks, whose gates of the same inputs are of the same shapes.
 
     Example:
         >>> import torch
@@ -95,9 +85,6 @@ def flipped(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
 def flipped_by_chance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     """p_l (1-p'_l) + p'_l (1-p_l), what F_l would be on average for patterns with these shares that are unrelated.
 
-    Raises:
-        ValueError: as for ``flipped``.
-
     Example:
         >>> import torch
         >>> from npflib.theory.gate_statistics import flipped_by_chance
@@ -109,16 +96,10 @@ def flipped_by_chance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tens
 
 
 def agreement(gates: Sequence[Tensor], labels: Tensor) -> Agreement:
-    """Mean κ_l of pairs of inputs, within classes and across them (see the module's definition).
+    """Mean κ_l of pairs of inputs, within classes and across them; labels [n] are whole numbers.
 
-    A layer whose gates are all on, or all off, leaves nothing to correct by: its entries are NaN.
-
-    Args:
-        gates: hard gates, one tensor [n, …] a hidden layer.
-        labels: [n] classes, whole numbers.
-
-    Raises:
-        ValueError: gates that are not zeros and ones, labels that do not fit, no class with two inputs, or one class.
+    A layer whose gates are all on, or all off, leaves nothing to correct by: its entries are NaN. Fewer than two
+    classes, or none with two inputs, are a ValueError.
 
     Example:
         >>> import torch
@@ -143,18 +124,14 @@ def agreement(gates: Sequence[Tensor], labels: Tensor) -> Agreement:
             f"two classes at least are needed, and one with two inputs; got {len(classes)} classes of "
             f"{counts.tolist()} inputs."
         )
-    within: list[float] = []
-    across: list[float] = []
-    for layer in layers:
-        flat = layer.flatten(1)
-        units = flat.shape[1]
+    rows = []
+    for flat in (layer.flatten(1) for layer in layers):
         same = sum(_differing(flat[labels == c]) for c in classes)
-        different = _differing(flat) - same
         on = int(flat.sum()) / flat.numel()
         chance = 2 * on * (1 - on)
-        for found, differing, number in ((within, same, pairs), (across, different, others)):
-            found.append(1 - differing / (number * units) / chance if chance else float("nan"))
-    return Agreement(*(torch.tensor(found, dtype=torch.float64) for found in (within, across)))
+        counted = ((same, pairs * flat.shape[1]), (_differing(flat) - same, others * flat.shape[1]))
+        rows.append([1 - differing / places / chance if chance else float("nan") for differing, places in counted])
+    return Agreement(*torch.tensor(rows, dtype=torch.float64).T)
 
 
 def _differing(flat: Tensor) -> int:

@@ -42,8 +42,7 @@ KINDS = ("overlap", "gates", "output", "relu")
 # the two inputs is formed, SLICE pairs at a time so that memory stays small.
 NEARLY_PARALLEL = 0.999
 SLICE = 4096
-# Angles below it go by a series.
-SMALL = 0.03
+SMALL = 0.03  # angles below it go by a series
 
 
 def angles(theta: Tensor, depth: int) -> list[Tensor]:
@@ -51,17 +50,7 @@ def angles(theta: Tensor, depth: int) -> list[Tensor]:
 
     cos ϑ_l = (sin ϑ_{l-1} + (π - ϑ_{l-1}) cos ϑ_{l-1}) / π, without cancellation at either end: near 0 the next angle
     is ϑ (1 - ϑ/(3π) + O(ϑ²)) to full relative precision, where the arc cosine of the formula as it stands would be 0
-    below about 1e-8; at π it is π/2.
-
-    Args:
-        theta: ϑ_0 in [0, π], any shape.
-        depth: d ≥ 1.
-
-    Returns:
-        d tensors of theta's shape.
-
-    Raises:
-        ValueError: not a floating tensor, angles outside [0, π], or a depth that is not a positive whole number.
+    below about 1e-8; at π it is π/2. d ≥ 1 tensors of theta's shape, theta floating, in [0, π].
 
     Example:
         >>> import torch
@@ -72,41 +61,27 @@ def angles(theta: Tensor, depth: int) -> list[Tensor]:
         tensor([180.0000,  90.0000,  71.4393,  60.4139])
     """
     _check_angles(theta)
-    checks.whole(depth, "depth, the number of weight layers,")
+    _check(depth)
     found = [theta]
     for _ in range(depth - 1):
-        pairs = _pairs(found[-1])
-        found.append(_angle_of(_next_versine(pairs.theta, pairs.versine, pairs.sine)))
+        theta, _, versine, sine = _pairs(found[-1])
+        found.append(_angle_of(_next_versine(theta, versine, sine)))
     return found
 
 
 def of_angle(theta: Tensor, depth: int, kinds: Sequence[str] = KINDS) -> dict[str, Tensor]:
-    """The limits of inputs of norm 1 at angle ϑ_0: the formulas at the top of this page without ‖x‖ ‖x'‖.
+    """The limits of inputs of norm 1 at angle ϑ_0 in [0, π]: the formulas at the top of this page without ‖x‖ ‖x'‖.
 
-    Args:
-        theta: ϑ_0 in [0, π], any shape.
-        depth: d ≥ 1.
-        kinds: which of "overlap", "gates", "output", "relu".
-
-    Returns:
-        Kind → tensor of theta's shape.
-
-    Raises:
-        ValueError: unknown kind, angles outside [0, π], or a depth that is not a positive whole number.
+    Kind, of "overlap", "gates", "output" and "relu", → tensor of theta's shape.
 
     Example:
         >>> import torch
         >>> from npflib.theory.infinite_width import of_angle
-        >>> for kind, value in of_angle(torch.tensor([0.0, torch.pi / 3]), depth=3).items():
-        ...     print(kind, value)
-        overlap tensor([1.0000, 0.4723])
-        gates tensor([3.0000, 0.7084])
-        output tensor([1.0000, 0.6839])
-        relu tensor([3.0000, 1.3515])
+        >>> of_angle(torch.tensor([0.0, torch.pi / 3]), depth=3, kinds=["gates", "relu"])
+        {'gates': tensor([3.0000, 0.7084]), 'relu': tensor([3.0000, 1.3515])}
     """
     _check_angles(theta)
-    checks.whole(depth, "depth, the number of weight layers,")
-    _check_kinds(kinds)
+    _check(depth, kinds)
     return _of_angle(_pairs(theta), depth, kinds)
 
 
@@ -116,10 +91,8 @@ def input_angles(
 ) -> Tensor:
     """ϑ_0 [n, m] of all pairs of inputs, precise for nearly parallel and nearly opposite ones too.
 
-    2 atan2(‖u - v‖, ‖u + v‖) of the unit vectors u, v where they are nearly parallel, arccos ⟨u, v⟩ elsewhere. An
-    input without a direction, x = 0, counts as orthogonal to every input, itself included.
-
-    Arguments and errors as for :func:`kernels`. Angles [n, m]; without x2 0 on the diagonal, and symmetric to the bit.
+    2 atan2(‖u - v‖, ‖u + v‖) of the unit vectors u, v where they are nearly parallel, arccos ⟨u, v⟩ elsewhere; x = 0,
+    without a direction, counts as orthogonal to every input, itself included. Arguments as for :func:`kernels`.
 
     Example:
         >>> import torch
@@ -142,26 +115,16 @@ def kernels(
     dtype: torch.dtype | None = None,
     chunk: int = CHUNK,
 ) -> dict[str, Tensor]:
-    """The limits of all pairs of inputs, several kinds for one recursion over the angles.
+    """The limits of all pairs of inputs, kind → kernel [n, m], several kinds for one recursion over the angles.
 
-    Memory is O(kinds · n · m + chunk²). Blocks are independent: chunked and unchunked differ by no more than the
-    rounding of one matrix product. In float32 the error is about 1e-6 relative to the diagonal: enough to multiply with
-    (the kernel between test and training examples); what is inverted belongs in float64.
+    Blocks, types and errors are those of :mod:`npflib.kernels`. In float32 the error is about 1e-6 relative to the
+    diagonal: enough to multiply with (the kernel between test and training examples); what is inverted belongs in
+    float64. An input x = 0 opens no gate: its row is 0.
 
     Args:
-        x: inputs [n, d_in].
-        x2: other inputs [m, d_in]; None means x itself.
+        x, x2, dtype, chunk: as for :func:`npflib.kernels.neural_path_kernel`.
         depth: d ≥ 1, weight layers.
         kinds: which of "overlap", "gates", "output", "relu"; see the top of this page.
-        dtype: floating type to compute in; None keeps x's own (float64 for whole-number pixels).
-        chunk: examples to a block.
-
-    Returns:
-        Kind → kernel [n, m], symmetric to the bit when x2 is None. An input x = 0 opens no gate: its row is 0.
-
-    Raises:
-        ValueError: unknown kind, a depth or chunk that is not a positive whole number, shapes that do not match,
-            numbers that are not finite, or a type that is not floating.
 
     Example:
         >>> import torch
@@ -174,8 +137,7 @@ def kernels(
         tensor([[2.0000, 1.8183],
                 [1.8183, 4.0000]])
     """
-    checks.whole(depth, "depth, the number of weight layers,")
-    _check_kinds(kinds)
+    _check(depth, kinds)
 
     def block(pairs: _Pairs, scale: Tensor) -> list[Tensor]:
         found = _of_angle(pairs, depth, kinds)
@@ -216,11 +178,6 @@ def _angle_of(versine: Tensor) -> Tensor:
     return (versine / 2).clamp_(min=0).sqrt_().asin_().mul_(2)
 
 
-def _sine_of(versine: Tensor) -> Tensor:
-    """Its sine; for an angle of at most π/2."""
-    return (2 - versine).mul_(versine).clamp_(min=0).sqrt_()
-
-
 def _of_angle(pairs: _Pairs, depth: int, kinds: Sequence[str]) -> dict[str, Tensor]:
     """``of_angle`` of pairs; every returned tensor is a fresh one."""
     theta, cosine, versine, sine = pairs
@@ -231,7 +188,8 @@ def _of_angle(pairs: _Pairs, depth: int, kinds: Sequence[str]) -> dict[str, Tens
         versine = _next_versine(theta, versine, sine)
         relu.mul_(both).add_(1 - versine)  # T_{l+1} = T_l (1 - ϑ_{l-1}/π) + cos ϑ_l, from T_1 = cos ϑ_0
         if layer < depth - 1:
-            theta, sine = _angle_of(versine), _sine_of(versine)
+            theta = _angle_of(versine)
+            sine = (2 - versine).mul_(versine).clamp_(min=0).sqrt_()  # √(1 - cos² ϑ), ϑ at most π/2
     made = {"overlap": lambda: overlap.clone(), "gates": lambda: overlap * cosine * depth, "relu": lambda: relu}
     made["output"] = lambda: 1 - versine if depth > 1 else cosine.clone()
     return {kind: made[kind]() for kind in kinds}
@@ -300,6 +258,7 @@ def _check_angles(theta: Tensor) -> None:
         raise ValueError(f"angles must lie in [0, π]; got {wrong} among them. In degrees? Use torch.deg2rad.")
 
 
-def _check_kinds(kinds: Sequence[str]) -> None:
+def _check(depth: int, kinds: Sequence[str] = KINDS) -> None:
+    checks.whole(depth, "depth, the number of weight layers,")
     if isinstance(kinds, str) or not kinds or any(kind not in KINDS for kind in kinds):
         raise ValueError(f"kinds must be a list of one or more of {', '.join(KINDS)}; got {kinds!r}.")

@@ -10,21 +10,22 @@ predicted. With K = ΦΦᵀ it is ridge regression on the features Φ: f(x) = φ
 
 * **Targets** are one-hot less 1/C: their mean over the classes is 0, and since there is no intercept, an example that
   is like no other gets the score 0 for every class.
-* **The ridge is relative**: λ = ridge · tr K / n, so that a kernel's scale, which means nothing here, drops out.
-* **The zero kernel** has the function space {0}, so f = 0 is the minimiser whatever the targets and the ridge (any
-  multiple of its trace is 0 too). Every α gives it; α = 0 is taken, the least in norm. It is what gates that are shut
-  for every training example leave: all classes tie, for every example.
-* **It is chosen on training examples held out from the fit** (:func:`choose_ridge`), never on a test set.
+* **The ridge is relative**: λ = ridge · tr K / n, so that a kernel's scale, which means nothing here, drops out. It is
+  chosen on training examples held out from the fit (:func:`choose_ridge`), never on a test set.
+* **The zero kernel** has the function space {0}, so f = 0 is the minimiser whatever the targets and the ridge. Every α
+  gives it; α = 0 is taken, the least in norm. It is what gates that are shut for every training example leave: all
+  classes tie, for every example.
 * **Precision** is float64; no inverse is formed. Each ridge takes one Cholesky factorisation (n³/3 operations). A
   kernel that was computed in float32 carries that type's rounding, and is refused where the ridge does not lift it
   above that (:func:`npflib.kernels.well_above_rounding`).
+* **A ValueError** refuses kernels that are not square, symmetric and finite or are singular to working precision at a
+  ridge, targets or labels that do not match, ridges that are not numbers ≥ 0, and a fit of more bytes than ``memory``.
 
 **Kernel read-out of gates.** By the fixed-gate theorem (Claim 4) a wide value network behind fixed gates does kernel
 regression with their neural path kernel H = Σ ⊙ Λ. So ridge regression with H is a read-out of the gates that trains
-nothing: the same inputs, the same labels, the same machine, and only the gates differ from one read-out to the next.
-Λ = 1, all gates open, leaves the linear kernel Σ: what the inputs say without any gates. Hard gates only: then
-⟨G_s, G_s'⟩ counts units, which float32 holds exactly up to 2²⁴; the counts are multiplied in float64. The Gram matrices
-Σ are computed once and serve every read-out.
+nothing: the same inputs, labels and machine, and only the gates differ from one read-out to the next. Λ = 1, all gates
+open, leaves the linear kernel Σ: what the inputs say without any gates. Hard gates only: then ⟨G_s, G_s'⟩ counts units,
+which float32 holds exactly up to 2²⁴; the counts are multiplied in float64.
 
 Source: Saunders, Gammerman & Vovk (1998), "Ridge regression learning algorithm in dual variables".
 """
@@ -48,11 +49,7 @@ CHUNK = 1000
 
 @dataclass(frozen=True, eq=False)
 class KernelClassifier:
-    """A fitted machine.
-
-    Attributes:
-        coefficients: α [n, C], float64.
-        ridge: the ridge relative to the kernel's mean diagonal entry.
+    """A fitted machine: α [n, C], float64, and the ridge relative to the kernel's mean diagonal entry.
 
     Example:
         >>> import torch
@@ -61,23 +58,16 @@ class KernelClassifier:
         >>> machine.coefficients
         tensor([[ 0.2500, -0.2500],
                 [-0.2500,  0.2500]], dtype=torch.float64)
+        >>> rows = torch.tensor([[1.0, 0.0], [1.0, 0.5]])
+        >>> machine.scores(rows[:1]), machine.accuracy(rows, torch.tensor([0, 1]))
+        (tensor([[ 0.2500, -0.2500]], dtype=torch.float64), 0.5)
     """
 
     coefficients: Tensor
     ridge: float
 
     def scores(self, rows: Tensor) -> Tensor:
-        """f(x) for K(x, x_i), [m, n] → [m, C], float64.
-
-        Raises:
-            ValueError: rows that do not have one column for each training example, or are not finite.
-
-        Example:
-            >>> import torch
-            >>> from npflib.theory.kernel_ridge import fit
-            >>> fit(torch.eye(2), torch.tensor([0, 1]), ridge=1.0).scores(torch.tensor([[1.0, 0.0]]))
-            tensor([[ 0.2500, -0.2500]], dtype=torch.float64)
-        """
+        """f(x) for K(x, x_i), [m, n] → [m, C], float64."""
         n = len(self.coefficients)
         if checks.tensor(rows, "rows of the kernel", f"[m, {n}]").ndim != 2 or rows.shape[1] != n:
             raise ValueError(
@@ -87,28 +77,11 @@ class KernelClassifier:
         return checks.finite(rows.to(self.coefficients) @ self.coefficients, "rows of the kernel")
 
     def predict(self, rows: Tensor) -> Tensor:
-        """Class of the largest score, int64 [m]; of equal ones the lowest (:mod:`npflib.answers`).
-
-        Example:
-            >>> import torch
-            >>> from npflib.theory.kernel_ridge import fit
-            >>> x = torch.tensor([[1.0], [-1.0]])  # the linear kernel of two numbers
-            >>> machine = fit(x @ x.T, torch.tensor([0, 1]), ridge=0.1)
-            >>> machine.predict(torch.tensor([[3.0], [2.0], [-1.0]]) @ x.T)
-            tensor([0, 0, 1])
-        """
+        """Class of the largest score, int64 [m]; of equal ones the lowest (:mod:`npflib.answers`)."""
         return answers(self.scores(rows))
 
     def accuracy(self, rows: Tensor, labels: Tensor) -> float:
-        """Share of the examples whose class is predicted; rows [m, n], labels [m].
-
-        Example:
-            >>> import torch
-            >>> from npflib.theory.kernel_ridge import fit
-            >>> machine = fit(torch.eye(2), torch.tensor([0, 1]), ridge=1.0)
-            >>> machine.accuracy(torch.tensor([[1.0, 0.0], [1.0, 0.5]]), torch.tensor([0, 1]))
-            0.5
-        """
+        """Share of the examples whose class is predicted; rows [m, n], labels [m], m ≥ 1."""
         predicted = self.predict(rows)
         if checks.tensor(labels, "labels", "[m]").shape != predicted.shape or not len(labels):
             raise ValueError(f"labels must be [m], one for each row, m ≥ 1; got {tuple(labels.shape)}.")
@@ -117,12 +90,7 @@ class KernelClassifier:
 
 @dataclass(frozen=True)
 class RidgeChoice:
-    """What :func:`choose_ridge` found.
-
-    Attributes:
-        ridge: the one to use, relative to the kernel's mean diagonal entry.
-        accuracies: relative ridge → accuracy on the training examples held out, ridges rising.
-        held_out: how many examples were held out.
+    """The relative ridge that :func:`choose_ridge` found, and how accurate each was on how many examples held out.
 
     Example:
         >>> from npflib.theory.kernel_ridge import RidgeChoice
@@ -140,15 +108,10 @@ class RidgeChoice:
         return self.ridge in (min(self.accuracies), max(self.accuracies))
 
 
-def class_targets(labels: Tensor, classes: int) -> Tensor:
-    """Y [n, C]: one-hot less 1/C, float64.
+def class_targets(labels: Tensor, classes: int | None = None) -> Tensor:
+    """Y [n, C], one-hot less 1/C, float64, of labels [n], whole numbers from 0 to C - 1.
 
-    Args:
-        labels: whole numbers from 0 to C - 1, [n].
-        classes: C ≥ 2.
-
-    Raises:
-        ValueError: labels that are not such numbers, or fewer than two classes.
+    There are C ≥ 2 classes; None takes the largest label plus one, at least 2.
 
     Example:
         >>> import torch
@@ -157,11 +120,13 @@ def class_targets(labels: Tensor, classes: int) -> Tensor:
         tensor([[-0.2500, -0.2500, -0.2500,  0.7500],
                 [ 0.7500, -0.2500, -0.2500, -0.2500]], dtype=torch.float64)
     """
-    checks.whole(classes, "classes", least=2)
+    if classes is not None:
+        checks.whole(classes, "classes", least=2)
     whole = not checks.tensor(labels, "labels", "[n]").is_floating_point() and labels.dtype != torch.bool
     if labels.ndim != 1 or not len(labels) or not whole:
         raise ValueError(f"labels must be whole numbers [n], n ≥ 1; got {labels.dtype} {tuple(labels.shape)}.")
     low, high = int(labels.min()), int(labels.max())
+    classes = classes or max(2, high + 1)
     if low < 0 or high >= classes:
         raise ValueError(f"labels of {classes} classes are 0 to {classes - 1}; got {low} to {high}.")
     return torch.nn.functional.one_hot(labels.long(), classes).double() - 1 / classes
@@ -179,21 +144,9 @@ def memory_needed(n: int) -> int:
 
 
 def ridge_path(kernel: Tensor, targets: Tensor, ridges: Sequence[float] = RIDGES, *, memory: int = MEMORY) -> Tensor:
-    """α = (K + ridge · tr K / n · I)⁻¹ Y for several ridges.
+    """α = (K + ridge · tr K / n · I)⁻¹ Y for several ridges, [R, n, C], float64; 0 where K = 0.
 
-    Args:
-        kernel: K [n, n], symmetric positive semidefinite.
-        targets: Y [n, C].
-        ridges: relative ridges ≥ 0. Where K = 0 they have no effect and α = 0.
-        memory: bytes that the fit may take.
-
-    Returns:
-        [R, n, C], float64, in the order of the ridges.
-
-    Raises:
-        ValueError: K that is not a square symmetric matrix of finite numbers, targets that do not match or are not
-            finite, ridges that are not numbers ≥ 0, a kernel singular to working precision at one of them, or more
-            memory than allowed.
+    K [n, n] is symmetric and positive semidefinite, Y [n, C].
 
     Example:
         >>> import torch
@@ -236,13 +189,9 @@ def fit(
 
     Args:
         kernel: K [n, n] of the training examples, symmetric positive semidefinite.
-        labels: their classes, whole numbers from 0, [n].
-        ridge: relative to the kernel's mean diagonal entry; without effect on the zero kernel, whose scores are 0.
-        classes: C; None takes the largest label plus one.
+        labels, classes: their classes [n] and how many there are, as for :func:`class_targets`.
+        ridge: relative to the kernel's mean diagonal entry.
         memory: bytes that the fit may take (see :func:`memory_needed`).
-
-    Raises:
-        ValueError: see :func:`ridge_path` and :func:`class_targets`.
 
     Example:
         >>> import torch
@@ -272,23 +221,15 @@ def choose_ridge(
     examples with the ridge found: it is relative, so it keeps its meaning.
 
     Args:
-        kernel: K [n, n] of the *training* examples: a test set has no part in the choice.
-        labels: [n].
+        kernel, labels, classes, memory: as for :func:`fit`, of training examples alone.
         ridges: relative ridges to try.
-        classes: C; None takes the largest label plus one.
-        share: share of the examples that is held out, chosen at random by ``seed``.
-        seed: a whole number ≥ 0.
-        memory: bytes that the fit may take.
-
-    Raises:
-        ValueError: a share that leaves nothing to fit or to hold out, or see :func:`ridge_path`.
+        share: share of the examples that is held out, chosen at random by ``seed``, a whole number ≥ 0.
 
     Example:
         >>> import torch
         >>> from npflib.theory.kernel_ridge import choose_ridge
         >>> x = torch.linspace(-1, 1, 40)[:, None]
-        >>> labels = (x[:, 0] > 0).long()
-        >>> choose_ridge(x @ x.T, labels, [0.1, 1.0]).ridge  # both are right: the larger
+        >>> choose_ridge(x @ x.T, (x[:, 0] > 0).long(), [0.1, 1.0]).ridge  # both are right: the larger
         1.0
     """
     targets = _targets_for(kernel, labels, classes)
@@ -309,13 +250,10 @@ def choose_ridge(
 
 @dataclass(frozen=True)
 class ReadOut:
-    """What kernel ridge regression made of one set of gates.
+    """What kernel ridge regression made of one set of gates: the test accuracy, fitted on all training examples.
 
-    Attributes:
-        accuracy: share of the test examples whose class it predicts, fitted on all its training examples.
-        ridge: the relative ridge, chosen on held-out training examples.
-        held_out: accuracy on those, when fitted on the others with that ridge.
-        at_edge: whether the ridge is the least or the greatest of those tried.
+    The relative ridge is chosen on training examples held out; ``held_out`` is the accuracy on those, when fitted on
+    the others, and ``at_edge`` says whether no smaller, or no larger, one was tried.
 
     Example:
         >>> from npflib.theory.kernel_ridge import ReadOut
@@ -333,16 +271,9 @@ class KernelReadOut:
     """Ridge regression on fixed training and test examples, with the path kernel of any gates.
 
     Args:
-        x: training inputs [n, …], flattened.
-        labels: their classes [n].
-        new_x: test inputs [m, …].
-        new_labels: their classes [m]; they are counted against the predictions and used for nothing else.
-        ridges: relative ridges to choose from.
-        seed: which training examples are held out for the choice.
-        memory: bytes that may be taken.
-
-    Raises:
-        ValueError: inputs and labels that do not match, or more memory than allowed.
+        x, labels: training inputs [n, …], which are flattened, and their classes [n].
+        new_x, new_labels: of the test examples, which are counted against the predictions and used for nothing else.
+        ridges, seed, memory: as for :func:`choose_ridge`.
 
     Example:
         >>> import torch
@@ -397,35 +328,11 @@ class KernelReadOut:
         return self.read(*(hard_gates(network, inputs, CHUNK) for inputs in (self.x, self.new_x)))
 
     def read_linear(self) -> ReadOut:
-        """The linear kernel Σ: all gates open.
-
-        Example:
-            >>> import torch
-            >>> from npflib.theory.kernel_ridge import KernelReadOut
-            >>> x, labels = torch.tensor([[1.0], [-1.0]]).repeat(10, 1), torch.tensor([0, 1]).repeat(10)
-            >>> KernelReadOut(x, labels, x, labels).read_linear().accuracy
-            1.0
-        """
-        return self._read(None, None)
+        """The linear kernel Σ: all gates open."""
+        return self._read([], [])
 
     def read(self, gates: Sequence[Tensor], new_gates: Sequence[Tensor]) -> ReadOut:
-        """Gates however they were found.
-
-        Args:
-            gates: of the training examples, d - 1 tensors [n, w_l] of zeros and ones.
-            new_gates: of the test examples, d - 1 tensors [m, w_l].
-
-        Raises:
-            ValueError: gates that are not hard, or do not match the examples or each other.
-
-        Example:
-            >>> import torch
-            >>> from npflib.theory.kernel_ridge import KernelReadOut
-            >>> x, labels = torch.ones(20, 1), torch.tensor([0, 1]).repeat(10)
-            >>> gates = [torch.nn.functional.one_hot(labels).float()]  # the inputs say nothing, the gates everything
-            >>> KernelReadOut(x, labels, x, labels).read(gates, gates).accuracy
-            1.0
-        """
+        """Gates however they were found: zeros and ones, of the training [n, w_l] and of the test examples [m, w_l]."""
         for what, inputs, given in (("training", self.x, gates), ("test", self.new_x, new_gates)):
             checks.examples(inputs, given)
             checks.hard(given, f"a read-out counts open units, of the {what} examples too")
@@ -433,31 +340,20 @@ class KernelReadOut:
             raise ValueError("gates of the training and the test examples must come from the same network.")
         return self._read([gate.float() for gate in gates], [gate.float() for gate in new_gates])
 
-    def _read(self, gates: Sequence[Tensor] | None, new_gates: Sequence[Tensor] | None) -> ReadOut:
-        kernel = self.gram if gates is None else self.gram.clone()
-        if gates is not None:
-            _times_overlap(kernel, gates, gates)
-        choice = choose_ridge(
-            kernel, self.labels, self.ridges, classes=self.classes, seed=self.seed, memory=self.memory
-        )
-        machine = fit(kernel, self.labels, choice.ridge, classes=self.classes, memory=self.memory)
+    def _read(self, gates: Sequence[Tensor], new_gates: Sequence[Tensor]) -> ReadOut:
+        kernel, same = _with_overlap(self.gram, gates, gates), {"classes": self.classes, "memory": self.memory}
+        choice = choose_ridge(kernel, self.labels, self.ridges, seed=self.seed, **same)
+        machine = fit(kernel, self.labels, choice.ridge, **same)
 
         predicted = []
         for start in range(0, len(self.new_x), CHUNK):
             part = slice(start, start + CHUNK)
-            rows = self.new_gram[part]
-            if gates is not None and new_gates is not None:
-                rows = rows.clone()
-                _times_overlap(rows, [gate[part] for gate in new_gates], gates)
-            predicted.append(machine.predict(rows))
+            predicted.append(machine.predict(_with_overlap(self.new_gram[part], [g[part] for g in new_gates], gates)))
         accuracy = (torch.cat(predicted) == self.new_labels).double().mean().item()
         return ReadOut(accuracy, choice.ridge, choice.accuracies[choice.ridge], choice.at_edge)
 
 
 def _targets_for(kernel: Tensor, labels: Tensor, classes: int | None) -> Tensor:
-    if classes is None:
-        whole = checks.tensor(labels, "labels", "[n]").numel() > 0 and not labels.dtype.is_floating_point
-        classes = max(2, int(labels.max()) + 1) if whole else 2
     targets = class_targets(labels, classes)
     if checks.tensor(kernel, "kernel", "[n, n]").ndim != 2 or len(kernel) != len(labels):
         raise ValueError(f"labels must be one for each row of the kernel {tuple(kernel.shape)}; got {len(labels)}.")
@@ -476,9 +372,11 @@ def _gram(x: Tensor, x2: Tensor) -> Tensor:
     return torch.from_numpy(x.numpy() @ x2.numpy().T)
 
 
-def _times_overlap(kernel: Tensor, gates: Sequence[Tensor], gates2: Sequence[Tensor]) -> None:
-    """Multiplies Λ [n, m] into ``kernel``, in blocks of rows that bound what is held beside it."""
-    for start in range(0, len(kernel), CHUNK):
+def _with_overlap(kernel: Tensor, gates: Sequence[Tensor], gates2: Sequence[Tensor]) -> Tensor:
+    """The kernel times Λ [n, m], 1 without gates, in blocks of rows that bound what is held beside both."""
+    found = kernel.clone() if gates else kernel
+    for start in range(0, len(found), CHUNK):
         part = slice(start, start + CHUNK)
         for one, other in zip(gates, gates2, strict=True):
-            kernel[part].mul_(_gram(one[part], other))
+            found[part].mul_(_gram(one[part], other))
+    return found

@@ -14,6 +14,10 @@ have the same weights, so behind fixed gates and with weights as in the fixed-ga
 Λ_0 and Λ_b the overlaps of the stem's and of block b's gates. The sum over the sub-networks with #J = j is an
 elementary symmetric polynomial of the Λ_b, found in B² steps: no sub-network is ever listed.
 
+Below, x is [n, d_in], ``stem`` its gates [n, w], and ``blocks`` holds for each of B blocks the gates [n, w] of its m
+layers, m the same for all; ``weights`` are those of the stem [w, d_in], for each block m matrices [w, w], and of the
+read-out [C, w]. Gates and weights that make no residual network are a ValueError.
+
 Source: Lakshminarayanan & Singh (2021, arXiv 2110.03403) for the sum; Veit et al. (2016) for the ensemble of paths.
 """
 
@@ -28,24 +32,11 @@ from npflib.gates import hard_gate
 from npflib.kernels import neural_path_kernel, path_overlap
 
 Blocks = Sequence[Sequence[Tensor]]
+Weights = tuple[Tensor, Blocks, Tensor]
 
 
-def residual_output(
-    x: Tensor, stem: Tensor, blocks: Blocks, weights: tuple[Tensor, Sequence[Sequence[Tensor]], Tensor]
-) -> Tensor:
-    """ŷ of a residual network behind fixed gates.
-
-    Args:
-        x: inputs [n, d_in].
-        stem: gates of the stem [n, w].
-        blocks: for each block, the gates [n, w] of its m layers.
-        weights: of the stem [w, d_in], for each block m matrices [w, w], and of the read-out [C, w].
-
-    Returns:
-        [n, C].
-
-    Raises:
-        ValueError: gates that do not make a residual network, or another number of weights.
+def residual_output(x: Tensor, stem: Tensor, blocks: Blocks, weights: Weights) -> Tensor:
+    """ŷ [n, C] of a residual network behind fixed gates.
 
     Example:
         >>> import torch
@@ -70,24 +61,14 @@ def residual_output(
     return z @ last.T
 
 
-def residual_gates(
-    x: Tensor, weights: tuple[Tensor, Sequence[Sequence[Tensor]], Tensor]
-) -> tuple[Tensor, list[list[Tensor]]]:
-    """Hard gates of the residual ReLU network with these weights: ``residual_output`` behind its own gates.
-
-    Args:
-        x: inputs [n, d_in].
-        weights: as in ``residual_output``.
-
-    Returns:
-        The stem's gates [n, w], and those of every layer of every block.
+def residual_gates(x: Tensor, weights: Weights) -> tuple[Tensor, list[list[Tensor]]]:
+    """Hard gates of the residual ReLU network with these weights: the stem's, and those of every layer of every block.
 
     Example:
         >>> import torch
         >>> from npflib.theory.residual import residual_gates
         >>> one = torch.ones(1, 1)
-        >>> stem, blocks = residual_gates(one, (2 * one, [[-3 * one]], 5 * one))
-        >>> stem, blocks  # the block's pre-activation is -6
+        >>> residual_gates(one, (2 * one, [[-3 * one]], 5 * one))  # the block's pre-activation is -6
         (tensor([[1.]]), [[tensor([[0.]])]])
     """
     first, middle, _ = weights
@@ -106,10 +87,6 @@ def residual_gates(
 
 def subnetworks(stem: Tensor, blocks: Blocks) -> Iterator[tuple[tuple[int, ...], list[Tensor]]]:
     """All 2^B sub-networks, fewest blocks first: the blocks in J, and the gates of that fully connected network.
-
-    Args:
-        stem: gates of the stem [n, w].
-        blocks: for each block, the gates [n, w] of its m layers.
 
     Example:
         >>> import torch
@@ -133,22 +110,10 @@ def residual_path_kernel(
     *,
     dtype: torch.dtype | None = None,
 ) -> Tensor:
-    """H by the number of blocks that are passed: entry j is Σ_{#J=j} H_J, the sum over C(B, j) sub-networks.
+    """H by the number j of blocks that are passed, [B + 1, n, m]: Σ_{#J=j} H_J, the sum over C(B, j) sub-networks.
 
-    With e_j(0) = [j = 0] and e_j(b) = e_j(b-1) + Λ_b ∘ e_{j-1}(b-1), it is Σ ∘ Λ_0 ∘ e_j(B).
-
-    Args:
-        x: inputs [n, d_in].
-        stem: gates of the stem [n, w], hard or soft.
-        blocks: for each of B blocks, the gates [n, w] of its m layers; m is the same for all.
-        x2, stem2, blocks2: the same of m other inputs; None means the first ones.
-        dtype: floating type to compute in; None keeps x's own.
-
-    Returns:
-        [B + 1, n, m].
-
-    Raises:
-        ValueError: gates that do not make a residual network, or shapes that do not match.
+    With e_j(0) = [j = 0] and e_j(b) = e_j(b-1) + Λ_b ∘ e_{j-1}(b-1), it is Σ ∘ Λ_0 ∘ e_j(B). Gates may be hard or soft;
+    x2, stem2 and blocks2 are of m other inputs, None the first ones; ``dtype`` None keeps x's own type.
 
     Example:
         >>> import torch
@@ -177,11 +142,7 @@ def residual_path_kernel(
 def expected_value_kernel(x: Tensor, stem: Tensor, blocks: Blocks, sigma: float) -> Tensor:
     """E[K_value] = Σ_j d_j σ^{2(d_j - 1)} Σ_{#J=j} H_J with d_j = 2 + mj, by number of blocks, float64 [B + 1, n, n].
 
-    Args:
-        x: inputs [n, d_in].
-        stem: gates of the stem [n, w].
-        blocks: for each block, the gates [n, w] of its m layers, all independent of the weights.
-        sigma: standard deviation of every weight.
+    The gates are independent of the weights, which have standard deviation σ.
 
     Example:
         >>> import torch

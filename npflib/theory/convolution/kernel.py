@@ -48,26 +48,18 @@ def flattened_path_kernel(
 ) -> Tensor:
     """H of a convolutional network whose last feature maps are flattened (VConv), or whose weights are not shared.
 
-    It takes n·m·s²·Σ_l c_l multiplications and additions for s² positions and c_l channels, half of it for one set.
-    Memory beside H and a copy of the gates: 4 · s² · chunk² numbers.
+    H [n, m] takes n·m·s²·Σ_l c_l multiplications and additions for s² positions and c_l channels, half of it for one
+    set. Memory beside H and a copy of the gates: 4 · s² · chunk² numbers. Symmetry and errors: :mod:`npflib.kernels`.
 
     Args:
         x: images [n, c, h, w].
         gates: one tensor [n, c_l, h, w] for each convolution, then any number [n, w_l] for hidden dense layers; hard
             or soft.
-        x2: other images [m, c, h, w]; None means x itself.
-        gates2: the other images' gates; given exactly when x2 is.
+        x2, gates2: other images [m, c, h, w] and their gates, given together; None means x itself.
         kernel_size: odd side of the square kernel of every convolution; stride 1, 'same' padding.
         padding: "zeros" or "circular".
-        dtype: floating type to compute in; None keeps x's own.
+        dtype: type to compute in; None keeps x's own.
         chunk: examples of the first set in a block; of the second it takes twice as many.
-
-    Returns:
-        H [n, m], symmetric to the bit when x2 is None.
-
-    Raises:
-        ValueError: shapes that do not match, x2 without gates2 or the reverse, an even kernel, an unknown padding, a
-            type that is not floating, or a chunk that is not positive.
 
     Example:
         >>> import torch
@@ -79,19 +71,17 @@ def flattened_path_kernel(
     left, right, dense = _checked(x, gates, x2, gates2, kernel_size, padding, dtype)
     checks.whole(chunk, "chunk", "examples")
     one = [_by_position(factor) for factor in left]
-    other = one if right is None else [_by_position(factor) for factor in right]
+    other = one if x2 is None else [_by_position(factor) for factor in right]
     n, m = one[0].shape[2], other[0].shape[2]
     # One allocation for all blocks: fresh memory costs more time than what is computed in it.
-    numbers = prod(x.shape[2:]) * min(chunk, n) * min(2 * chunk, m)
-    space = [one[0].new_empty(numbers) for _ in range(2)]
+    space = one[0].new_empty(2, prod(x.shape[2:]) * min(chunk, n) * min(2 * chunk, m))
 
     def block(rows: slice, columns: slice) -> Tensor:
         pairs = [(a[:, :, rows], b[:, :, columns]) for a, b in zip(one, other, strict=True)]
         # In two steps: the rounding of a sum in float32 grows with its number of terms.
         return _last_layer(pairs, kernel_size // 2, padding, space).sum(1).sum(0)
 
-    result = blockwise(one[0].new_empty(n, m), chunk, right is None, block, 2 * chunk)
-    return result if dense is None else result.mul_(dense)
+    return blockwise(one[0].new_empty(n, m), chunk, x2 is None, block, 2 * chunk).mul_(dense)
 
 
 def pooled_path_kernel(
@@ -111,11 +101,8 @@ def pooled_path_kernel(
     If the gates move with the image (circular padding, gates of a circular convolutional network), H does not change
     when either input is shifted by itself; with zero padding, as long as nothing reaches the border.
 
-    Arguments, result and errors as for ``flattened_path_kernel``, but
-
-    Args:
-        chunk: examples of the second set at a time, each of which takes about 3·s⁴ numbers; None means as many as
-            make a million pairs of positions, at least one.
+    Arguments and result as for ``flattened_path_kernel``, but ``chunk`` is the number of examples of the second set at
+    a time, each of which takes about 3·s⁴ numbers; None means a million pairs of positions, of one example at least.
 
     Example:
         >>> import torch
@@ -128,9 +115,9 @@ def pooled_path_kernel(
     height, width = x.shape[2:]
     count = height * width
     chunk = max(1, POOLED_NUMBERS // count**2) if chunk is None else checks.whole(chunk, "chunk", "examples")
-    n, m = len(left[0]), len(left[0] if right is None else right[0])
+    n, m = len(left[0]), len(right[0])
     # Second set: channels first, so that one product makes all pairs of positions of one image with a chunk of others.
-    other = [factor.flatten(2).transpose(0, 1).contiguous() for factor in right or left]  # [c, m, positions]
+    other = [factor.flatten(2).transpose(0, 1).contiguous() for factor in right]  # [c, m, positions]
     # One allocation for all, as above: the products, and two sums over offsets.
     space = left[0].new_empty(3, count**2 * min(chunk, m))
 
@@ -147,18 +134,11 @@ def pooled_path_kernel(
         # In two steps: the rounding of a sum in float32 grows with its number of terms, here s⁴.
         return gram.sum((3, 4)).sum((0, 1))[None] / count**2
 
-    result = blockwise(left[0].new_empty(n, m), 1, right is None, block, chunk)
-    return result if dense is None else result.mul_(dense)
+    return blockwise(left[0].new_empty(n, m), 1, x2 is None, block, chunk).mul_(dense)
 
 
-def _last_layer(pairs: Sequence[tuple[Tensor, Tensor]], radius: int, padding: str, space: Sequence[Tensor]) -> Tensor:
-    """S of the last layer at every position, [h, w, n, m].
-
-    Args:
-        pairs: factors [h, w, n, c] and [h, w, m, c], lowest layer first.
-        radius, padding: of the sum over offsets between two layers.
-        space: two flat tensors of at least h·w·n·m numbers to work in; the result is in the first.
-    """
+def _last_layer(pairs: Sequence[tuple[Tensor, Tensor]], radius: int, padding: str, space: Tensor) -> Tensor:
+    """S of the last layer [h, w, n, m], of factors [h, w, n, c] and [h, w, m, c]; it is made in the first ``space``."""
     height, width = pairs[0][0].shape[:2]
     shape = (height, width, pairs[0][0].shape[2], pairs[0][1].shape[2])
     here, below = (part[: prod(shape)].view(shape) for part in space)
@@ -231,8 +211,8 @@ def _checked(
     kernel_size: int,
     padding: str,
     dtype: torch.dtype | None,
-) -> tuple[list[Tensor], list[Tensor] | None, Tensor | None]:
-    """Factors of the convolutional part for both sides (None: the second is the first), and Λ of the dense part."""
+) -> tuple[list[Tensor], list[Tensor], Tensor | int]:
+    """Factors of the convolutional part for both sides, and Λ of the dense part, if there is one."""
     both = checks.together(x2, gates2)
     if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be an odd positive whole number, such as 3; got {kernel_size!r}.")
@@ -245,8 +225,7 @@ def _checked(
     if shapes[0] != shapes[-1]:
         raise ValueError(f"both sides must come from the same network; their shapes are {shapes[0]} and {shapes[1]}.")
     maps, dense = ([[factor.detach().to(x.device, dtype) for factor in side[k]] for side in sides] for k in (0, 1))
-    overlap = path_overlap(*dense) if dense[0] else None
-    return maps[0], maps[1] if both else None, overlap
+    return maps[0], maps[-1], path_overlap(*dense) if dense[0] else 1
 
 
 def _split(x: Tensor | None, gates: Sequence[Tensor] | None) -> tuple[list[Tensor], list[Tensor]]:

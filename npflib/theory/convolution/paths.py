@@ -14,8 +14,7 @@ Source: Lakshminarayanan & Singh (2020), section 2, for paths; (2021, arXiv 2110
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
@@ -24,6 +23,7 @@ from torch import Tensor
 from npflib import checks
 from npflib.architectures import GConv, VConv
 from npflib.paths import MAX_PATHS, check_size
+from npflib.theory.fixed_gates import weight_shapes
 
 PADDINGS = ("zeros", "circular")
 OFFSETS = 9  # of a 3×3 kernel, row by row
@@ -68,15 +68,10 @@ class ConvolutionPaths:
 
 
 def enumerate_paths(arch: VConv | GConv, padding: str = "zeros", limit: int = MAX_PATHS) -> ConvolutionPaths:
-    """All paths of a convolutional network, by output position, then offsets, channels and units.
+    """All paths of a convolutional network, by output position, then offsets, channels and units; biases play no part.
 
-    Args:
-        arch: the architecture; biases, if any, play no part.
-        padding: "zeros" (paths that leave the image are dropped) or "circular" (positions wrap around).
-        limit: the largest number of candidates to list: positions · 9^L · Π channels · Π units.
-
-    Raises:
-        ValueError: another kind of architecture, an unknown padding, or too many candidates.
+    With padding "zeros" paths that leave the image are dropped, with "circular" positions wrap around. More than
+    ``limit`` candidates, positions · 9^L · Π channels · Π units, are a ValueError.
 
     Example:
         >>> from npflib.theory.convolution.paths import GConv, enumerate_paths
@@ -114,18 +109,8 @@ def enumerate_paths(arch: VConv | GConv, padding: str = "zeros", limit: int = MA
 def neural_path_feature(x: Tensor, gates: Sequence[Tensor], paths: ConvolutionPaths) -> Tensor:
     """Neural path feature φ_x(p) = x[i_0, u_0] · Π_l G_x(l)[i_l, u_l] · Π (gates of its dense units), one a path.
 
-    A global average pool weighs each of the s² positions by 1/s²; that fixed factor is counted in the feature.
-
-    Args:
-        x: images [n, c, s, s].
-        gates: L tensors [n, c_l, s, s], then D tensors [n, w], hard or soft, as ``network.gates(x)`` gives them.
-        paths: from ``enumerate_paths``.
-
-    Returns:
-        [n, P].
-
-    Raises:
-        ValueError: shapes that do not match the architecture.
+    A global average pool weighs each of the s² positions by 1/s²; that fixed factor is counted in the feature. For
+    images [n, c, s, s] and gates, L tensors [n, c_l, s, s], then D tensors [n, w], hard or soft: [n, P].
 
     Example:
         >>> import torch
@@ -145,30 +130,19 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], paths: ConvolutionPa
             f"{[tuple(g.shape) for g in given]}."
         )
     check_size(len(x), len(paths), MAX_PATHS)
-    convolutional = paths.channels.shape[1]
     feature = torch.ones(len(x), len(paths), dtype=x.dtype)
-    for layer, factor in enumerate(given):
-        if layer < convolutional:
-            feature = feature * factor.flatten(2)[:, paths.channels[:, layer], paths.positions[:, layer]]
-        else:
-            feature = feature * factor[:, paths.units[:, layer - convolutional]]
+    for factor, channel, position in zip(given, paths.channels.T, paths.positions.T, strict=False):
+        feature = feature * factor.flatten(2)[:, channel, position]
+    for factor, unit in zip(given[-len(arch.dense) :], paths.units.T, strict=True):
+        feature = feature * factor[:, unit]
     return feature / arch.image_size**2 if isinstance(arch, GConv) else feature
 
 
 def neural_path_value(weights: Sequence[Tensor], paths: ConvolutionPaths) -> Tensor:
-    """Neural path value v(p): the product of the path's weights, one in each layer, a column for each of C outputs.
+    """Neural path value v(p) [P, C]: the product of the path's weights, one in each layer, a column for each output.
 
-    Paths of one bundle have the same value. ⟨φ_x, v⟩ is the network's output behind the given gates.
-
-    Args:
-        weights: L kernels [out, in, 3, 3], then D + 1 matrices [out, in], as ``network.weights`` gives them.
-        paths: from ``enumerate_paths``.
-
-    Returns:
-        [P, C].
-
-    Raises:
-        ValueError: shapes that do not match the architecture.
+    Paths of one bundle have the same value. ⟨φ_x, v⟩ is the network's output behind the given gates. Weights are L
+    kernels [out, in, 3, 3], then D + 1 matrices [out, in], as ``network.weights`` gives them.
 
     Example:
         >>> import torch
@@ -181,10 +155,7 @@ def neural_path_value(weights: Sequence[Tensor], paths: ConvolutionPaths) -> Ten
     arch = paths.arch
     depth = len(arch.channels)
     shapes = [tuple(weight.shape) for weight in checks.tensors(weights, "weights of layer {}")]
-    flat = arch.channels[-1] * (arch.image_size**2 if isinstance(arch, VConv) else 1)
-    sizes = (arch.in_channels, *arch.channels)
-    expected: list[tuple[int, ...]] = [(out, into, 3, 3) for into, out in pairwise(sizes)]
-    expected += [(out, into) for into, out in pairwise((flat, *arch.dense))]
+    expected = weight_shapes(replace(arch, bias=False, out_features=1))[:-1]
     outputs = shapes[-1][0] if shapes and shapes[-1] else 0
     if shapes != [*expected, (outputs, arch.dense[-1])]:
         raise ValueError(f"weights must have the shapes {[*expected, ('C', arch.dense[-1])]}; got {shapes}.")
@@ -195,24 +166,17 @@ def neural_path_value(weights: Sequence[Tensor], paths: ConvolutionPaths) -> Ten
     below = paths.channels[:, -1]
     if isinstance(arch, VConv):
         below = below * arch.image_size**2 + paths.positions[:, -1]
-    for layer, weight in enumerate(weights[depth:-1]):
-        value = value * weight[paths.units[:, layer], below, None]
-        below = paths.units[:, layer]
+    for unit, weight in zip(paths.units.T, weights[depth:-1], strict=False):
+        value = value * weight[unit, below, None]
+        below = unit
     return value
 
 
 def bundle_feature(feature: Tensor, paths: ConvolutionPaths) -> Tensor:
-    """φ_x(b) = Σ_{p ∈ b} φ_x(p): what one set of weights is multiplied by in the output, [n, B].
+    """φ_x(b) = Σ_{p ∈ b} φ_x(p): what one set of weights is multiplied by in the output, [n, B], from φ_x [n, P].
 
-    Then ŷ(x) = Σ_b φ_x(b) v(b), and no two bundles have the same weights in every layer, as paths have in a fully
-    connected network. So the fixed-gate theorem holds with bundles in the place of paths.
-
-    Args:
-        feature: [n, P], from ``neural_path_feature``.
-        paths: from ``enumerate_paths``.
-
-    Raises:
-        ValueError: features of another number of paths.
+    Then ŷ(x) = Σ_b φ_x(b) v(b), and no two bundles have the same weights in every layer, just as no two paths of a
+    fully connected network have. So the fixed-gate theorem holds with bundles in the place of paths.
 
     Example:
         >>> import torch

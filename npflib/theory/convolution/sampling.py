@@ -21,17 +21,10 @@ from npflib.theory.convolution.paths import PADDINGS
 def output(
     arch: VConv | GConv, x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor], padding: str = "zeros"
 ) -> Tensor:
-    """ŷ of one setting of the weights behind fixed gates, [n].
+    """ŷ [n] of images [n, c, s, s], for one setting of the weights behind fixed gates.
 
-    Args:
-        arch: says what stands between the convolutions and the dense layers: a flatten (VConv) or a pool (GConv).
-        x: images [n, c, s, s].
-        gates: [n, c_l, s, s] for every convolution, then [n, w] for every hidden dense layer.
-        weights: d tensors of ``fixed_gates.weight_shapes``, with shared kernels or without.
-        padding: "zeros" or "circular".
-
-    Raises:
-        ValueError: an unknown padding, or numbers of gates and weights that do not match.
+    Gates are [n, c_l, s, s] for every convolution, then [n, w] for every hidden dense layer, weights d tensors of
+    ``fixed_gates.weight_shapes``, with shared kernels or without; padding is "zeros" or "circular".
 
     Example:
         >>> import torch
@@ -73,18 +66,10 @@ def value_kernels(
     *,
     chunk: int = 64,
 ) -> Tensor:
-    """K_value of every draw, from the gradients of ``output`` by automatic differentiation.
+    """K_value of every draw, [R, n, n], from the gradients of ``output`` by automatic differentiation.
 
-    Args:
-        arch, x, gates, padding: see ``output``; all draws share the gates.
-        weights: d tensors [R, …], as ``fixed_gates.draw_weights`` gives them.
-        chunk: draws at a time; each takes n gradients.
-
-    Returns:
-        [R, n, n].
-
-    Raises:
-        ValueError: see ``output``.
+    Arguments as for ``output``, but d weight tensors [R, …], as ``fixed_gates.draw_weights`` gives them. Draws are
+    taken ``chunk`` at a time; each takes n gradients.
 
     Example:
         >>> import torch
@@ -102,8 +87,7 @@ def value_kernels(
     gradients = vmap(vmap(grad(one), (None, 0, *(0 for _ in gates))), (0, None, *(None for _ in gates)))
     checks.whole(chunk, "chunk", "draws")
     kernels = []
-    for start in range(0, len(weights[0]), chunk):
-        some = [weight[start : start + chunk] for weight in weights]
-        flat = torch.cat([part.flatten(2) for part in gradients(some, x, *gates)], 2)
+    for some in zip(*(weight.split(chunk) for weight in weights), strict=True):
+        flat = torch.cat([part.flatten(2) for part in gradients(list(some), x, *gates)], 2)
         kernels.append(flat @ flat.mT)
     return torch.cat(kernels)

@@ -110,8 +110,7 @@ def test_counts_of_units_are_exact_however_many():
     """Products of counts beyond 2^24, which float32 would round."""
     width, depth = 331, 5
     gates = [torch.ones(2, width)] * depth
-    kernel = torch.ones(2, 2, dtype=torch.float64)
-    kernel_ridge._times_overlap(kernel, gates, gates)
+    kernel = kernel_ridge._with_overlap(torch.ones(2, 2, dtype=torch.float64), gates, gates)
     assert kernel.tolist() == [[float(width**depth)] * 2] * 2
 
 
