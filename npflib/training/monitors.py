@@ -5,8 +5,9 @@ Source: Lakshminarayanan & Singh (2020), experiments, and the authors' released 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,17 +16,17 @@ from npflib.kernels import alignment, neural_path_kernel, neural_tangent_kernel
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
 
-__all__ = [
-    "first_of_each_class",
-    "kernel_and_labels",
-    "random_of_each_class",
-    "summed_softmax_gradient",
-    "value_and_gate_kernels",
-]
 
+@dataclass(frozen=True)
+class Batch:
+    """The fixed examples on which a probe measures: inputs [n, …], true labels [n], labels that are trained on [n].
 
-class Batch(NamedTuple):
-    """The fixed examples on which a probe measures: inputs [n, …], true labels [n], labels that are trained on [n]."""
+    Example:
+        >>> import torch
+        >>> from npflib.training.monitors import Batch
+        >>> Batch(x=torch.eye(2), labels=torch.tensor([1.0, -1.0]), trained=torch.tensor([-1.0, 1.0])).x.shape
+        torch.Size([2, 2])
+    """
 
     x: Tensor
     labels: Tensor
@@ -157,8 +158,15 @@ def summed_softmax_gradient(network: DeepGatedNetwork, x: Tensor) -> tuple[Tenso
     return parts[0], parts[1]
 
 
-class Measure(NamedTuple):
-    """How a probe chooses its examples from labels, and what it measures on them."""
+@dataclass(frozen=True)
+class Measure:
+    """How a probe chooses its examples from labels, and what it measures on them.
+
+    Example:
+        >>> from npflib.training.monitors import MEASURES
+        >>> MEASURES["alignment"].choose.__name__
+        'first_of_each_class'
+    """
 
     choose: Callable[[Tensor, int], Tensor]
     measure: Callable[[Any, Batch], dict[str, float]]  # on the one kind of network that its experiments train

@@ -236,15 +236,6 @@ class _Order:
         """The valid records of the build."""
         return {seed: record for seed in seeds if (record := self.record(self.runs, seed))}
 
-    def learnt(self, seed: int) -> Path | None:
-        """The folder of records with a network to copy: the build's, or what was published, by whichever code."""
-        if self.record(self.runs, seed):
-            return self.runs
-        if self.record(locations.published(), seed, any_code=True):
-            log.info("%s seed %d: gates of the published ReLU network", self.experiment.name, seed)
-            return locations.published()
-        return None
-
     def spare_longer_runs(self, seeds: Sequence[int]) -> None:
         """A capped run must not take the place of a longer one that differs in its length alone."""
         for seed in seeds:
@@ -302,13 +293,19 @@ def _learnt(order: _Order, seeds: Sequence[int], progress: bool) -> dict[int, tu
     if regime.feature != "learnt":
         return dict.fromkeys(seeds, ("", None))
     relu = replace(order, regime="ReLU")
-    folders = {seed: relu.learnt(seed) for seed in seeds}
-    if lacking := [seed for seed, folder in folders.items() if folder is None]:
+    folders: dict[int, Path] = {}
+    for seed in seeds:  # the build's network goes before a published one, by whichever code that was trained
+        if relu.record(relu.runs, seed):
+            folders[seed] = relu.runs
+        elif relu.record(locations.published(), seed, any_code=True):
+            log.info("%s seed %d: gates of the published ReLU network", relu.experiment.name, seed)
+            folders[seed] = locations.published()
+    if lacking := [seed for seed in seeds if seed not in folders]:
         _ensured(relu, lacking, progress)
     which = "best" if regime.stage is None else f"stage-{regime.stage}"
     found: dict[int, tuple[str, Network | None]] = {}
-    for seed, folder in folders.items():
-        record, network = _network(folder or relu.runs, relu.experiment.name, "ReLU", seed, which)
+    for seed in seeds:
+        record, network = _network(folders.get(seed, relu.runs), relu.experiment.name, "ReLU", seed, which)
         found[seed] = record.weights, network
     return found
 
