@@ -297,9 +297,10 @@ class BatchedLearner(Scores):
 
     def undecided(self) -> list[float]:
         """Share of the test set's gates between 0.1 (1 + ε) and 0.9 (1 + ε): those that still pass a gradient."""
-        inside = torch.zeros(self.copies, dtype=torch.float64)
-        for _, x in self._parts(self.test_images):
-            for q in self._feature(x)[0]:
-                share = torch.sigmoid(self.beta * q)
-                inside += ((share > 0.1) & (share < 0.9)).sum((1, 2), dtype=torch.float64)
-        return (inside / (len(self.test_images) * self.hidden * self.width)).tolist()
+
+        def passes(q: Tensor) -> Tensor:
+            share = torch.sigmoid(self.beta * q)
+            return (share > 0.1) & (share < 0.9)
+
+        table = self._written_down(self.test_images, passes)
+        return (table.sum((1, 2), dtype=torch.float64) / table[0].numel()).tolist()
