@@ -8,7 +8,7 @@ from statistics import median
 
 import torch
 
-from npflib.training import environment_of
+from npflib.training.runs import environment_of
 
 
 def interleaved(rivals: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

@@ -196,7 +196,7 @@ class Study:
         """
         import torch
 
-        from npflib.training import environment_of
+        from npflib.training.runs import environment_of
 
         seeds = list(config.seeds)
         if not seeds or len(set(seeds)) != len(seeds):

@@ -1,28 +1,14 @@
 """Training of the paper's regimes, a record a run: what is called from outside."""
 
-from npflib.training.runs import (
-    DivergenceError,
-    MissingGatesError,
-    configuration_of,
-    ensure,
-    environment_of,
-    shuffled,
-    trained_network,
-)
+from npflib.training.runs import DivergenceError, MissingGatesError, ensure, trained_network
 
 __all__ = [
     "DivergenceError",
     "MissingGatesError",
-    "autograd",
-    "batched",
-    "configuration_of",
     "ensure",
-    "environment_of",
-    "gate_sources",
     "loop",
     "losses",
     "monitors",
     "optimisers",
-    "shuffled",
     "trained_network",
 ]

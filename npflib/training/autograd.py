@@ -15,39 +15,19 @@ from torch.nn import functional
 from npflib.answers import answers
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
-from npflib.training.gate_sources import CHUNK, LayerGates, network_table, pixels
+from npflib.training.gate_sources import CHUNK, LayerGates, layer_tables, pixels
+from npflib.training.losses import Scores
 
 PRECISIONS = ("float32", "bfloat16")
 
 
-class AutogradLearner:
-    """Trains S networks of one regime by autograd; the same interface as ``batched.BatchedLearner``.
+class AutogradLearner(Scores):
+    """Trains S networks of one regime by autograd; takes and has what ``batched.BatchedLearner`` takes and has.
 
-    Args:
-        networks: the starting networks, one a seed; parameters that do not require gradients stay frozen.
-        train_images: [N, …], floating or uint8; train_labels: [N]; test_images: [M, …]; test_labels: [M].
-        device: where to train.
-        precision: "float32", or "bfloat16": products in bfloat16 by torch's autocast, with parameters, their
-            gradients and the optimiser in float32. It pays where the processor multiplies bfloat16 in hardware.
-        reuse_gates: whether frozen hard gates are looked up (S · (N + M) · gates / 8 bytes) instead of being computed
-            in every step.
-        gates: written down instead (``gate_sources``), of the training and of the test examples, one source a network:
-            the networks are deep gated ones, whose feature networks are then not used.
-
-    Raises:
-        ValueError: an unknown precision, or gates for another number of networks or of other shapes than theirs.
-
-    Example:
-        >>> import torch
-        >>> from npflib.training.autograd import AutogradLearner
-        >>> from npflib.networks import FullyConnected, ReLUNetwork
-        >>> networks = [ReLUNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2)) for _ in range(2)]
-        >>> x, y = torch.eye(2), torch.tensor([0, 1])
-        >>> learner = AutogradLearner(networks, x, y, x, y, torch.device("cpu"))
-        >>> learner.gradients(torch.tensor([[0, 1], [1, 0]]))  # each network its own order of examples
-        >>> losses, accuracies = learner.take_running(examples=2)
-        >>> len(losses), len(learner.parameters())  # two weight matrices and two bias vectors a network
-        (2, 8)
+    Images are [N, …] and [M, …], floating or uint8. The loss is cross-entropy. ``gates`` are sources of written ones
+    (``gate_sources``), one a network, of the training and of the test examples. With ``precision`` "bfloat16" torch's
+    autocast computes products, and parameters, their gradients and the optimiser stay in float32: it pays where the
+    processor multiplies bfloat16 in hardware. Tables of frozen hard gates take S · (N + M) · gates / 8 bytes.
     """
 
     def __init__(
@@ -65,26 +45,24 @@ class AutogradLearner:
     ):
         if precision not in PRECISIONS:
             raise ValueError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}.")
-        device = device or torch.device("cpu")
-        self.device, self.precision = device, precision
-        self.networks = [network.to(device) for network in networks]
-        if self._channels_last:
-            self.networks = [network.to(memory_format=torch.channels_last) for network in self.networks]
-        self.copies = len(networks)
-        self.images, self.labels = train_images.to(device), train_labels.to(device)
-        self.test_images, self.test_labels = test_images.to(device), test_labels.to(device)
-        self.loss = torch.zeros(self.copies, dtype=torch.float64, device=device)
-        self.correct = torch.zeros(self.copies, dtype=torch.int64, device=device)
+        super().__init__(len(networks), device)
+        self.low = precision == "bfloat16"
+        self.networks = [network.to(self.device) for network in networks]
         first = self.networks[0]
+        self.channels_last = self.low and not isinstance(first.arch, FullyConnected)
+        if self.channels_last:
+            self.networks = [network.to(memory_format=torch.channels_last) for network in self.networks]
+        self.images, self.labels = train_images.to(self.device), train_labels.to(self.device)
+        self.test_images, self.test_labels = test_images.to(self.device), test_labels.to(self.device)
         frozen = isinstance(first, DeepGatedNetwork) and first.gate == "hard"
         frozen = frozen and not any(p.requires_grad for p in first.feature.parameters())  # type: ignore[union-attr]
         self.tables: Sequence[Sequence[LayerGates]] | None = None
         if gates is not None:
             self.tables = [self._given(part) for part in gates]
         elif frozen and reuse_gates:
-            # Only deep gated networks have frozen gates.
+            options = self.device, self.channels_last
             self.tables = [
-                [network_table(network, images, device, self._channels_last) for network in self.networks]
+                [layer_tables(network, images, *options, together=True)[0] for network in self.networks]
                 for images in (self.images, self.test_images)
             ]
 
@@ -96,10 +74,6 @@ class AutogradLearner:
             if found != wanted:
                 raise ValueError(f"gates of one example must have the shapes {wanted}; got {found}.")
         return gates
-
-    @property
-    def _channels_last(self) -> bool:
-        return self.precision == "bfloat16" and not isinstance(self.networks[0].arch, FullyConnected)
 
     def parameters(self) -> list[Tensor]:
         """What the optimiser updates; frozen parameters are not among them."""
@@ -115,9 +89,8 @@ class AutogradLearner:
     @torch.enable_grad()
     def gradients(self, chosen: Tensor) -> None:
         """Puts the gradient of each copy's mean cross-entropy over its examples ``chosen`` [S, B] into place."""
-        for copy, network in enumerate(self.networks):
+        for copy, (network, indices) in enumerate(zip(self.networks, chosen, strict=True)):
             network.zero_grad()
-            indices = chosen[copy]
             x, y = self._pixels(self.images[indices]), self.labels[indices]
             logits = self._logits(copy, x, indices, 0)
             loss = functional.cross_entropy(logits, y)
@@ -128,35 +101,24 @@ class AutogradLearner:
     @torch.no_grad()
     def test(self) -> tuple[list[float], list[float]]:
         """Mean cross-entropy and accuracy of every copy on the test set."""
-        losses, accuracies = [], []
-        everything = torch.arange(len(self.test_labels), device=self.device)
-        for copy in range(self.copies):
-            loss = correct = 0.0
-            for indices in everything.split(CHUNK):
-                x, y = self._pixels(self.test_images[indices]), self.test_labels[indices]
+        scores = Scores(self.copies, self.device)
+        for indices in torch.arange(len(self.test_labels), device=self.device).split(CHUNK):
+            x, y = self._pixels(self.test_images[indices]), self.test_labels[indices]
+            for copy in range(self.copies):
                 logits = self._logits(copy, x, indices, 1)
-                loss += functional.cross_entropy(logits, y, reduction="sum").item()
-                correct += (answers(logits) == y).sum().item()
-            losses.append(loss / len(self.test_labels))
-            accuracies.append(correct / len(self.test_labels))
-        return losses, accuracies
-
-    def take_running(self, examples: int) -> tuple[list[float], list[float]]:
-        """Mean loss and accuracy over the examples seen since the last call, and starts anew."""
-        found = (self.loss / examples).tolist(), (self.correct.double() / examples).tolist()
-        self.loss.zero_()
-        self.correct.zero_()
-        return found
+                scores.loss[copy] += functional.cross_entropy(logits, y, reduction="sum")
+                scores.correct[copy] += (answers(logits) == y).sum()
+        return scores.take_running(len(self.test_labels))
 
     def _pixels(self, images: Tensor) -> Tensor:
         x = pixels(images)
-        return x.contiguous(memory_format=torch.channels_last) if self._channels_last and x.ndim == 4 else x
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last and x.ndim == 4 else x
 
     def _logits(self, copy: int, x: Tensor, indices: Tensor, part: int) -> Tensor:
         """Logits in the pixels' own type; gates of training (0) or test (1) examples are looked up where they can."""
-        network, low = self.networks[copy], self.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+        network = self.networks[copy]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low):
             if self.tables is None:
                 return network(x).to(x.dtype)
-            gates = self.tables[part][copy].lookup(indices, torch.bfloat16 if low else x.dtype)
+            gates = self.tables[part][copy].lookup(indices, torch.bfloat16 if self.low else x.dtype)
             return network.value(x, gates).to(x.dtype)  # type: ignore[operator]  # they are deep gated networks

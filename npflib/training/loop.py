@@ -6,7 +6,7 @@ loop for seconds, on examples of its own choice.
 
 from collections.abc import Collection, Generator, Sequence
 from copy import deepcopy
-from itertools import count
+from itertools import chain, count, islice
 from typing import TypeVar
 
 import torch
@@ -19,6 +19,8 @@ from npflib.randomness import generator
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
 from npflib.training.optimisers import keras_optimiser
+
+__all__ = ["train", "train_and_keep"]
 
 Learner = BatchedLearner | AutogradLearner
 Network = TypeVar("Network", ReLUNetwork, DeepGatedNetwork)
@@ -34,31 +36,9 @@ def each_epoch(
     rows: Tensor | None = None,
     bar: tqdm | None = None,
 ) -> Generator[int, None, None]:
-    """Trains without end, each copy in its seed's own order, and says after every epoch how many there were.
+    """Trains without end after ``done`` epochs, on all examples or ``rows`` [S, n]; says how many epochs there were.
 
-    The order of an epoch depends on the seed and the epoch alone, so that a run may stop after any epoch and go on.
-
-    Args:
-        learner: of S networks; it is changed.
-        updates: the optimiser of its parameters.
-        seeds: one a network.
-        batch: examples to a step; a last smaller batch is used too.
-        done: epochs that lie behind.
-        rows: [S, n]: the examples that each network learns from; None is all.
-        bar: moved on at every step.
-
-    Example:
-        >>> import torch
-        >>> from npflib.networks import FullyConnected, ReLUNetwork
-        >>> from npflib.training.batched import BatchedLearner
-        >>> from npflib.training.loop import each_epoch
-        >>> from npflib.training.optimisers import keras_optimiser
-        >>> network = ReLUNetwork(FullyConnected(depth=2, width=3, in_features=2, out_features=2))
-        >>> x, y = torch.eye(2), torch.tensor([0, 1])
-        >>> learner = BatchedLearner([network], x, y, x, y, torch.device("cpu"))
-        >>> loop = each_epoch(learner, keras_optimiser("sgd", learner.parameters(), 0.1), seeds=[0], batch=1)
-        >>> next(loop), next(loop)
-        (1, 2)
+    The order of an epoch depends on a copy's seed and the epoch alone, so that a run may stop after any and go on.
     """
     for epoch in count(done):
         length = len(learner.labels) if rows is None else rows.shape[1]
@@ -84,22 +64,11 @@ def train(
     batch: int = 32,
     test_every_epoch: bool = True,
 ) -> list[list[float]]:
-    """Trains a learner's networks, each in its seed's own order.
+    """Trains a learner's networks, each in its seed's own order, and tests them after each epoch, or the last alone.
 
-    Args:
-        learner: of either kind; it is changed.
-        epochs: a positive whole number.
-        seeds: one a network.
-        optimiser: "adam", "sgd" or "rmsprop", with Keras' defaults.
-        learning_rate: constant.
-        batch: examples to a step; a last smaller batch is used too.
-        test_every_epoch: whether to test after each epoch, or after the last alone.
-
-    Returns:
-        Test accuracy after each epoch, [epochs] for each network; or one number for each.
-
-    Raises:
-        ValueError: a number of epochs that is not positive, or of seeds that is not that of the networks.
+    ``optimiser`` is "adam", "sgd" or "rmsprop", with Keras' defaults; a last smaller batch is used too. Returns for
+    each network its test accuracies. Raises a ValueError for a number of epochs that is not positive, or of seeds that
+    is not that of the networks.
 
     Example:
         >>> import torch
@@ -116,14 +85,9 @@ def train(
     if len(seeds) != learner.copies:
         raise ValueError(f"one seed a network: got {len(seeds)} seeds for {learner.copies} networks.")
     updates = keras_optimiser(optimiser, learner.parameters(), learning_rate)
-    found: list[list[float]] = [[] for _ in seeds]
-    for epoch in each_epoch(learner, updates, seeds, batch):
-        if test_every_epoch or epoch == last:
-            for accuracies, accuracy in zip(found, learner.test()[1], strict=True):
-                accuracies.append(accuracy)
-        if epoch == last:
-            break
-    return found
+    loop = islice(each_epoch(learner, updates, seeds, batch), last)
+    tested = [learner.test()[1] for epoch in loop if test_every_epoch or epoch == last]
+    return [list(accuracies) for accuracies in zip(*tested, strict=True)]
 
 
 @torch.no_grad()
@@ -139,27 +103,12 @@ def train_and_keep(
     learning_rate: float = 1e-3,
     batch: int = 32,
 ) -> list[dict[int, Network]]:
-    """Trains S fully connected networks side by side and keeps a copy of each after the epochs in ``keep``; 0 is the
-    start.
+    """Trains S fully connected networks of one regime side by side and keeps a copy of each after some epochs.
 
-    Cross-entropy; the given networks are left as they are.
-
-    Args:
-        networks: S networks of one architecture and one regime.
-        images: [N, …]; labels: [N] whole numbers.
-        rows: [S, n]: the examples that each network is trained on.
-        keep: epochs ≥ 0; the largest is where training ends.
-        seeds: one a network.
-        optimiser: "adam", "sgd" or "rmsprop", with Keras' defaults.
-        learning_rate: constant.
-        batch: examples to a step; a last smaller batch is used too.
-
-    Returns:
-        One dictionary a network: epoch → network.
-
-    Raises:
-        ValueError: numbers of networks, seeds and rows that differ, rows that are not examples, or epochs to keep that
-            are not whole numbers ≥ 0.
+    ``rows`` [S, n] are the examples, among ``images`` [N, …] and ``labels`` [N], that each learns from by
+    cross-entropy. ``keep`` holds the epochs: 0 is the start, and the largest is where training ends. The given networks
+    are left as they are. Returns for each a dictionary epoch → network. Raises a ValueError for numbers of networks,
+    seeds and rows that differ, rows that are not examples, or epochs that are not whole numbers ≥ 0.
 
     Example:
         >>> import torch
@@ -186,10 +135,7 @@ def train_and_keep(
     learner = BatchedLearner(networks, images, labels, images[:1], labels[:1])
     updates = keras_optimiser(optimiser, learner.parameters(), learning_rate)
     kept: list[dict[int, Network]] = [{} for _ in networks]
-    loop = each_epoch(learner, updates, seeds, batch, rows=rows)
-    for done in range(max(keep) + 1):
-        if done:
-            next(loop)
+    for done in chain([0], islice(each_epoch(learner, updates, seeds, batch, rows=rows), max(keep))):
         if done in keep:
             for copy, network in enumerate(networks):
                 kept[copy][done] = deepcopy(network)

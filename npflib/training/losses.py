@@ -11,6 +11,8 @@ from torch import Tensor
 
 from npflib.answers import answers
 
+__all__ = ["cross_entropy", "squared"]
+
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
@@ -41,8 +43,7 @@ def squared(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         >>> import torch
         >>> from npflib.training.losses import squared
         >>> outputs, labels = torch.tensor([[[3.0], [-2.0]]]), torch.tensor([[[1.0], [1.0]]])
-        >>> loss, correct, gradient = squared(outputs, labels)  # residuals 2 and -3
-        >>> loss, correct
+        >>> squared(outputs, labels)[:2]  # residuals 2 and -3
         (tensor([13.]), tensor([1]))
     """
     residual = outputs - labels
@@ -51,3 +52,19 @@ def squared(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 LOSSES: MappingProxyType[str, Loss] = MappingProxyType({"cross_entropy": cross_entropy, "squared": squared})
+
+
+class Scores:
+    """The loss and the correct answers of S networks, summed over the examples that they have seen."""
+
+    def __init__(self, copies: int, device: torch.device | None = None):
+        self.copies, self.device = copies, device or torch.device("cpu")
+        self.loss = torch.zeros(copies, dtype=torch.float64, device=self.device)
+        self.correct = torch.zeros(copies, dtype=torch.int64, device=self.device)
+
+    def take_running(self, examples: int) -> tuple[list[float], list[float]]:
+        """Mean loss and accuracy over so many examples, those seen since the last call, and starts anew."""
+        found = (self.loss / examples).tolist(), (self.correct.double() / examples).tolist()
+        self.loss.zero_()
+        self.correct.zero_()
+        return found

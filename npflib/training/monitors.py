@@ -7,6 +7,7 @@ Source: Lakshminarayanan & Singh (2020), experiments, and the authors' released 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,18 +20,12 @@ from npflib.randomness import generator
 
 @dataclass(frozen=True)
 class Batch:
-    """The fixed examples on which a probe measures.
-
-    Attributes:
-        x: inputs [n, …].
-        labels: their true labels [n].
-        trained: the labels that the network is trained on [n]; they differ from ``labels`` where those are shuffled.
+    """The fixed examples on which a probe measures: inputs [n, …], true labels [n], labels that are trained on [n].
 
     Example:
         >>> import torch
         >>> from npflib.training.monitors import Batch
-        >>> labels = torch.tensor([1.0, -1.0])
-        >>> Batch(x=torch.eye(2), labels=labels, trained=labels).x.shape
+        >>> Batch(x=torch.eye(2), labels=torch.tensor([1.0, -1.0]), trained=torch.tensor([-1.0, 1.0])).x.shape
         torch.Size([2, 2])
     """
 
@@ -42,8 +37,7 @@ class Batch:
 def first_of_each_class(labels: Tensor, count: int) -> Tensor:
     """Indices [classes · count] of the first ``count`` of each class, class by class: the released code's choice.
 
-    Raises:
-        ValueError: a class has fewer.
+    Raises a ValueError where a class has fewer.
 
     Example:
         >>> import torch
@@ -51,14 +45,13 @@ def first_of_each_class(labels: Tensor, count: int) -> Tensor:
         >>> first_of_each_class(torch.tensor([7, 4, 7, 4, 4]), count=2)  # the first two 4s, then the first two 7s
         tensor([1, 3, 0, 2])
     """
-    return torch.cat([_members(labels, value, count)[:count] for value in labels.unique()])
+    return torch.cat([members[:count] for members in _classes(labels, count)])
 
 
 def random_of_each_class(labels: Tensor, count: int, seed: int = 0) -> Tensor:
     """Indices [classes · count] of ``count`` examples drawn from each class, class by class.
 
-    Raises:
-        ValueError: a class has fewer.
+    Raises a ValueError where a class has fewer.
 
     Example:
         >>> import torch
@@ -68,21 +61,30 @@ def random_of_each_class(labels: Tensor, count: int, seed: int = 0) -> Tensor:
         tensor([4, 4, 7, 7])
     """
     chosen = []
-    for index, value in enumerate(labels.unique()):
-        members = _members(labels, value, count)
+    for index, members in enumerate(_classes(labels, count)):
         order = torch.randperm(len(members), generator=generator(seed, "examples", index))
         chosen.append(members[order[:count]])
     return torch.cat(chosen)
 
 
-def kernel_and_labels(network: ReLUNetwork, batch: Batch) -> dict[str, float]:
-    """ν of the neural path kernel H on the batch, with what is needed to read it.
+def _classes(labels: Tensor, count: int) -> list[Tensor]:
+    """The indices of each class's examples."""
+    checks.whole(count, "count", "examples a class")
+    found = []
+    for value in labels.unique():
+        found.append(torch.nonzero(labels == value)[:, 0])
+        if len(found[-1]) < count:
+            raise ValueError(f"the probe needs {count} examples of each class; class {value:g} has {len(found[-1])}.")
+    return found
 
-    Returns:
-        ``nu`` = yᵀ (H / tr H)⁻¹ y for the true labels; ``nu_trained`` for the labels trained on; ``nu_chance`` =
-        tr H · tr H⁻¹, the mean of ν over labels drawn ±1 at random, which changes with H's spectrum alone, so that
-        ν / ν_chance is alignment and not conditioning; ``condition``, the largest eigenvalue of H over the smallest;
-        ``trace`` of H. All in float64, by solves.
+
+def kernel_and_labels(network: ReLUNetwork, batch: Batch) -> dict[str, float]:
+    """ν of the neural path kernel H on the batch, with what is needed to read it; all in float64, by solves.
+
+    ``nu`` = yᵀ (H / tr H)⁻¹ y for the true labels; ``nu_trained`` for the labels trained on; ``nu_chance`` =
+    tr H · tr H⁻¹, the mean of ν over labels drawn ±1 at random, which changes with H's spectrum alone, so that
+    ν / ν_chance is alignment and not conditioning; ``condition``, the largest eigenvalue of H over the smallest;
+    ``trace`` of H.
 
     Example:
         >>> import torch
@@ -109,10 +111,9 @@ def kernel_and_labels(network: ReLUNetwork, batch: Batch) -> dict[str, float]:
 def value_and_gate_kernels(network: DeepGatedNetwork, batch: Batch) -> dict[str, float]:
     """Traces and Frobenius norms of K_value and K_gate, traced over the logits, in float64; and the released code's.
 
-    Returns:
-        ``trace_value``, ``norm_value``, ``trace_gate``, ``norm_gate`` of K = Σ_c K_c; the same with suffix ``_summed``
-        for the kernel of Σ_c softmax_c, which the released code differentiates, in float32 as there. That sum is 1
-        whatever the parameters, so the latter are zero but for rounding.
+    ``trace_value``, ``norm_value``, ``trace_gate``, ``norm_gate`` of K = Σ_c K_c; the same with suffix ``_summed`` for
+    the kernel of Σ_c softmax_c, which the released code differentiates, in float32 as there. That sum is 1 whatever the
+    parameters, so the latter are zero but for rounding.
 
     Example:
         >>> import torch
@@ -123,19 +124,16 @@ def value_and_gate_kernels(network: DeepGatedNetwork, batch: Batch) -> dict[str,
         >>> value_and_gate_kernels(network, Batch(x=torch.eye(2), labels=y, trained=y))["trace_gate"]  # hard gates
         0.0
     """
-    found: dict[str, float] = {}
+    kernels = {}
     for part in ("value", "gate"):
-        kernel = neural_tangent_kernel(network, batch.x, part=part, dtype=torch.float64)
+        kernels[part] = neural_tangent_kernel(network, batch.x, part=part, dtype=torch.float64)
+    gradients = zip(*(summed_softmax_gradient(network, x) for x in batch.x), strict=True)
+    for part, rows in zip(("value", "gate"), gradients, strict=True):
+        jacobian = torch.stack(rows)
+        kernels[f"{part}_summed"] = jacobian @ jacobian.T
+    found: dict[str, float] = {}
+    for part, kernel in kernels.items():
         found |= {f"trace_{part}": float(kernel.trace()), f"norm_{part}": float(kernel.norm())}
-    rows: dict[str, list[Tensor]] = {"value": [], "gate": []}
-    for x in batch.x:
-        value, gate = summed_softmax_gradient(network, x)
-        rows["value"].append(value)
-        rows["gate"].append(gate)
-    for part, gradients in rows.items():
-        jacobian = torch.stack(gradients)
-        kernel = jacobian @ jacobian.T
-        found |= {f"trace_{part}_summed": float(kernel.trace()), f"norm_{part}_summed": float(kernel.norm())}
     return found
 
 
@@ -168,28 +166,17 @@ class Measure:
 
     Example:
         >>> from npflib.training.monitors import MEASURES
-        >>> sorted(MEASURES)
-        ['alignment', 'traces']
         >>> MEASURES["alignment"].choose.__name__
         'first_of_each_class'
     """
 
     choose: Callable[[Tensor, int], Tensor]
-    measure: Callable[[ReLUNetwork | DeepGatedNetwork, Batch], dict[str, float]]
+    measure: Callable[[Any, Batch], dict[str, float]]  # on the one kind of network that its experiments train
 
 
 MEASURES: Mapping[str, Measure] = MappingProxyType(
     {
-        # Each takes the one kind of network that its experiments train.
-        "alignment": Measure(first_of_each_class, kernel_and_labels),  # type: ignore[arg-type]
-        "traces": Measure(random_of_each_class, value_and_gate_kernels),  # type: ignore[arg-type]
+        "alignment": Measure(first_of_each_class, kernel_and_labels),
+        "traces": Measure(random_of_each_class, value_and_gate_kernels),
     }
 )
-
-
-def _members(labels: Tensor, value: Tensor, count: int) -> Tensor:
-    checks.whole(count, "count", "examples a class")
-    members = torch.nonzero(labels == value)[:, 0]
-    if len(members) < count:
-        raise ValueError(f"the probe needs {count} examples of each class; class {value:g} has {len(members)}.")
-    return members

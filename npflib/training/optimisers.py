@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+__all__ = ["KerasAdam"]
+
 EPSILON = 1e-7
 
 
@@ -45,20 +47,7 @@ class KerasAdam(torch.optim.Adam):
 
 
 def keras_optimiser(name: str, parameters: Iterable[Tensor], learning_rate: float) -> torch.optim.Optimizer:
-    """The optimiser of that name, with Keras' defaults.
-
-    Raises:
-        ValueError: unknown name.
-
-    Example:
-        >>> import torch
-        >>> from npflib.training.optimisers import keras_optimiser
-        >>> theta = torch.nn.Parameter(torch.tensor([1.0]))
-        >>> theta.grad = torch.tensor([1.0])
-        >>> _ = keras_optimiser("sgd", [theta], learning_rate=0.25).step()
-        >>> theta.item()
-        0.75
-    """
+    """The optimiser of that name ("sgd", "adam", "rmsprop"), with Keras' defaults; a ValueError for another name."""
     if name == "adam":
         return KerasAdam(parameters, learning_rate)
     if name == "sgd":

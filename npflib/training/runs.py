@@ -5,6 +5,7 @@ count). Example order and initial weights depend on the seed alone, so a seed ma
 """
 
 import hashlib
+import json
 import logging
 import os
 import platform
@@ -12,7 +13,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from tqdm import tqdm
 
 from npflib import data, experiments, profiles, regimes
 from npflib.architectures import FullyConnected
-from npflib.experiments import Experiment, Probe
+from npflib.experiments import Experiment
 from npflib.gates import BETA, EPS
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
@@ -39,6 +41,12 @@ from npflib.training.monitors import MEASURES, Batch
 from npflib.training.optimisers import keras_optimiser
 
 log = logging.getLogger("npflib")
+
+Network = ReLUNetwork | DeepGatedNetwork
+
+HISTORY = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+# What a run has come to after an epoch, beside parameters and optimiser: attributes of it, and entries of a checkpoint.
+PROGRESS = ("history", "best", "kept", "series", "seconds", "diverged")
 
 
 class MissingGatesError(ValueError):
@@ -65,22 +73,18 @@ def ensure(
 
     A record is valid when its configuration, its data and the fingerprint of the training code are today's. FLNPF
     copies the ReLU networks of the same seeds: the build's valid ones, else published ones of the same configuration
-    and data, else they are trained first. Training writes a checkpoint after every epoch; an interrupted
-    call, repeated, goes on from there and ends with the same bits.
+    and data, else they are trained first. Training writes a checkpoint after every epoch; an interrupted call,
+    repeated, goes on from there and ends with the same bits.
 
     Args:
-        experiment: a name that ``experiments.find`` knows.
-        regime: one of the experiment's regimes.
+        experiment, regime: names that ``experiments.find`` knows, and a regime that the experiment has.
         profile: "smoke", "quick" or "paper".
-        seeds: whole numbers ≥ 0; None means the profile's own.
+        seeds: whole numbers ≥ 0, in whose order the records come; None means the profile's own.
         epochs: a cap on the profile's epochs, for a run that shall cost less and whose record says so; None is none.
         build: the build folder; "" is the profile's own.
         device: "cpu", "cuda", …; None takes CUDA where there is one.
-        precision: "float32", or "bfloat16" for the products of convolutional networks (``autograd``).
+        precision: "float32", or "bfloat16" for the products of convolutional networks.
         progress: whether to show a progress bar.
-
-    Returns:
-        The records, in the order of the seeds.
 
     Raises:
         ValueError: an unknown name, a regime or a precision that the experiment does not have, seeds that are repeated
@@ -90,81 +94,24 @@ def ensure(
 
     Example:
         >>> from npflib.training import ensure
-        >>> ensure("mnist-fc-adam", "FLNPF-stage-1", "smoke")  # refused before anything is read or trained
+        >>> ensure("mnist-fc-adam", "FLNPF-stage-1", "smoke")  # without the stage: some seconds, and the ReLU first
         Traceback (most recent call last):
             ...
         ValueError: mnist-fc-adam has no regime 'FLNPF-stage-1'; it has: ReLU, DLNPF, FLNPF, FRNPF-DI, FRNPF-II.
-
-        Training itself, some seconds in the smoke profile:
-
-        .. code-block:: python
-
-            records = ensure("mnist-fc-adam", "FLNPF", "smoke")  # ReLU of the same seeds first
-            [record.peak for record in records]                  # again: read, not trained
     """
     chosen = experiments.find(experiment)
-    source = regimes.find(regime)
+    regimes.find(regime)
     if regime not in chosen.regimes:
         raise ValueError(f"{experiment} has no regime {regime!r}; it has: {', '.join(chosen.regimes)}.")
     if epochs is not None and chosen.stages:
         raise ValueError(f"{experiment} has stages, whose epochs a cap would change: leave out `epochs`.")
     wanted = _checked_seeds(profiles.find(profile).seeds if seeds is None else seeds)
     where = _checked_device(device)
-    _check_precision(precision, chosen)
-    folder = locations.build(profile, build)
-    truth = _dataset(chosen, profile)
-    dataset = shuffled(truth) if chosen.shuffled else truth
-    configuration = configuration_of(chosen, regime, profile, dataset, precision, epochs)
-    found: dict[int, Record] = {}
-
-    def read() -> list[int]:
-        """Reads the records that are valid; the seeds of the others, rising."""
-        for seed in wanted:
-            record = _valid_record(folder / "runs", chosen, regime, seed, configuration, dataset)
-            if record is not None:
-                found[seed] = record
-        return sorted(set(wanted) - set(found))
-
-    if not read():
-        return [found[seed] for seed in wanted]
-    place = _checkpoints(folder, chosen, regime)
-    with _sole_use(place):  # another process may have trained some of them meanwhile
-        missing = read()
-        if epochs is not None:
-            _spare_longer_runs(folder, chosen, regime, missing, configuration)
-        learnt: dict[int, tuple[str, ReLUNetwork | DeepGatedNetwork | None]] = dict.fromkeys(wanted, ("", None))
-        if source.feature == "learnt":
-            relu = configuration_of(chosen, "ReLU", profile, dataset, precision, epochs)
-            places = {seed: _learnt(folder, chosen, seed, relu, dataset) for seed in wanted}
-            if lacking := [seed for seed in missing if places[seed] is None]:
-                ensure(
-                    experiment, "ReLU", profile, seeds=lacking, epochs=epochs, build=folder, device=device,
-                    precision=precision, progress=progress,
-                )  # fmt: skip
-            which = "best" if source.stage is None else f"stage-{source.stage}"
-            for seed in wanted:
-                if places[seed] or seed in missing:
-                    record, network = _network(places[seed] or folder / "runs", chosen, "ReLU", seed, which)
-                    learnt[seed] = record.weights, network
-        diverged: dict[int, int] = {}
-        for group in _groups(place, missing, wanted):
-            networks = [
-                # What was learnt is a ReLU network.
-                regimes.start(regime, chosen.arch, seed, learnt[seed][1], chosen.initialisation)  # type: ignore[arg-type]
-                for seed in group
-            ]
-            gates = [learnt[seed][0] for seed in group]
-            run = _Run(chosen, regime, profile, group, dataset, truth, configuration, folder, where, networks, gates)
-            found |= run.finish(progress)
-            diverged |= run.diverged
-    if diverged:
-        raise DivergenceError(
-            f"{experiment} {regime} diverged: its loss was not finite after "
-            + ", ".join(f"epoch {epoch} of seed {seed}" for seed, epoch in diverged.items())
-            + f". It is trained by {chosen.optimiser} at the rate {chosen.learning_rate:g}: take a smaller one. The "
-            "other seeds' records are kept."
-        )
-    return [found[seed] for seed in wanted]
+    allowed = PRECISIONS[:1] if isinstance(chosen.arch, FullyConnected) else PRECISIONS
+    if precision not in allowed:
+        raise ValueError(f"precision must be one of {', '.join(allowed)} for {experiment}; got {precision!r}.")
+    folder, truth = locations.build(profile, build), _dataset(chosen, profile)
+    return _ensured(_Order(chosen, regime, profile, truth, folder, where, precision, epochs), wanted, progress)
 
 
 def trained_network(
@@ -175,14 +122,11 @@ def trained_network(
     *,
     build: str | os.PathLike = "",
     which: str = "best",
-) -> ReLUNetwork | DeepGatedNetwork:
+) -> Network:
     """The network of a finished run, on the CPU: of the build, or a published one of the same profile.
 
     Args:
-        experiment: name of the experiment.
-        regime: name of the regime.
-        seed: the run's seed.
-        profile: the run's profile.
+        experiment, regime, seed, profile: the run's.
         build: the build folder; "" is the profile's own.
         which: "best", the epoch of highest test accuracy (the paper's choice); "last"; or "stage-k", the best up to the
             k-th stage of an experiment that has stages.
@@ -201,102 +145,199 @@ def trained_network(
         ...         print("train it first, by ensure")
         train it first, by ensure
     """
-    found = experiments.find(experiment)
-    kept = ("best", "last", *(f"stage-{k}" for k in range(1, len(found.stages) + 1) if regime == "ReLU"))
-    if which not in kept:
-        raise ValueError(f"which must be one of {', '.join(map(repr, kept))}; got {which!r}.")
+    stages = experiments.find(experiment).stages if regime == "ReLU" else ()
+    allowed = ("best", "last", *(f"stage-{k}" for k, _ in enumerate(stages, start=1)))
+    if which not in allowed:
+        raise ValueError(f"which must be one of {', '.join(map(repr, allowed))}; got {which!r}.")
     regimes.find(regime)
-    folder = locations.build(profile, build) / "runs"
-    published = locations.published()
-    if not _whole(folder, experiment, regime, seed) and _whole(published, experiment, regime, seed):
-        record = run_records.read(run_records.path_of(published, experiment, regime, seed))
-        folder = published if record.profile == profile else folder
-    return _network(folder, found, regime, seed, which, profile)[1]
+    run = (experiment, regime, seed)
+    own, published = locations.build(profile, build) / "runs", locations.published()
+    if _whole(own, *run):
+        return _network(own, *run, which)[1]
+    if _whole(published, *run) and run_records.read(run_records.path_of(published, *run)).profile == profile:
+        return _network(published, *run, which)[1]
+    raise MissingGatesError(
+        f"there are no weights of {experiment}, {regime}, seed {seed} at {weights.path_of(own, *run)}. Train them "
+        f"first: npf train --experiment {experiment} --regime {regime} --profile {profile} --seeds {seed}"
+    )
 
 
-def configuration_of(
-    experiment: Experiment,
-    regime: str,
-    profile: str,
-    dataset: data.Dataset,
-    precision: str = "float32",
-    epochs: int | None = None,
-) -> dict[str, Any]:
-    """Everything but the seed and the code that determines a run's result.
+@dataclass
+class _Order:
+    """A regime of an experiment that is to be had, whatever the seeds; ``truth`` has the labels as they are."""
 
-    Example:
-        >>> from npflib import data, experiments
-        >>> from npflib.training import configuration_of
-        >>> few = data.subset(data.load("mnist", offline=True), train_examples=100, test_examples=20)
-        >>> found = configuration_of(experiments.find("mnist-fc-adam"), "DLNPF", "smoke", few)
-        >>> found["epochs"], found["full_epochs"], found["soft_gate"]
-        (2, 100, {'beta': 4.0, 'eps': 0.1})
-    """
-    budget = experiments.budget(experiment.name, profile, regime, epochs)
-    stage = regimes.find(regime).stage
-    gates_from = "the ReLU run's best epoch on the test set"
-    if stage is not None:
-        gates_from += f" up to epoch {experiments.budget(experiment.name, profile, epochs=epochs).stages[stage - 1]}"
-    weights = {"glorot_uniform": "glorot_uniform, zero biases", "signed": "±√(2/w), each with probability ½"}
-    return {
-        "architecture": type(experiment.arch).__name__,
-        **_plain(asdict(experiment.arch)),
-        "initialisation": weights[experiment.initialisation],
-        "loss": experiment.loss,
-        "regime": regimes.definition(regime),
-        "optimiser": experiment.optimiser,
-        "learning_rate": experiment.learning_rate,
-        "batch": experiment.batch,
-        "epochs": budget.epochs,
-        "full_epochs": experiment.full_epochs(regime),
-        "train_examples": len(dataset.train_labels),
-        "test_examples": len(dataset.test_labels),
-        "examples": _digest(dataset),
-        "soft_gate": {"beta": BETA, "eps": EPS} if regimes.find(regime).gate == "soft" else None,
-        "gates_from": gates_from if regimes.find(regime).feature == "learnt" else None,
-        "stages": list(budget.stages),
-        "classes": None if experiment.classes is None else list(experiment.classes),
-        "labels": "permuted once" if experiment.shuffled else "true",
-        "probe": None if experiment.probe is None else {**asdict(experiment.probe), "every": budget.every},
-        "precision": precision,
-    }
+    experiment: Experiment
+    regime: str
+    profile: str
+    truth: data.Dataset
+    folder: Path
+    device: torch.device
+    precision: str
+    epochs: int | None
+
+    def __post_init__(self) -> None:
+        self.dataset = shuffled(self.truth) if self.experiment.shuffled else self.truth
+        self.configuration = self._configuration()
+        self.runs = self.folder / "runs"
+        self.checkpoints = self.folder / "checkpoints" / self.experiment.name / self.regime
+
+    def _configuration(self) -> dict[str, Any]:
+        """Everything but the seed and the code that determines a run's result."""
+        experiment, kind = self.experiment, regimes.find(self.regime)
+        budget = experiments.budget(experiment.name, self.profile, self.regime, self.epochs)
+        gates_from = "the ReLU run's best epoch on the test set"
+        if kind.stage is not None:
+            stages = experiments.budget(experiment.name, self.profile, epochs=self.epochs).stages
+            gates_from += f" up to epoch {stages[kind.stage - 1]}"
+        starts = {"glorot_uniform": "glorot_uniform, zero biases", "signed": "±√(2/w), each with probability ½"}
+        return {
+            "architecture": type(experiment.arch).__name__,
+            **json.loads(json.dumps(asdict(experiment.arch))),  # tuples become lists, as in the record
+            "initialisation": starts[experiment.initialisation],
+            "loss": experiment.loss,
+            "regime": regimes.definition(self.regime),
+            "optimiser": experiment.optimiser,
+            "learning_rate": experiment.learning_rate,
+            "batch": experiment.batch,
+            "epochs": budget.epochs,
+            "full_epochs": experiment.full_epochs(self.regime),
+            "train_examples": len(self.dataset.train_labels),
+            "test_examples": len(self.dataset.test_labels),
+            "examples": _digest(self.dataset),
+            "soft_gate": {"beta": BETA, "eps": EPS} if kind.gate == "soft" else None,
+            "gates_from": gates_from if kind.feature == "learnt" else None,
+            "stages": list(budget.stages),
+            "classes": None if experiment.classes is None else list(experiment.classes),
+            "labels": "permuted once" if experiment.shuffled else "true",
+            "probe": None if experiment.probe is None else {**asdict(experiment.probe), "every": budget.every},
+            "precision": self.precision,
+        }
+
+    def record(self, folder: Path, seed: int, any_code: bool = False) -> Record | None:
+        """The record of a seed in a folder of records, where there is a valid one."""
+        run = (self.experiment.name, self.regime, seed)
+        if not _whole(folder, *run):
+            return None
+        path = run_records.path_of(folder, *run)
+        record = run_records.read(path)
+        asked = [record.configuration, self.configuration]  # which hold a digest of the examples
+        if any_code:
+            asked = [each | {"regime": each["regime"] | {"gate_code": ""}} for each in asked]
+        valid = (
+            asked[0] == asked[1]
+            and record.data["stand_in"] == self.dataset.source.stand_in
+            and (any_code or record.library["source"] == training_source_hash())
+        )
+        if not valid:
+            log.info("%s was made by other code, data or settings: it is not used", path)
+        return record if valid else None
+
+    def records(self, seeds: Sequence[int]) -> dict[int, Record]:
+        """The valid records of the build."""
+        return {seed: record for seed in seeds if (record := self.record(self.runs, seed))}
+
+    def spare_longer_runs(self, seeds: Sequence[int]) -> None:
+        """A capped run must not take the place of a longer one that differs in its length alone."""
+        for seed in seeds:
+            path = run_records.path_of(self.runs, self.experiment.name, self.regime, seed)
+            longer = run_records.read(path).configuration if path.exists() else {}
+            same = all(longer.get(key) == self.configuration[key] for key in ("examples", "learning_rate", "labels"))
+            if same and longer["epochs"] > self.configuration["epochs"]:
+                raise ValueError(
+                    f"{path} is a longer run than {self.configuration['epochs']} epochs and would be lost: give "
+                    "another build folder, or delete it first."
+                )
+
+
+def _ensured(order: _Order, seeds: Sequence[int], progress: bool) -> list[Record]:
+    """The records of an order, in the order of the seeds: read, or trained."""
+    found = order.records(seeds)
+    if set(found) != set(seeds):
+        with _sole_use(order.checkpoints):
+            found = order.records(seeds)  # another process may have trained some of them meanwhile
+            missing = sorted(set(seeds) - set(found))
+            if order.epochs is not None:
+                order.spare_longer_runs(missing)
+            found |= _trained(order, _groups(order.checkpoints, missing, seeds), progress)
+    return [found[seed] for seed in seeds]
+
+
+def _trained(order: _Order, groups: Sequence[Sequence[int]], progress: bool) -> dict[int, Record]:
+    """The records of seeds in groups that are trained together; a DivergenceError once all are written."""
+    chosen = order.experiment
+    found: dict[int, Record] = {}
+    diverged: dict[int, int] = {}
+    learnt = _learnt(order, [seed for group in groups for seed in group], progress)
+    for group in groups:
+        networks = [
+            # What was learnt is a ReLU network.
+            regimes.start(order.regime, chosen.arch, seed, learnt[seed][1], chosen.initialisation)  # type: ignore[arg-type]
+            for seed in group
+        ]
+        run = _Run(order, group, networks, [learnt[seed][0] for seed in group])
+        found |= run.finish(progress)
+        diverged |= run.diverged
+    if diverged:
+        raise DivergenceError(
+            f"{chosen.name} {order.regime} diverged: its loss was not finite after "
+            + ", ".join(f"epoch {epoch} of seed {seed}" for seed, epoch in diverged.items())
+            + f". It is trained by {chosen.optimiser} at the rate {chosen.learning_rate:g}: take a smaller one. The "
+            "other seeds' records are kept."
+        )
+    return found
+
+
+def _learnt(order: _Order, seeds: Sequence[int], progress: bool) -> dict[int, tuple[str, Network | None]]:
+    """The ReLU networks whose gates are copied, if any, with their weights' digests; trained where there are none."""
+    regime = regimes.find(order.regime)
+    if regime.feature != "learnt":
+        return dict.fromkeys(seeds, ("", None))
+    relu = replace(order, regime="ReLU")
+    folders: dict[int, Path] = {}
+    for seed in seeds:  # the build's network goes before a published one, by whichever code that was trained
+        if relu.record(relu.runs, seed):
+            folders[seed] = relu.runs
+        elif relu.record(locations.published(), seed, any_code=True):
+            log.info("%s seed %d: gates of the published ReLU network", relu.experiment.name, seed)
+            folders[seed] = locations.published()
+    if lacking := [seed for seed in seeds if seed not in folders]:
+        _ensured(relu, lacking, progress)
+    which = "best" if regime.stage is None else f"stage-{regime.stage}"
+    found: dict[int, tuple[str, Network | None]] = {}
+    for seed in seeds:
+        record, network = _network(folders.get(seed, relu.runs), relu.experiment.name, "ReLU", seed, which)
+        found[seed] = record.weights, network
+    return found
 
 
 class _Run:
-    """The seeds of one regime that are trained together, from start or checkpoint to records."""
+    """The seeds of an order that are trained together, from start or checkpoint to records."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        regime: str,
-        profile: str,
-        seeds: Sequence[int],
-        dataset: data.Dataset,
-        truth: data.Dataset,
-        configuration: dict[str, Any],
-        folder: Path,
-        device: torch.device,
-        networks: Sequence[ReLUNetwork | DeepGatedNetwork],
-        gates: Sequence[str],
-    ):
-        self.experiment, self.regime, self.profile, self.seeds = experiment, regime, profile, list(seeds)
-        self.gates = list(gates)
-        self.dataset, self.configuration, self.folder, self.device = dataset, configuration, folder, device
-        self.network = None if experiment.probe is None else deepcopy(networks[0])
-        self.learner = _learner(networks, dataset, device, experiment, configuration["precision"])
+    def __init__(self, order: _Order, seeds: Sequence[int], networks: Sequence[Network], gates: Sequence[str]):
+        chosen, probe = order.experiment, order.experiment.probe
+        self.order, self.seeds, self.gates = order, list(seeds), list(gates)
+        self.network: Network | None = None
+        if probe is not None:
+            self.network, self.probe = deepcopy(networks[0]), MEASURES[probe.name]
+            few = self.probe.choose(order.truth.train_labels, probe.examples_a_class)
+            labels = order.truth.train_labels[few], order.dataset.train_labels[few]
+            self.batch = Batch(order.truth.train_images[few], *labels)
+        self.learner = _learner(order, networks)
         self.parameters = self.learner.parameters()
-        self.optimiser = keras_optimiser(experiment.optimiser, self.parameters, experiment.learning_rate)
-        self.epochs = configuration["epochs"]
-        self.history: list[dict[str, list[float]]] = [
-            {"train_loss": [], "train_accuracy": [], "test_loss": [], "test_accuracy": []} for _ in self.seeds
-        ]
-        self.best: list[dict[str, Tensor]] = [{} for _ in self.seeds]
-        self.kept: list[dict[str, dict[str, Tensor]]] = [{} for _ in self.seeds]
-        self.series: list[dict[str, list[float]]] = [{} for _ in self.seeds]
-        self.batch = None if experiment.probe is None else _probe_batch(experiment.probe, truth, dataset)
+        self.optimiser = keras_optimiser(chosen.optimiser, self.parameters, chosen.learning_rate)
+        self.epochs = order.configuration["epochs"]
+        self.history: list[dict[str, list[float]]] = [{name: [] for name in HISTORY} for _ in seeds]
+        self.best: list[dict[str, Tensor]] = [{} for _ in seeds]
+        self.kept: list[dict[str, dict[str, Tensor]]] = [{} for _ in seeds]
+        self.series: list[dict[str, list[float]]] = [{} for _ in seeds]
         self.seconds = 0.0
         self.diverged: dict[int, int] = {}  # seed → the first epoch after which its loss was not finite
-        self.checkpoint = _checkpoints(folder, experiment, regime) / _name_of(seeds)
+        # A file name for any number of seeds.
+        digest = hashlib.blake2b(repr(sorted(seeds)).encode(), digest_size=8).hexdigest()
+        self.checkpoint = order.checkpoints / f"{digest}.pt"
+        source: dict[str, Any] = {"configuration": order.configuration, "source": training_source_hash()}
+        which = {"experiment": chosen.name, "regime": order.regime, "seeds": self.seeds, "gates": self.gates}
+        self.identity = source | which
 
     @property
     def done(self) -> int:
@@ -305,15 +346,16 @@ class _Run:
     def finish(self, progress: bool) -> dict[int, Record]:
         """The records by seed, of those that did not diverge."""
         self._resume()
-        steps = -(-len(self.dataset.train_labels) // self.experiment.batch)
-        label = f"{self.experiment.name} {self.regime} ({len(self.seeds)} seeds, {self.epochs} epochs)"
+        batch = self.order.experiment.batch
+        steps = -(-len(self.order.dataset.train_labels) // batch)
+        label = f"{self.order.experiment.name} {self.order.regime} ({len(self.seeds)} seeds, {self.epochs} epochs)"
         with tqdm(
             desc=label, total=self.epochs * steps, initial=self.done * steps, unit="step", disable=not progress,
             mininterval=1.0,
         ) as bar:  # fmt: skip
             if self.done == 0:
                 self._measure()
-            loop = each_epoch(self.learner, self.optimiser, self.seeds, self.experiment.batch, done=self.done, bar=bar)
+            loop = each_epoch(self.learner, self.optimiser, self.seeds, batch, done=self.done, bar=bar)
             while self.done < self.epochs and len(self.diverged) < len(self.seeds):
                 self._epoch(loop)
                 self._save()
@@ -327,80 +369,54 @@ class _Run:
     def _epoch(self, loop: Iterator[int]) -> None:
         started = time.perf_counter()
         next(loop)
-        train_loss, train_accuracy = self.learner.take_running(len(self.dataset.train_labels))
-        test_loss, test_accuracy = self.learner.test()
-        for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
-            if test_accuracy[copy] > max(history["test_accuracy"], default=-1.0):
+        scores = [*self.learner.take_running(len(self.order.dataset.train_labels)), *self.learner.test()]
+        stages = self.order.configuration["stages"]
+        for copy, history in enumerate(self.history):
+            found = {name: score[copy] for name, score in zip(HISTORY, scores, strict=True)}
+            if found["test_accuracy"] > max(history["test_accuracy"], default=-1.0):
                 self.best[copy] = self.learner.state_dict(copy)
-            history["train_loss"].append(train_loss[copy])
-            history["train_accuracy"].append(train_accuracy[copy])
-            history["test_loss"].append(test_loss[copy])
-            history["test_accuracy"].append(test_accuracy[copy])
-            if self.done in self.configuration["stages"]:
-                stage = self.configuration["stages"].index(self.done) + 1
-                self.kept[copy][f"stage-{stage}"] = self.best[copy]
-            if not isfinite(train_loss[copy] + test_loss[copy]):
-                self.diverged.setdefault(seed, self.done)
+            for name, number in found.items():
+                history[name].append(number)
+            if self.done in stages:
+                self.kept[copy][f"stage-{stages.index(self.done) + 1}"] = self.best[copy]
+            if not isfinite(found["train_loss"] + found["test_loss"]):
+                self.diverged.setdefault(self.seeds[copy], self.done)
         if not self.diverged:
             self._measure()
         self.seconds += time.perf_counter() - started
 
     def _measure(self) -> None:
         """Lets the probe look at every copy, where one is due after ``done`` epochs."""
-        if self.batch is None or self.done % self.configuration["probe"]["every"]:
+        if self.network is None or self.done % self.order.configuration["probe"]["every"]:
             return
         for copy, series in enumerate(self.series):
-            # There is a network to look at wherever there is a batch to look with.
-            self.network.load_state_dict(self.learner.state_dict(copy))  # type: ignore[union-attr]
-            found = MEASURES[self.experiment.probe.name].measure(self.network, self.batch)  # type: ignore[union-attr, arg-type]
-            for name, number in {"epoch": self.done, **found}.items():
+            self.network.load_state_dict(self.learner.state_dict(copy))
+            for name, number in {"epoch": self.done, **self.probe.measure(self.network, self.batch)}.items():
                 series.setdefault(name, []).append(number)
 
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "experiment": self.experiment.name,
-            "regime": self.regime,
-            "seeds": self.seeds,
-            "configuration": self.configuration,
-            "source": training_source_hash(),
-            "gates": self.gates,
-        }
-
     def _save(self) -> None:
-        state = {
-            "identity": self._identity(),
-            "parameters": [p.detach().cpu() for p in self.parameters],
-            "optimiser": self.optimiser.state_dict(),
-            "history": self.history,
-            "best": self.best,
-            "kept": self.kept,
-            "series": self.series,
-            "seconds": self.seconds,
-            "diverged": self.diverged,
-        }
+        state = {"identity": self.identity, "parameters": [p.detach().cpu() for p in self.parameters]}
+        state |= {"optimiser": self.optimiser.state_dict(), **{name: getattr(self, name) for name in PROGRESS}}
         write_with(self.checkpoint, lambda file: torch.save(state, file))
 
     def _resume(self) -> None:
         state = _read_checkpoint(self.checkpoint)
         if state is None:
             return
-        if state["identity"] != self._identity():
-            log.warning(
-                "the checkpoint of %s %s was made by other code, data or settings: starting afresh",
-                self.experiment.name,
-                self.regime,
-            )
+        name = f"{self.order.experiment.name} {self.order.regime}"
+        if state["identity"] != self.identity:
+            log.warning("the checkpoint of %s was made by other code, data or settings: starting afresh", name)
             return
         with torch.no_grad():
             for parameter, saved in zip(self.parameters, state["parameters"], strict=True):
                 parameter.copy_(saved)
         self.optimiser.load_state_dict(state["optimiser"])
-        self.history, self.best, self.seconds = state["history"], state["best"], state["seconds"]
-        self.kept, self.series, self.diverged = state["kept"], state["series"], state["diverged"]
-        log.info("%s %s goes on after epoch %d", self.experiment.name, self.regime, self.done)
+        for attribute in PROGRESS:
+            setattr(self, attribute, state[attribute])
+        log.info("%s goes on after epoch %d", name, self.done)
 
     def _write(self) -> dict[int, Record]:
-        records = {}
+        order, records = self.order, {}
         last = [self.learner.state_dict(copy) for copy in range(len(self.seeds))]
         del self.learner  # its tables of gates may take gigabytes
         for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
@@ -408,46 +424,36 @@ class _Run:
                 continue
             accuracies = history["test_accuracy"]
             kept = {"best": self.best[copy], "last": last[copy], **self.kept[copy]}
-            folder = self.folder / "runs"
-            digest = weights.write(kept, weights.path_of(folder, self.experiment.name, self.regime, seed))
-            record = Record(
-                experiment=self.experiment.name,
-                regime=self.regime,
+            path = weights.path_of(order.runs, order.experiment.name, order.regime, seed)
+            records[seed] = Record(
+                experiment=order.experiment.name,
+                regime=order.regime,
                 seed=seed,
-                profile=self.profile,
-                configuration=self.configuration,
+                profile=order.profile,
+                configuration=order.configuration,
                 history=history,
                 peak=max(accuracies),
                 peak_epoch=accuracies.index(max(accuracies)) + 1,
                 final=accuracies[-1],
                 seconds=self.seconds / len(self.seeds),
-                data=self.dataset.source.as_dict(),
-                environment=environment_of(self.device),
-                library={"version": _version(), "source": training_source_hash()},
+                data=order.dataset.source.as_dict(),
+                environment=environment_of(order.device),
+                library={"version": version("npflib"), "source": training_source_hash()},
                 series=self.series[copy],
-                weights=digest,
+                weights=weights.write(kept, path),
                 gates=self.gates[copy],
             )
             # The record comes last: where it stands, its weights stand too.
-            run_records.write(record, folder)
-            records[seed] = record
+            run_records.write(records[seed], order.runs)
         return records
 
 
 def environment_of(device: torch.device) -> dict[str, Any]:
-    """Python, torch, device and threads: what else a run's bits depend on.
-
-    Example:
-        >>> import torch
-        >>> from npflib.training import environment_of
-        >>> sorted(environment_of(torch.device("cpu")))
-        ['device', 'python', 'threads', 'torch']
-    """
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    """Python, torch, device and threads: what else a run's bits depend on."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": name,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
     }
 
@@ -460,43 +466,22 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("npflib")
-
-
 def shuffled(dataset: data.Dataset) -> data.Dataset:
-    """The data set with its training labels permuted among its training examples, always in the same way.
-
-    Example:
-        >>> import torch
-        >>> from npflib.data import load, subset
-        >>> from npflib.training import shuffled
-        >>> few = subset(load("mnist", offline=True), train_examples=100)
-        >>> torch.equal(shuffled(few).train_labels.sort().values, few.train_labels.sort().values)
-        True
-    """
+    """The data set with its training labels permuted among its training examples, always in the same way."""
     order = torch.randperm(len(dataset.train_labels), generator=generator(0, "labels"))
     return replace(dataset, train_labels=dataset.train_labels[order])
 
 
-def _learner(
-    networks: Sequence[ReLUNetwork | DeepGatedNetwork],
-    dataset: data.Dataset,
-    device: torch.device,
-    experiment: Experiment,
-    precision: str,
-) -> BatchedLearner | AutogradLearner:
-    parts = (networks, dataset.train_images, dataset.train_labels, dataset.test_images, dataset.test_labels, device)
+def _learner(order: _Order, networks: Sequence[Network]) -> BatchedLearner | AutogradLearner:
+    chosen, given = order.experiment, order.dataset
+    parts = (networks, given.train_images, given.train_labels, given.test_images, given.test_labels, order.device)
     first = networks[0]
     learns = isinstance(first, DeepGatedNetwork) and any(p.requires_grad for p in first.feature.parameters())
-    written_out = not learns or first.gate == "soft"
-    if isinstance(first.arch, FullyConnected) and written_out:
-        return BatchedLearner(*parts, loss=experiment.loss)
-    if experiment.loss != "cross_entropy":
-        raise ValueError(f"{experiment.name}: gates {first.gate!r} that learn are trained with cross_entropy only.")
-    return AutogradLearner(*parts, precision=precision)
+    if isinstance(first.arch, FullyConnected) and (not learns or first.gate == "soft"):
+        return BatchedLearner(*parts, loss=chosen.loss)
+    if chosen.loss != "cross_entropy":
+        raise ValueError(f"{chosen.name}: gates {first.gate!r} that learn are trained with cross_entropy only.")
+    return AutogradLearner(*parts, precision=order.precision)
 
 
 def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
@@ -507,11 +492,6 @@ def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
     return dataset if experiment.classes is None else data.binary(dataset, *experiment.classes)
 
 
-def _probe_batch(probe: Probe, truth: data.Dataset, dataset: data.Dataset) -> Batch:
-    chosen = MEASURES[probe.name].choose(truth.train_labels, probe.examples_a_class)
-    return Batch(truth.train_images[chosen], truth.train_labels[chosen], dataset.train_labels[chosen])
-
-
 def _digest(dataset: data.Dataset) -> str:
     """Sixteen hexadecimal digits over every pixel and label: the data that were used, however they were loaded."""
     digest = hashlib.blake2b(digest_size=8)
@@ -520,94 +500,18 @@ def _digest(dataset: data.Dataset) -> str:
     return digest.hexdigest()
 
 
-def _whole(folder: Path, experiment: str, regime: str, seed: int) -> bool:
-    """Whether a folder of records holds a run and its weights."""
-    where = (folder, experiment, regime, seed)
-    return run_records.path_of(*where).exists() and weights.path_of(*where).exists()
+def _whole(folder: Path, *run: Any) -> bool:
+    """Whether a folder of records holds a run (experiment, regime, seed) and its weights."""
+    return run_records.path_of(folder, *run).exists() and weights.path_of(folder, *run).exists()
 
 
-def _valid_record(
-    folder: Path,
-    experiment: Experiment,
-    regime: str,
-    seed: int,
-    configuration: dict[str, Any],
-    dataset: data.Dataset,
-    any_code: bool = False,
-) -> Record | None:
-    if not _whole(folder, experiment.name, regime, seed):
-        return None
-    path = run_records.path_of(folder, experiment.name, regime, seed)
-    record = run_records.read(path)
-    plain = _without_code if any_code else dict
-    valid = (
-        plain(record.configuration) == plain(configuration)  # which holds a digest of the examples
-        and record.data["stand_in"] == dataset.source.stand_in
-        and (any_code or record.library["source"] == training_source_hash())
-    )
-    if not valid:
-        log.info("%s was made by other code, data or settings: it is not used", path)
-    return record if valid else None
-
-
-def _without_code(configuration: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without the digest of its gate's code."""
-    return configuration | {"regime": {k: v for k, v in configuration["regime"].items() if k != "gate_code"}}
-
-
-def _learnt(
-    folder: Path, experiment: Experiment, seed: int, configuration: dict[str, Any], dataset: data.Dataset
-) -> Path | None:
-    """The folder of records with the ReLU network to copy: the build's, or what was published, by whichever code."""
-    sought = (experiment, "ReLU", seed, configuration, dataset)
-    if _valid_record(folder / "runs", *sought):
-        return folder / "runs"
-    if _valid_record(locations.published(), *sought, any_code=True):
-        log.info("%s seed %d: gates of the published ReLU network", experiment.name, seed)
-        return locations.published()
-    return None
-
-
-def _network(
-    folder: Path, experiment: Experiment, regime: str, seed: int, which: str, profile: str = ""
-) -> tuple[Record, ReLUNetwork | DeepGatedNetwork]:
+def _network(folder: Path, experiment: str, regime: str, seed: int, which: str) -> tuple[Record, Network]:
     """A run's record and one of its networks, from a folder of records."""
-    path = weights.path_of(folder, experiment.name, regime, seed)
-    if not _whole(folder, experiment.name, regime, seed):
-        raise MissingGatesError(
-            f"there are no weights of {experiment.name}, {regime}, seed {seed} at {path}. Train them first: "
-            f"npf train --experiment {experiment.name} --regime {regime} --profile {profile} --seeds {seed}"
-        )
-    record = run_records.read(run_records.path_of(folder, experiment.name, regime, seed))
-    kind = regimes.find(regime)
-    arch = experiment.arch
+    record = run_records.read(run_records.path_of(folder, experiment, regime, seed))
+    arch, kind = experiments.find(experiment).arch, regimes.find(regime)
     network = ReLUNetwork(arch) if kind.gate == "own" else DeepGatedNetwork(arch, kind.gate, linear=kind.linear)
-    network.load_state_dict(weights.read(path, record.weights)[which])
+    network.load_state_dict(weights.read(weights.path_of(folder, experiment, regime, seed), record.weights)[which])
     return record, network
-
-
-def _spare_longer_runs(
-    folder: Path, experiment: Experiment, regime: str, seeds: Sequence[int], configuration: dict[str, Any]
-) -> None:
-    """A capped run must not take the place of a longer one that differs in its length alone."""
-    for seed in seeds:
-        path = run_records.path_of(folder / "runs", experiment.name, regime, seed)
-        longer = run_records.read(path).configuration if path.exists() else {}
-        same = all(longer.get(key) == configuration[key] for key in ("examples", "learning_rate", "labels"))
-        if same and longer["epochs"] > configuration["epochs"]:
-            raise ValueError(
-                f"{path} is a longer run than {configuration['epochs']} epochs and would be lost: give another build "
-                "folder, or delete it first."
-            )
-
-
-def _checkpoints(folder: Path, experiment: Experiment, regime: str) -> Path:
-    return Path(folder) / "checkpoints" / experiment.name / regime
-
-
-def _name_of(seeds: Sequence[int]) -> str:
-    """A file for any number of seeds."""
-    return hashlib.blake2b(repr(sorted(seeds)).encode(), digest_size=8).hexdigest() + ".pt"
 
 
 @contextmanager
@@ -633,10 +537,10 @@ def _read_checkpoint(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        if not {"identity", "parameters", "optimiser", "history", "best", "kept", "series", "seconds"} <= set(state):
+        state = {"diverged": {}} | torch.load(path, weights_only=True, map_location="cpu")
+        if not {"identity", "parameters", "optimiser", *PROGRESS} <= set(state):
             raise ValueError("it is not a checkpoint of this library")
-        return {"diverged": {}} | state
+        return state
     except Exception as error:  # whatever torch and its unpickler make of a damaged file
         aside = path.with_suffix(".damaged")
         path.replace(aside)
@@ -675,16 +579,3 @@ def _checked_device(device: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {device!r} is not there; use 'cpu', or leave it out. ({error})") from error
     return torch.device(device)
-
-
-def _check_precision(precision: str, experiment: Experiment) -> None:
-    allowed = PRECISIONS[:1] if isinstance(experiment.arch, FullyConnected) else PRECISIONS
-    if precision not in allowed:
-        raise ValueError(f"precision must be one of {', '.join(allowed)} for {experiment.name}; got {precision!r}.")
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, as JSON would give them back."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

@@ -40,17 +40,17 @@ def load(name, dtype):
 
 data.load = load
 
-table, test, permutation, fsync = autograd.network_table, AutogradLearner.test, torch.randperm, os.fsync
+table, test, permutation, fsync = autograd.layer_tables, AutogradLearner.test, torch.randperm, os.fsync
 touched = []
 
-def part_of_the_table(network, images, device, channels_last=False):
-    first = table(network, images[:chunk], device)
-    whole = GateTable(first.shapes, len(images), device)
+def part_of_the_table(network, images, *options, together):
+    (first,) = table(network, images[:chunk], *options, together=together)
+    whole = GateTable(first.shapes, len(images), *options)
     whole.rows.fill_(1)
     whole.rows[:chunk] = first.rows
-    whole.rows[chunk : 2 * chunk] = table(network, images[chunk : 2 * chunk], device).rows
+    whole.rows[chunk : 2 * chunk] = table(network, images[chunk : 2 * chunk], *options, together=together)[0].rows
     touched.append(whole.rows.nbytes)
-    return whole
+    return [whole]
 
 def part_of_the_test(self):
     labels, self.test_labels = self.test_labels, self.test_labels[:chunk]
@@ -59,7 +59,7 @@ def part_of_the_test(self):
     finally:
         self.test_labels = labels
 
-autograd.network_table, AutogradLearner.test = part_of_the_table, part_of_the_test
+autograd.layer_tables, AutogradLearner.test = part_of_the_table, part_of_the_test
 torch.randperm = lambda n, generator=None: permutation(n, generator=generator)[:32]  # one step
 os.fsync = lambda descriptor: None
 # Two epochs, so that a best network of an earlier epoch is there when a later one is better.

@@ -1,6 +1,7 @@
 """A regime, an experiment and a data set of one's own: registered, trained, and never confused with another's runs."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -154,7 +155,8 @@ def test_a_gate_that_learns_is_trained_by_automatic_differentiation(tmp_path):
         truth = AutogradLearner([regimes.start(regime.name, ARCH, seed) for seed in (0, 1)], *arrays)
         experiment = Experiment("squares-fc", "Squares", "squares", ARCH, "sgd", 1e-2, 2, regimes=(regime.name,))
         dataset = replace(data.load("squares"), train_images=arrays[0], test_images=arrays[2])
-        learner = training._learner(networks, dataset, arrays[-1], experiment, "float32")
+        order = SimpleNamespace(experiment=experiment, dataset=dataset, device=arrays[-1], precision="float32")
+        learner = training._learner(order, networks)
         assert type(learner) is kind
         chosen = torch.arange(8).expand(2, -1)
         for each in (learner, truth):
@@ -163,9 +165,9 @@ def test_a_gate_that_learns_is_trained_by_automatic_differentiation(tmp_path):
         torch.testing.assert_close(learner.test(), truth.test())
     with pytest.raises(ValueError, match=r"BatchedLearner trains soft gates only; got 'slope'"):
         BatchedLearner([regimes.start("Slope", ARCH, 0)], *arrays)
-    squared = replace(experiment, arch=replace(ARCH, out_features=1), loss="squared", classes=(0, 1))
+    order.experiment = replace(experiment, arch=replace(ARCH, out_features=1), loss="squared", classes=(0, 1))
     with pytest.raises(ValueError, match=r"gates 'slope' that learn are trained with cross_entropy only"):
-        training._learner([regimes.start("Slope", squared.arch, 0)], dataset, arrays[-1], squared, "float32")
+        training._learner(order, [regimes.start("Slope", order.experiment.arch, 0)])
 
 
 @pytest.mark.parametrize(

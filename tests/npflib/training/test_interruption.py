@@ -52,7 +52,7 @@ taking = {kind: kind.gradients for kind in (BatchedLearner, AutogradLearner)}
 if sys.argv[4] == "step":  # in the given step of the given regime (an FLNPF trains its ReLU before)
     def finish(self, progress):
         def counting(learner, chosen):
-            if self.regime == regime:
+            if self.order.regime == regime:
                 count_down()
             taking[type(learner)](learner, chosen)
         BatchedLearner.gradients = AutogradLearner.gradients = counting

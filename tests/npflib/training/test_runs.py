@@ -9,6 +9,7 @@ import json
 import shutil
 import threading
 from dataclasses import replace
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
@@ -325,7 +326,7 @@ def test_records_are_complete_and_consistent_and_lie_on_the_disk(tiny, regime):
         assert record.environment["torch"] == torch.__version__
         assert record.environment["threads"] == torch.get_num_threads()
         assert record.environment["device"]
-        assert record.library == {"version": training._version(), "source": training.training_source_hash()}
+        assert record.library == {"version": version("npflib"), "source": training.training_source_hash()}
 
 
 def test_best_weights_are_the_first_peaks_and_last_weights_the_last_epochs(tiny, monkeypatch):
@@ -602,9 +603,9 @@ def trained_seeds(monkeypatch):
     """Notes which seeds are trained."""
     noted = []
 
-    def note(experiment, regime, profile, seeds, *rest):
-        noted.append((regime, list(seeds)))
-        return RUN(experiment, regime, profile, seeds, *rest)
+    def note(order, seeds, *rest):
+        noted.append((order.regime, list(seeds)))
+        return RUN(order, seeds, *rest)
 
     monkeypatch.setattr(training, "_Run", note)
     return noted
