@@ -46,17 +46,7 @@ class Html(str):
 def table(
     header: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", data: Mapping[str, Any] | None = None
 ) -> str:
-    """A table in a box that scrolls sideways.
-
-    Args:
-        header: one text a column.
-        rows: rows of as many entries; text is escaped, ``Html`` is not.
-        caption: what the table shows and from what: profile, runs, budget.
-        data: ``Source.as_dict()`` of the data behind it; a stand-in gets a banner. None where there is none.
-
-    Raises:
-        ValueError: a row of another length.
-    """
+    """A table in a box that scrolls sideways; text is escaped, ``Html`` is not, and stand-in ``data`` get a banner."""
     body = []
     for row in rows:
         if len(row) != len(header):
@@ -78,11 +68,7 @@ def stand_in_banner(data: Mapping[str, Any] | None) -> str:
 
 
 def verdict(word: str) -> str:
-    """A verdict as symbol, word and colour.
-
-    Raises:
-        ValueError: an unknown word.
-    """
+    """A verdict as symbol, word and colour."""
     if word not in _VERDICTS:
         raise ValueError(f"unknown verdict {word!r}; allowed: {', '.join(_VERDICTS)}.")
     symbol, ground = _VERDICTS[word]
