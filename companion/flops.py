@@ -13,15 +13,7 @@ TEST_EXAMPLES = 10_000
 
 
 def forward_flops(arch: FullyConnected | VConv | GConv) -> int:
-    """Operations of one example's way through a network: 2 in · out a dense layer, 2 · 9 · in · out a pixel a 3×3
-    convolution.
-
-    Example:
-        >>> from npflib.architectures import FullyConnected
-        >>> from companion.flops import forward_flops
-        >>> forward_flops(FullyConnected(depth=2, width=3, in_features=4, out_features=1))  # 2 · (4·3 + 3·1)
-        30
-    """
+    """Operations of one example: 2 in · out a dense layer, 2 · 9 · in · out a pixel a 3×3 convolution."""
     total = 0
     for layer in arch.layers():
         if isinstance(layer, ConvLayer):
@@ -33,14 +25,7 @@ def forward_flops(arch: FullyConnected | VConv | GConv) -> int:
 
 
 def size_of(arch: VConv | GConv) -> tuple[int, int]:
-    """Weights and biases of a convolutional network, and gates an image: a channel at a position, or a dense unit.
-
-    Example:
-        >>> from npflib.architectures import GConv
-        >>> from companion.flops import size_of
-        >>> size_of(GConv(channels=(2,), dense=(3,)))  # 3·2·9 + 2, 2·3 + 3, 3·10 + 10; 2·32² + 3
-        (105, 2051)
-    """
+    """Weights and biases of a convolutional network, and gates an image: a channel at a position, or a dense unit."""
     weights = gates = 0
     for layer in arch.layers():
         if isinstance(layer, ConvLayer):
@@ -57,14 +42,6 @@ def run_flops(experiment: str, regime: str) -> int:
     A training step is counted as three forward passes: forward, gradients of the signals, gradients of the weights
     (the first layer needs no gradient of its input; that is not subtracted). DLNPF trains two networks, and frozen
     gates cost one forward pass of the feature network an example, once.
-
-    Raises:
-        ValueError: an unknown name, or a data set whose size is not in ``TRAIN_EXAMPLES``.
-
-    Example:
-        >>> from companion.flops import run_flops
-        >>> run_flops("mnist-fc-adam", "DLNPF") == 2 * run_flops("mnist-fc-adam", "ReLU")
-        True
     """
     chosen, source = find(experiment), find_regime(regime)
     if chosen.dataset not in TRAIN_EXAMPLES:
