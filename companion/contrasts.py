@@ -159,18 +159,6 @@ def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measur
     return _judged(contrast, against, leads[against])
 
 
-def evidence(contrast: Contrast, experiment: str, build: Path, published: Path | None = None) -> dict:
-    """The best records of two seeds or more for the contrast's regimes; empty where there are none.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.contrasts import evidence, stated
-        >>> evidence(stated(margin=0.5)[0], "mnist-fc-adam", build=Path("no-build"), published=Path("no-records"))
-        {}
-    """
-    return statistics.evidence(experiment, contrast.regimes, build, published, least=2)
-
-
 def record(
     contrast: Contrast,
     experiment: str,

@@ -25,13 +25,14 @@ from npflib.networks import ReLUNetwork
 MAX_LISTED = 64  # paths that a page can list and a reader can look through
 # Pre-activations below this share of the largest in the square count as zero: corners on an edge that has been drawn.
 _ON_THE_EDGE = 1e-9
+Gates = tuple[tuple[int, ...], ...]  # layer by layer, 0 or 1
 
 
 @dataclass(frozen=True)
 class Region:
     """A part of the plane on which all gates are constant, so that the network is linear in its inputs."""
 
-    gates: tuple[tuple[int, ...], ...]  # layer by layer, 0 or 1
+    gates: Gates
     corners: np.ndarray  # [k, 2] of the convex polygon, in order
     slope: np.ndarray  # the output's derivative by each input: the sum of v over the open paths from it
 
@@ -63,9 +64,7 @@ def regions(
     if not half > 0:
         raise ValueError(f"half is half the side of the square and must be positive; got {half!r}.")
     square = half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    pieces: list[tuple[np.ndarray, np.ndarray, tuple[tuple[int, ...], ...]]] = [
-        (square, np.eye(2 + len(constants)), ())
-    ]
+    pieces: list[tuple[np.ndarray, np.ndarray, Gates]] = [(square, np.eye(2 + len(constants)), ())]
     found: list[Edge] = []
     for layer, weight in enumerate(weights):
         after = []
@@ -127,7 +126,11 @@ def at(
             raise ValueError(f"{name} must be a point of the plane, two finite numbers; got {list(point)!r}.")
     both = torch.tensor([[*x, *constants], [*x2, *constants]], dtype=torch.float64)
     matrices = [torch.from_numpy(weight) for weight in weights]
-    pre_activations, output = _forward(both, matrices)
+    z, pre_activations = both, []
+    for matrix in matrices[:-1]:
+        pre_activations.append(z @ matrix.T)
+        z = pre_activations[-1].relu()
+    output = z @ matrices[-1].T
     gates = [hard_gate(q) for q in pre_activations]
     first, second = ([gate[k : k + 1] for gate in gates] for k in (0, 1))
     phi, v = paths.neural_path_feature(both, gates), paths.neural_path_value(matrices)[:, 0]
@@ -163,10 +166,7 @@ def export(
     labels: Tensor | None = None,
     colours: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Everything that the page needs, as plain data that JSON carries without loss: regions, edges, zero level, points.
-
-    The page opens at the two points ``start``; ``points`` [n, 2] with labels -1 or +1 are drawn in the plane.
-    """
+    """All that the page needs, which opens at the points ``start``, as plain data that JSON carries without loss."""
     weights, constants = _checked(network, constants)
     paths = network.arch.paths  # type: ignore[union-attr]  # fully connected: checked
     if paths > MAX_LISTED:
@@ -196,10 +196,7 @@ def export(
 
 
 def html(data: Mapping[str, Any], script: str, style: str) -> str:
-    """The interactive part of the page, whole: style, data and script in one piece that asks for no other file.
-
-    The script draws every ``.npf-explorer`` of a page from the JSON in it; without JavaScript there is a sentence.
-    """
+    """The interactive part of the page, whole: style, data and script in one piece that asks for no other file."""
     for name, text in (("script", script), ("style", style)):
         if f"</{name}" in text.lower():
             raise ValueError(f"the {name} holds '</{name}', which would end it on the page. Write it in two parts.")
@@ -213,24 +210,11 @@ def html(data: Mapping[str, Any], script: str, style: str) -> str:
 
 
 def open_table(shown: Mapping[str, Any], widths: Sequence[int]) -> Iterator[tuple[str, float, float, float, float]]:
-    """The paths that are open for x, by name, e.g. "1→3→2": φ_x, v, φ_x · v and φ_x' of each.
-
-    They are all that ⟨φ_x, v⟩ and ⟨φ_x, φ_x'⟩ need. A path from an input of 0 has the feature 0 and is left out, too.
-    """
+    """The paths with φ_x ≠ 0, by name, e.g. "1→3→2": φ_x, v, φ_x · v, φ_x'. ⟨φ_x, v⟩ and ⟨φ_x, φ_x'⟩ need no more."""
     columns = zip(*(shown[name] for name in ("features", "values", "products", "features2")), strict=True)
     for nodes, (phi, v, product, phi2) in zip(paths.enumerate_paths(widths).tolist(), columns, strict=True):
         if phi:
             yield "→".join(str(node + 1) for node in nodes), phi, v, product, phi2
-
-
-@torch.no_grad()
-def _forward(x: Tensor, weights: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-    """Pre-activations of the hidden layers, and the output, of the network run forwards."""
-    z, found = x, []
-    for weight in weights[:-1]:
-        found.append(z @ weight.T)
-        z = found[-1].relu()
-    return found, z @ weights[-1].T
 
 
 def _checked(network: ReLUNetwork, constants: Sequence[float]) -> tuple[list[np.ndarray], tuple[float, ...]]:

@@ -326,11 +326,9 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
     comparable = ours.runs > 1 and paper.std is not None
     difference = welch(ours, paper) if comparable else None
     reason = undecidable(records)
-    if reason:
-        verdict = "undecided"
-    else:
-        verdict = equivalence(ours, paper, MARGINS[row.dataset])
-        reason = "the interval straddles the margin: more seeds are needed" if verdict == "undecided" else ""
+    verdict = "undecided" if reason else equivalence(ours, paper, MARGINS[row.dataset])
+    if verdict == "undecided" and not reason:
+        reason = "the interval straddles the margin: more seeds are needed"
     return Cell(experiment, regime, paper, records, ours, final, difference, verdict, reason)
 
 

@@ -38,10 +38,7 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
-    """Test accuracy by epoch, a panel an experiment; ``mark_paper`` marks the paper's peaks at the right.
-
-    The axis is logarithmic in the error, 100 % - accuracy, so that curves near the top stay apart.
-    """
+    """Test accuracy by epoch, a panel an experiment; logarithmic in the error, so that good curves stay apart."""
     label = "test accuracy (%), log of the error"
     figure, panels = panel_grid(len(runs), height=3.0, extra=1.0, ylabel=label, sharey=True)
     for ax, (name, regimes) in zip(panels, runs.items(), strict=True):
@@ -201,11 +198,7 @@ def regimes_of(experiment: Experiment) -> list[str]:
 def accuracy_by_stage(
     panels: Sequence[tuple[Experiment, Mapping[str, Sequence[Record]]]], measure: str = "peak"
 ) -> Figure:
-    """Accuracy behind the gates of each stage, beside the paper's means and others' methods as lines.
-
-    A dot is one seed. Where there are records of the ReLU run, its own best test accuracy so far is drawn by stage:
-    that of the very network whose gates are copied.
-    """
+    """Accuracy behind the gates of each stage, the paper's means, others' methods, and the ReLU run's own so far."""
     if not panels or not all(experiment.stages for experiment, _ in panels):
         raise ValueError("one experiment or more is needed, each with stages.")
     figure, axes = panel_grid(len(panels), len(panels), height=4.1, ylabel=f"test accuracy (%), {measure}")
@@ -251,10 +244,7 @@ def best_so_far(records: Sequence[Record], stages: Sequence[int]) -> np.ndarray:
 
 
 def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Sequence[str]) -> Figure:
-    """Share of gates that flip, [seeds, stages, layers]: since the stage before, and since the start, by layer.
-
-    ``chance`` [seeds, layers] is between the last stage and a pattern unrelated to it with stage 0's share on.
-    """
+    """Share of gates that flip [seeds, stages, layers], since the stage before or the start; chance [seeds, layers]."""
     between, start, chance = (np.asarray(a, dtype=float) for a in (between, start, chance))
     seeds, stages, count = between.shape if between.ndim == 3 else (0, 0, 0)
     if not between.size or start.shape != between.shape or chance.shape != (seeds, count) or len(layers) != count:

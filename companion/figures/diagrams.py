@@ -102,12 +102,7 @@ def subnetwork(
     show_weights: bool = False,
     title: str = "",
 ) -> Axes:
-    """Draws a small network with one input's active sub-network in colour, and all that its gates switch off in grey.
-
-    A connection belongs to the sub-network when the units at both its ends are on; input and output nodes always are.
-    Its line is as wide as its weight is large; a negative one is dashed. ``inside`` is a text for every node, and
-    ``show_weights`` writes each weight on its line; readable up to some twenty connections.
-    """
+    """Draws a small network with one input's active sub-network in colour; lines are as wide as weights are large."""
     weights = [np.asarray(weight, dtype=float) for weight in weights]
     on = [np.ones(weights[0].shape[1]), *(np.asarray(g, dtype=float) for g in gates), np.ones(len(weights[-1]))]
     sizes = [len(layer) for layer in on]

@@ -14,11 +14,7 @@ BEFORE, AFTER = INACTIVE, ACTIVE
 
 
 def rounding_errors(paths: ArrayLike, errors: ArrayLike, bounds: ArrayLike, controls: ArrayLike) -> Figure:
-    """The identity ⟨φ, v⟩ = ŷ on random networks: each one's largest error, against its number of paths.
-
-    All are [networks]: ``errors`` over the sum of absolute φ(p) v(p), 0 at the foot of the axis; the ``bounds`` of
-    rounding; and ``controls``, the error after one gate was flipped on purpose, 0 where no output changed.
-    """
+    """⟨φ, v⟩ - ŷ of random networks over Σ |φ(p) v(p)|, its bound, and controls, of which one gate was flipped."""
     paths, errors, bounds, controls = (np.asarray(a, dtype=float) for a in (paths, errors, bounds, controls))
     foot = 1e-18
     fig, ax = plt.subplots(figsize=(WIDTH, 3.9))
@@ -132,11 +128,7 @@ def gate_strips(
 def activity(
     units: Mapping[str, np.ndarray], paths: Mapping[str, np.ndarray], differ: Mapping[str, np.ndarray]
 ) -> Figure:
-    """Activity of a network before and after training, layer by layer and for whole paths.
-
-    ``units`` [seeds, layers] are on, ``differ`` [seeds, layers] between two examples, over all pairs; ``paths`` [seeds,
-    examples] are active, those examples without any left out; all are shares.
-    """
+    """Shares of units [seeds, layers] and paths [seeds, examples] on, and of units that differ, before and after."""
     fig = plt.figure(figsize=(WIDTH, 5.0))
     grid = fig.add_gridspec(2, 2)
     left, middle, right = (fig.add_subplot(place) for place in (grid[0, 0], grid[1, :], grid[0, 1]))

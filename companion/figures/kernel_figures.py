@@ -15,6 +15,10 @@ from companion.figures.drawing import band, errors, key, logarithmic, panel_grid
 from companion.figures.gate_activity import AFTER, BEFORE
 from companion.figures.style import GATE, INACTIVE, PAPER, SMALL, VALUE, WIDTH, shades
 
+Times = Sequence[np.ndarray]  # of each network: seconds of the repetitions
+Curve = tuple[ArrayLike, ArrayLike]
+ByName = Mapping[str, ArrayLike]
+ByWidth = Mapping[int, ArrayLike]
 LAWS = {"signed": ("Rademacher ±σ", VALUE, "o"), "gaussian": ("Gaussian", GATE, "s")}
 
 
@@ -64,11 +68,7 @@ def heat_maps(
 def contrasts(
     by_layer: Mapping[str, np.ndarray], by_class: Mapping[str, np.ndarray], inputs: np.ndarray, classes: Sequence[int]
 ) -> Figure:
-    """Contrast of the path overlap (mean within classes over mean between them), before and after training.
-
-    ``by_layer`` [seeds, layers]: of the first l hidden layers; ``by_class`` [seeds, classes]: of all of them, one class
-    against the others; ``inputs`` [seeds]: of the inputs' own Gram matrix.
-    """
+    """Contrast of the path overlap, within over between classes, by layer [seeds, layers] and class; and of inputs."""
     fig, (left, right) = panel_grid(2, height=3.7, sharey=True)
     for name, colour, shift in (("before", BEFORE, -0.12), ("after", AFTER, 0.12)):
         values = by_layer[name]
@@ -90,11 +90,7 @@ def contrasts(
 
 
 def costs(
-    paths: Sequence[float],
-    enumerated: Sequence[np.ndarray],
-    product: Sequence[np.ndarray],
-    large: tuple[float, np.ndarray],
-    examples: int,
+    paths: Sequence[float], enumerated: Times, product: Times, large: tuple[float, np.ndarray], examples: int
 ) -> Figure:
     """Seconds [networks, repetitions] of a kernel matrix, enumerated or as a product; ``large``: (paths, seconds)."""
     fig, ax = plt.subplots(figsize=(WIDTH, 3.4))
@@ -137,10 +133,7 @@ def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chos
 
 
 def remainders(steps: ArrayLike, sizes: ArrayLike, switches: ArrayLike) -> Figure:
-    """‖e' - (I - αK) e‖ / ‖e‖ of one step of gradient descent, [networks, points], against the step size α λ_max.
-
-    ``switches``, of the same shape: how many (unit, example) pairs of the feature network changed sign in that step.
-    """
+    """‖e' - (I - αK) e‖ / ‖e‖ of one step, [networks, points], by step size, and how many signs switched in it."""
     steps, sizes, switches = (np.asarray(a, dtype=float) for a in (steps, sizes, switches))
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
     ax.plot(steps, sizes.T, color=VALUE, linewidth=0.7, alpha=0.5)
@@ -158,12 +151,7 @@ def remainders(steps: ArrayLike, sizes: ArrayLike, switches: ArrayLike) -> Figur
 
 
 def descent(runs: Sequence[Mapping[str, ArrayLike]], frozen: Mapping[str, ArrayLike]) -> Figure:
-    """Full-batch gradient descent followed by its kernel: the loss, the one-step error and the kernel's growth.
-
-    A run, one a step size, the largest first, has "label", "time" (α λ_max(K_0) t), "loss", "chained" (the loss when
-    every step is replaced by I - αK_t), "error" (relative), and the traces "value" and "gate" over the whole
-    kernel's first; ``frozen`` has "time" and "loss" of the prediction from K_0 alone.
-    """
+    """Gradient descent by its kernel: loss, one-step error and traces of each run; ``frozen`` is predicted from K_0."""
     figure, (loss, error, growth) = panel_grid(3, 1, height=2.7, sharex=True)
     loss.plot(
         frozen["time"], frozen["loss"], color=GATE, linestyle="--", label=r"$(I-\alpha K_0)^t e_0$: kernel frozen"
@@ -189,7 +177,7 @@ def descent(runs: Sequence[Mapping[str, ArrayLike]], frozen: Mapping[str, ArrayL
     return key(figure, *loss.get_legend_handles_labels())
 
 
-def bias_by_width(widths: Sequence[int], results: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
+def bias_by_width(widths: Sequence[int], results: Mapping[str, Curve]) -> Figure:
     """Relative bias of the mean value kernel: law → (bias, standard error), [points], with 95 % bands by width."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.5))
     grid = np.asarray(widths, dtype=float)
@@ -206,16 +194,9 @@ def bias_by_width(widths: Sequence[int], results: Mapping[str, tuple[ArrayLike, 
 
 
 def spread_by_width(
-    widths: Sequence[int],
-    results: Mapping[str, Mapping[str, ArrayLike]],
-    fitted: Sequence[int],
-    exact: Mapping[str, ArrayLike],
+    widths: Sequence[int], results: Mapping[str, ByName], fitted: Sequence[int], exact: ByName
 ) -> Figure:
-    """Relative standard deviation of the value kernel by width; the widths ``fitted`` enter the fit of the slope.
-
-    Of the whole kernel a law has {"spread", "low", "high"} with its 95 % interval, of its diagonal {"diagonal",
-    "diagonal low", "diagonal high"}; ``exact`` is the latter's exact value.
-    """
+    """Relative deviation of the value kernel by width with 95 % intervals, and of its diagonal beside the exact one."""
     figure, (whole, diagonal) = panel_grid(2, height=3.9, sharey=True)
     grid = np.asarray(widths, dtype=float)
     for law, found in results.items():
@@ -238,12 +219,7 @@ def spread_by_width(
 
 
 def bound_by_depth(
-    depths: Sequence[int],
-    measured: Mapping[int, ArrayLike],
-    low: Mapping[int, ArrayLike],
-    high: Mapping[int, ArrayLike],
-    curves: Mapping[int, tuple[ArrayLike, ArrayLike]],
-    limit: tuple[ArrayLike, ArrayLike],
+    depths: Sequence[int], measured: ByWidth, low: ByWidth, high: ByWidth, curves: Mapping[int, Curve], limit: Curve
 ) -> Figure:
     """Width → measured variance over the stated bound and its 95 % interval, by depth; curves and limit are exact."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
@@ -260,10 +236,7 @@ def bound_by_depth(
 def dependence_by_width(
     widths: Sequence[int], ratios: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], limit: float
 ) -> Figure:
-    """Mean value kernel over the theorem's, on the diagonal and off it, for shared and for independent gates.
-
-    ``limit`` is that ratio off the diagonal of infinitely wide networks with shared gates.
-    """
+    """Mean value kernel over the theorem's, on and off the diagonal; ``limit`` is that of infinitely wide networks."""
     figure, axes = panel_grid(2, height=3.6, sharey=True)
     looks = {
         "independent": ("independent gates (II)", VALUE, "o", 0.97),

@@ -121,9 +121,8 @@ def finish(
 ) -> Figure:
     """Writes the provenance line under a figure; if its data are a stand-in, as a red banner that says so.
 
-    It says the ``profile`` ("" for a drawing, which shows nothing computed), the number of ``seeds``, the ``data``
-    (a ``Source.as_dict()``), a ``note``, the notebook (``code``), and where and how long it took: of the trained
-    ``runs`` shown, else of this machine since ``use_style``. A figure that breaks the rule of size is a ValueError.
+    Without a ``profile`` it is a drawing, which shows nothing computed; ``data`` is a ``Source.as_dict()``; ``code`` is
+    the notebook. The line ends with where and how long it took: the trained ``runs`` shown, else since ``use_style``.
     """
     parts = [f"profile: {profile}" if profile else "a drawing"]
     if seeds is not None:

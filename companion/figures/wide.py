@@ -29,17 +29,12 @@ LOOKS = {
 
 def convergence(
     widths: Sequence[int],
-    spreads: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
-    biases: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    lines: Mapping[str, tuple[float, float]],
-    exact: ArrayLike,
+    spreads: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],  # root mean square deviation, its 95 % interval
+    biases: Mapping[str, tuple[ArrayLike, ArrayLike]],  # relative bias of the mean, standard error
+    lines: Mapping[str, tuple[float, float]],  # (a, b) of the fitted bias a + b / w
+    exact: ArrayLike,  # deviation of the gates' diagonal
 ) -> Figure:
-    """How far finite networks are from the limit, against the width: of one network, and of the mean of several.
-
-    ``spreads``: "gates", "relu", "diagonal" → root mean square deviation [points], low, high (95 %); ``biases``:
-    "gates", "relu" → relative bias of the mean [points], standard error; ``lines``: the same → (a, b) of the fit
-    a + b / w; ``exact``: exact deviation of the gates' diagonal, [points].
-    """
+    """How far finite networks are from the limit, against the width: of one network, and of the mean of several."""
     figure, (left, right) = panel_grid(2, height=3.8)
     grid = np.asarray(widths, dtype=float)
     looks = {name: LOOKS[name][:3] for name in ("gates", "relu")}

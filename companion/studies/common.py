@@ -23,11 +23,7 @@ Sets = tuple[Tensor, Tensor, Tensor, Tensor]  # training images and labels, test
 CPU = torch.device("cpu")
 LEARNING_RATE = 1e-3
 REFERENCES = ("ReLU", "FLNPF", "FRNPF-II")
-
-
-def _start(*given: Any) -> Any:
-    """A regime's network before training; its class follows from the regime."""
-    return regimes.start(*given)
+_start: Any = regimes.start  # its network's class follows from the regime
 
 
 def relu(arch: Arch, seed: int) -> ReLUNetwork:

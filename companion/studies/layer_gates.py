@@ -84,6 +84,7 @@ class LayerConfig:
 
 
 Layers = list[Any]  # a layer's gates in all networks: uint8 [S, n, w], or one table a network
+Learnt = tuple[list[ReLUNetwork], list[float]]  # networks and their test accuracies
 
 
 class _SideBySide:
@@ -92,9 +93,7 @@ class _SideBySide:
     def __init__(self, config: LayerConfig):
         self.arch, self.seeds, self.config = config.arch, config.seeds, config
 
-    def learnt(
-        self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int
-    ) -> tuple[list[ReLUNetwork], list[float]]:
+    def learnt(self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int) -> Learnt:
         """Trained networks and their test accuracies; y [n], or [S, n] where each seed has its own."""
         copies, n = len(self.seeds), len(x)
         rows = torch.arange(n).expand(copies, -1)
@@ -119,9 +118,7 @@ class _SideBySide:
 class _OneByOne(_SideBySide):
     """Convolutional networks, one seed after the other; they have no controls, and are tested at the end alone."""
 
-    def learnt(
-        self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int
-    ) -> tuple[list[ReLUNetwork], list[float]]:
+    def learnt(self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int) -> Learnt:
         networks = [common.relu(self.arch, seed) for seed in self.seeds]
         learner = AutogradLearner(networks, x, y, test[0], test[1], common.CPU)
         return networks, common.trained(learner, self.config, epochs=epochs)
@@ -154,7 +151,7 @@ class _Sources:
         self.test = dataset.test_images.flatten(1 if flat else -1), dataset.test_labels
         self.learnt, self.gates = cache(self._learnt), cache(self._gates)  # by source
 
-    def _learnt(self, source: str) -> tuple[list[ReLUNetwork], list[float]]:
+    def _learnt(self, source: str) -> Learnt:
         """The networks that give gates, and how much they get right, each on its own task."""
         config, learnt, n = self.config, self.engine.learnt, len(self.y)
         if source == "donor-other" and self.other is not None:
