@@ -1,3 +1,3 @@
 """The book's own machinery: studies, ledger of claims, statistics, chapters, figures. The library needs none."""
 
-__all__ = ["chapter", "checks", "contrasts", "explorer", "flops", "ledger", "overview", "statistics"]
+__all__ = ["chapter", "contrasts", "statistics"]

@@ -27,6 +27,8 @@ from npflib import experiments, profiles, regimes, training
 from npflib.records import locations
 from npflib.records.run_records import Record
 
+__all__ = ["Chapter", "ParameterError"]
+
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
 
@@ -35,15 +37,7 @@ class ParameterError(ValueError):
 
 
 def choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
-    """Raises unless ``value`` is one of ``allowed``.
-
-    Example:
-        >>> from companion.chapter import choice
-        >>> choice("profile", "huge", ["smoke", "quick", "paper"])
-        Traceback (most recent call last):
-            ...
-        companion.chapter.ParameterError: profile = 'huge' is not allowed; choose one of: 'smoke', 'quick', 'paper'.
-    """
+    """Raises unless ``value`` is one of ``allowed``."""
     if value not in allowed:
         raise ParameterError(f"{name} = {value!r} is not allowed; choose one of: {', '.join(map(repr, allowed))}.")
 
@@ -51,17 +45,7 @@ def choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
 def number(
     name: str, value: Any, kind: type = int, least: float | None = None, most: float | None = None, more: str = ""
 ) -> None:
-    """Raises unless ``value`` is an int (or, with kind=float, a finite number) from ``least`` to ``most``.
-
-    ``more`` ends the message.
-
-    Example:
-        >>> from companion.chapter import number
-        >>> number("seed", -1, int, least=0)
-        Traceback (most recent call last):
-            ...
-        companion.chapter.ParameterError: seed = -1 is not allowed; it must be a whole number at least 0.
-    """
+    """Raises, ending in ``more``, unless ``value`` is an int, or with kind=float a finite number, in the range."""
     kinds = (int,) if kind is int else (int, float)
     what = "a whole number" if kind is int else "a finite number"
     limits = (("at least", least), ("at most", most))
@@ -73,15 +57,7 @@ def number(
 
 
 def numbers(name: str, values: Any, kind: type = int, least: float | None = None, most: float | None = None) -> None:
-    """Raises unless ``values`` is a list or tuple of one or more numbers that ``number`` accepts.
-
-    Example:
-        >>> from companion.chapter import numbers
-        >>> numbers("widths", [8, 0], least=1)
-        Traceback (most recent call last):
-            ...
-        companion.chapter.ParameterError: widths[1] = 0 is not allowed; it must be a whole number at least 1.
-    """
+    """Raises unless ``values`` is a list or tuple of one or more numbers that ``number`` accepts."""
     if not isinstance(values, list | tuple) or not values:
         raise ParameterError(f"{name} = {values!r} is not allowed; it must be a list of one or more numbers.")
     for index, value in enumerate(values):
@@ -94,17 +70,6 @@ def only(namespace: Mapping[str, Any], *names: str) -> None:
     In a kernel the parameters are what the last run of the cell of parameters assigns, and what papermill's cell after
     it does: so a notebook can be run twice in one kernel, and what its later cells left behind is no parameter.
     Without such a cell every plain value in the namespace is one.
-
-    Args:
-        namespace: the notebook's ``globals()``.
-        names: the parameters that it has.
-
-    Example:
-        >>> from companion.chapter import only
-        >>> only({"profile": "smoke", "sed": 1}, "profile", "seed")
-        Traceback (most recent call last):
-            ...
-        companion.chapter.ParameterError: unknown parameter 'sed'; this notebook has: profile, seed.
     """
     history = namespace.get("In")
     cells = [_assigned(source) for source in history] if isinstance(history, list) else []
@@ -131,19 +96,11 @@ def _assigned(source: str) -> set[str]:
 
 
 def check(profile: str, build: str, seed: int = 0) -> None:
-    """Checks the parameters that every notebook has.
-
-    Raises:
-        ParameterError: profile is not a known one, build not a text, or seed no whole number from 0 to four billion
-            (the generators take less than 2^32, and chapters count on from the seed).
-
-    Example:
-        >>> from companion.chapter import check
-        >>> check("quick", build="", seed=0)  # nothing to object to
-    """
+    """Checks the parameters that every notebook has."""
     choice("profile", profile, list(profiles.PROFILES))
     if not isinstance(build, str):
         raise ParameterError(f"build = {build!r} is not allowed; it must be a folder's name, or '' for the default.")
+    # The generators take less than 2^32, and chapters count on from the seed.
     number("seed", seed, int, least=0, most=4_000_000_000)
 
 
@@ -151,14 +108,8 @@ class Chapter:
     """A notebook's parameters, checked, and what it shows and records.
 
     Its ``scale`` is the profile itself, its ``folder`` the build folder; ``claims`` holds what it has recorded, by id.
-
-    Args:
-        name: of the notebook, without its ending.
-        namespace: the notebook's ``globals()``, which hold ``profile``, ``build`` and the parameters.
-        names: its other parameters.
-
-    Raises:
-        ParameterError: one that it does not have, a wrong profile, build or seed, or no project to read from.
+    It is given the notebook's name without ending, its ``globals()``, which hold ``profile``, ``build`` and the
+    parameters, and the parameters' ``names``; a wrong one, or no project to read from, is a ParameterError.
 
     Example:
         >>> from companion.chapter import Chapter
@@ -318,18 +269,12 @@ class Chapter:
         seeds: int | Sized | None = None,
         **judged: Any,
     ) -> Claim | None:
-        """Records a claim by ``ledger.record`` for this chapter, profile and build.
+        """Records a claim by ``ledger.record`` for this chapter, profile and build; it knows what else is ``judged``.
 
-        It is the paper's if it is named "claim-…" and its source is the paper, else the companion's.
-
-        Args:
-            measured: a number, an estimate, or (number, [low, high]); None where this build has not measured it.
-            reason: why that tolerance.
-            predicted, unit: "number: prediction" in a few words, and what follows the measured value, in ``outcomes``.
-            data: a data set, its source, or what a record says of it.
-            records, table: the runs, or the study's table, that are judged: profile, data and seeds are theirs.
-            seeds: independent repetitions, or their number; None is that of the estimate.
-            judged: further arguments of ``ledger.record``, which has the others too.
+        It is the paper's if it is named "claim-…" and its source is the paper, else the companion's. ``measured`` is a
+        number, an estimate, or (number, [low, high]); None where this build has not measured it. ``reason`` says why
+        that tolerance; ``predicted``, "number: prediction" in a few words, and ``unit`` are for ``outcomes``. Profile,
+        data and seeds are those of the records or of the study's table that are judged, unless given.
         """
         if predicted:
             self._predictions[id] = (*predicted.split(": ", 1), unit)  # type: ignore[assignment]
@@ -379,56 +324,26 @@ class Chapter:
 
 
 def source_of(data: Any) -> dict[str, Any] | None:
-    """What is said of data: of a data set, of its source, of a study's table, or already said; None of none.
-
-    Example:
-        >>> from companion.chapter import source_of
-        >>> source_of({"title": "MNIST", "stand_in": False})["title"]
-        'MNIST'
-    """
+    """What is said of data: of a data set, of its source, of a study's table, or already said; None of none."""
     found = data.data[0] if hasattr(data, "config") else getattr(data, "source", data)
     return found.as_dict() if hasattr(found, "as_dict") else found
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table in Markdown, which may hold formulas: the first column to the left, numbers to the right.
-
-    Example:
-        >>> from companion.chapter import grid
-        >>> print(grid(("path", "$v$"), [("1→2", 3)]))
-        | path | $v$ |
-        |:--|--:|
-        | 1→2 | 3 |
-    """
+    """A table in Markdown, which may hold formulas: the first column to the left, numbers to the right."""
     lines = [header, *rows]
     body = [f"| {' | '.join(map(str, row))} |" for row in lines]
     return "\n".join([body[0], "|:--|" + "--:|" * (len(header) - 1), *body[1:]])
 
 
 def commands(runs: Iterable[tuple[str, str]]) -> str:
-    """The command lines that train runs (experiment, regime) at the paper's budget, as a block of Markdown.
-
-    Example:
-        >>> from companion.chapter import commands
-        >>> print(commands([("mnist-fc-adam", "ReLU")]))
-        ```bash
-        npf train --experiment mnist-fc-adam --regime ReLU --profile paper
-        ```
-    """
+    """The command lines that train runs (experiment, regime) at the paper's budget, as a block of Markdown."""
     lines = [f"npf train --experiment {experiment} --regime {regime} --profile paper" for experiment, regime in runs]
     return "\n".join(["```bash", *lines, "```"])
 
 
 def budget_of(table: Table) -> str:
-    """The budget of a study's table in words.
-
-    Example:
-        >>> from companion.chapter import budget_of
-        >>> from companion.studies.study import Table
-        >>> config = {"examples": 1_000, "epochs": 2, "learning_rate": 0.001, "test_examples": 500}
-        >>> budget_of(Table("an example", "smoke", config, [{}], [], [{"seed": 0}, {"seed": 1}]))
-        '1,000 training images, 2 epochs, Adam 0.001, 500 test images, 2 seeds'
-    """
+    """The budget of a study's table in words, e.g. "1,000 training images, 2 epochs, Adam 0.001, …, 2 seeds"."""
     asked, data = table.config, table.data[0]
     tested = asked.get("test_examples") or data["test_examples"]
     return f"{_spent(table)}, Adam {asked['learning_rate']:g}, {tested:,} test images, {len(table.seeds)} seeds"

@@ -31,16 +31,7 @@ RANDOM = ("FRNPF-DI", "FRNPF-II")
 
 @dataclass(frozen=True)
 class Contrast:
-    """One statement of the paper on two regimes or more.
-
-    Attributes:
-        label: short name, part of a claim's id.
-        sentence: the statement in words, to follow the experiment's title.
-        first: the regime whose accuracy is compared.
-        others: the regimes that it is compared with; the best of them counts.
-        relation: "at least", "at most" or "equal", of first - other to 0 points.
-        tolerance: how far from 0 still counts, in points.
-        tolerance_reason: why that far.
+    """One statement of the paper: the accuracy of the regime ``first`` compared with that of one or more others.
 
     Example:
         >>> from companion.contrasts import stated
@@ -48,12 +39,12 @@ class Contrast:
         ('FLNPF', 'FRNPF-DI', 'FRNPF-II')
     """
 
-    label: str
-    sentence: str
+    label: str  # part of a claim's id
+    sentence: str  # to follow the experiment's title
     first: str
-    others: tuple[str, ...]
-    relation: str
-    tolerance: float
+    others: tuple[str, ...]  # the best of them counts
+    relation: str  # "at least", "at most" or "equal", of first - others to 0 points
+    tolerance: float  # how far from 0 still counts
     tolerance_reason: str
 
     @property
@@ -79,15 +70,10 @@ class Difference:
 
 
 def stated(margin: float, near: float | None = None, near_reason: str = "") -> tuple[Contrast, ...]:
-    """The paper's four statements, as contrasts.
+    """The paper's four statements, as contrasts; accuracies within ``margin`` points count as the same.
 
-    Args:
-        margin: points within which two accuracies count as the same.
-        near: points within which FLNPF "nearly recovers" ReLU; None is the same margin.
-        near_reason: why that many, where ``near`` is given.
-
-    Raises:
-        ValueError: a margin that is not positive.
+    FLNPF "nearly recovers" ReLU within ``near`` points for ``near_reason``, or the same margin if None. Neither may be
+    zero or negative (ValueError).
 
     Example:
         >>> from companion.contrasts import stated
@@ -121,9 +107,6 @@ def stated(margin: float, near: float | None = None, near_reason: str = "") -> t
 def rises(experiment: str) -> Contrast:
     """Gates are learnt continuously: those of the last stage beat the random ones of stage 0.
 
-    Raises:
-        ValueError: an experiment without stages.
-
     Example:
         >>> from companion.contrasts import rises
         >>> rises("cifar10-continuous").regimes
@@ -138,10 +121,7 @@ def rises(experiment: str) -> Contrast:
 
 
 def by_paper(contrast: Contrast, experiment: str) -> Difference:
-    """The contrast on the reported means and standard deviations of one row of the table.
-
-    Raises:
-        ValueError: an experiment without reported mean ± std for all the contrast's regimes.
+    """The contrast on the reported means and standard deviations of one row of the table; ValueError without these.
 
     Example:
         >>> from companion.contrasts import by_paper, stated
@@ -160,10 +140,7 @@ def by_paper(contrast: Contrast, experiment: str) -> Difference:
 
 
 def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Difference:
-    """The contrast on records of one experiment and one budget, by the seeds that its regimes share.
-
-    Raises:
-        ValueError: a regime without records, or fewer than two seeds in common.
+    """The contrast on records of one experiment and one budget, by the seeds, two or more, that its regimes share.
 
     Example:
         >>> from types import SimpleNamespace as Run
@@ -182,18 +159,6 @@ def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measur
     return _judged(contrast, against, leads[against])
 
 
-def evidence(contrast: Contrast, experiment: str, build: Path, published: Path | None = None) -> dict:
-    """The best records of two seeds or more for the contrast's regimes; empty where there are none.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.contrasts import evidence, stated
-        >>> evidence(stated(margin=0.5)[0], "mnist-fc-adam", build=Path("no-build"), published=Path("no-records"))
-        {}
-    """
-    return statistics.evidence(experiment, contrast.regimes, build, published, least=2)
-
-
 def record(
     contrast: Contrast,
     experiment: str,
@@ -205,22 +170,13 @@ def record(
     standing: str | None = None,
     **where: str,
 ) -> tuple[Claim, Difference]:
-    """Judges a contrast on records and writes it into the ledger.
+    """Judges a contrast on records, regime → records of one budget, and writes it into the ledger.
 
     On a network of the paper's it is the paper's claim. It is then recorded from full-budget records alone, since
-    nothing less tests the paper; and it stands at the verdict that the paper's own table supports, or at "holds", as
-    the paper says, where the table leaves it undecided. On a network of the companion's it is a finding of ours, left
-    undecided where the budget is reduced: after a few epochs regimes differ in how fast they learn.
-
-    Args:
-        contrast, experiment: what is judged, and on which network.
-        found: regime → records, of one budget.
-        measure: "peak" or "final".
-        standing: the verdict that our best evidence supports, where it is not the one above.
-        build, source, where: see ``ledger.record``; ``where`` is id, chapter and figure.
-
-    Raises:
-        ValueError: records that lack a regime, or reduced ones for a network of the paper's.
+    nothing less tests the paper; and without ``standing`` it stands at the verdict that the paper's own table supports,
+    or at "holds", as the paper says, where the table leaves it undecided. On a network of the companion's it is a
+    finding of ours, left undecided where the budget is reduced: after a few epochs regimes differ in how fast they
+    learn. ``where`` is id, chapter and figure. Raises ValueError for records that lack a regime, or reduced ones.
 
     Example:
         >>> from pathlib import Path
@@ -256,11 +212,8 @@ def record_above_line(
 ) -> tuple[Claim, Difference]:
     """Judges whether a regime's mean accuracy lies above another method's reported one, and writes it down.
 
-    The interval is the 90 % t interval of the mean over seeds; the other method's number counts as exact.
-
-    Raises:
-        ValueError: an experiment without that line, fewer than two records, or reduced ones of a network of the
-            paper's.
+    The interval is the 90 % t interval of the mean over seeds; the other method's number counts as exact. Raises
+    ValueError for an unknown line, fewer than two records, or reduced ones of a network of the paper's.
 
     Example:
         >>> from pathlib import Path

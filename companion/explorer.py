@@ -25,22 +25,16 @@ from npflib.networks import ReLUNetwork
 MAX_LISTED = 64  # paths that a page can list and a reader can look through
 # Pre-activations below this share of the largest in the square count as zero: corners on an edge that has been drawn.
 _ON_THE_EDGE = 1e-9
+Gates = tuple[tuple[int, ...], ...]  # layer by layer, 0 or 1
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the plane on which all gates are constant, so that the network is linear in its inputs.
+    """A part of the plane on which all gates are constant, so that the network is linear in its inputs."""
 
-    Attributes:
-        gates: the gates there, layer by layer, 0 or 1.
-        corners: the corners [k, 2] of the convex polygon, in order.
-        slope: the output's derivative by each input, constants included: the sum of v over the region's open paths
-            from that input.
-    """
-
-    gates: tuple[tuple[int, ...], ...]
-    corners: np.ndarray
-    slope: np.ndarray
+    gates: Gates
+    corners: np.ndarray  # [k, 2] of the convex polygon, in order
+    slope: np.ndarray  # the output's derivative by each input: the sum of v over the open paths from it
 
     @property
     def open_paths(self) -> int:
@@ -50,56 +44,29 @@ class Region:
 
 @dataclass(frozen=True)
 class Edge:
-    """A straight piece of the line on which a unit's pre-activation is zero: its gate flips there.
+    """A straight piece of the line on which a unit's pre-activation is zero: its gate flips there."""
 
-    Attributes:
-        layer: the unit's hidden layer, from 0; the number of hidden layers for the output, whose zero level it is.
-        unit: the unit's place in its layer, from 0.
-        ends: its two ends [2, 2].
-    """
-
-    layer: int
+    layer: int  # the unit's, from 0; the number of hidden layers for the output, whose zero level it is
     unit: int
-    ends: np.ndarray
+    ends: np.ndarray  # [2, 2]
 
 
 def regions(
     network: ReLUNetwork, constants: Sequence[float] = (), half: float = 1.0
 ) -> tuple[list[Region], list[Edge]]:
-    """The linear regions of a network in the square [-half, half]², and the edges between them.
+    """The linear regions of a network in the square [-half, half]², and the edges of units and of the zero level in it.
 
     The square is cut by one unit after another, layer by layer: within a piece all gates of the layers below are
     constant, hence a unit's pre-activation is linear and cuts along a straight line. Each gate pattern belongs to one
     convex piece at most.
-
-    Args:
-        network: a fully connected network without biases, of 2 + len(constants) inputs and one output.
-        constants: the inputs after the first two.
-        half: half the side of the square.
-
-    Returns:
-        The regions, and the edges of all units and of the output's zero level, which lie inside the square.
-
-    Raises:
-        ValueError: another kind of network, constants that are not its inputs, or a side that is not positive.
-
-    Example:
-        >>> from companion.explorer import regions
-        >>> from npflib.networks import FullyConnected, ReLUNetwork
-        >>> network = ReLUNetwork(FullyConnected(2, 1, in_features=2, out_features=1, bias=False))
-        >>> [region.gates for region in regions(network)[0]]
-        [((1,),), ((0,),)]
     """
     weights, constants = _checked(network, constants)
     if not half > 0:
         raise ValueError(f"half is half the side of the square and must be positive; got {half!r}.")
     square = half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    pieces: list[tuple[np.ndarray, np.ndarray, tuple[tuple[int, ...], ...]]] = [
-        (square, np.eye(2 + len(constants)), ())
-    ]
+    pieces: list[tuple[np.ndarray, np.ndarray, Gates]] = [(square, np.eye(2 + len(constants)), ())]
     found: list[Edge] = []
     for layer, weight in enumerate(weights):
-        last = layer == len(weights) - 1
         after = []
         for polygon, forward, gates in pieces:
             rows = weight @ forward  # each unit's pre-activation as a function of the inputs
@@ -107,18 +74,13 @@ def regions(
             for unit, row in enumerate(rows):
                 cuts = [(_cut(part, row, constants, half), on) for part, on in parts]
                 found += [Edge(layer, unit, line) for (_, _, line), _ in cuts if line is not None]
-                if last:
-                    continue
-                parts = [
-                    (side, (*on, state))
-                    for (positive, negative, _), on in cuts
-                    for side, state in ((positive, 1), (negative, 0))
-                    if side is not None
-                ]
-            if last:
-                after.append((polygon, rows, gates))
-            else:
+                if layer < len(weights) - 1:
+                    sides = [(side, (*on, 1 - k)) for cut, on in cuts for k, side in enumerate(cut[:2])]
+                    parts = [(side, on) for side, on in sides if side is not None]
+            if layer < len(weights) - 1:
                 after += [(part, np.array(on)[:, None] * rows, (*gates, on)) for part, on in parts]
+            else:
+                after.append((polygon, rows, gates))
         pieces = after
     return [Region(gates, polygon, slope[0]) for polygon, slope, gates in pieces], found
 
@@ -155,28 +117,8 @@ def at(
 ) -> dict[str, Any]:
     """All that the explorer shows for a point x and a second point x', in float64.
 
-    Args:
-        network: a fully connected network without biases, of 2 + len(constants) inputs and one output.
-        x: the point (x_1, x_2).
-        x2: the second point.
-        constants: the inputs after the first two.
-
-    Returns:
-        Numbers and lists: for x, the pre-activations and gates layer by layer, the number of open paths, the features
-        φ_x and values v of all paths in the order of ``paths.enumerate_paths``, their products, their sum ⟨φ_x, v⟩ and
-        the network's own output; the second point's gates, features and output; and of the pair the path overlap Λ,
-        the inner product Σ = ⟨x, x'⟩ of the inputs, constants included, the kernel H = Σ·Λ, and ⟨φ_x, φ_x'⟩.
-
-    Raises:
-        ValueError: another kind of network, constants that are not its inputs, or a point that is not two numbers.
-
-    Example:
-        >>> from companion.explorer import at
-        >>> from npflib.networks import FullyConnected, ReLUNetwork
-        >>> network = ReLUNetwork(FullyConnected(2, 3, in_features=2, out_features=1, bias=False))
-        >>> shown = at(network, (0.5, 0.5), (-0.5, -0.5))  # opposite points have no unit in common
-        >>> shown["overlap"], shown["inner"], abs(shown["kernel"])
-        (0.0, -0.5, 0.0)
+    Paths are in the order of ``paths.enumerate_paths``; "sum" is ⟨φ_x, v⟩, "output" the same computed forwards,
+    "overlap" Λ, "inner" Σ = ⟨x, x'⟩ with the constants, "kernel" H = Σ·Λ, and "gram" ⟨φ_x, φ_x'⟩.
     """
     weights, constants = _checked(network, constants)
     for name, point in (("x", x), ("x2", x2)):
@@ -184,7 +126,11 @@ def at(
             raise ValueError(f"{name} must be a point of the plane, two finite numbers; got {list(point)!r}.")
     both = torch.tensor([[*x, *constants], [*x2, *constants]], dtype=torch.float64)
     matrices = [torch.from_numpy(weight) for weight in weights]
-    pre_activations, output = _forward(both, matrices)
+    z, pre_activations = both, []
+    for matrix in matrices[:-1]:
+        pre_activations.append(z @ matrix.T)
+        z = pre_activations[-1].relu()
+    output = z @ matrices[-1].T
     gates = [hard_gate(q) for q in pre_activations]
     first, second = ([gate[k : k + 1] for gate in gates] for k in (0, 1))
     phi, v = paths.neural_path_feature(both, gates), paths.neural_path_value(matrices)[:, 0]
@@ -220,31 +166,7 @@ def export(
     labels: Tensor | None = None,
     colours: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Everything that the page needs, as plain data that JSON carries without loss.
-
-    Args:
-        network: a fully connected network without biases, of 2 + len(constants) inputs and one output.
-        start: the points x and x' at which the page opens, inside the square.
-        constants: the inputs after the first two.
-        half: half the side of the square that the page shows.
-        points: examples [n, 2] to be drawn in the plane; None draws none.
-        labels: their labels [n], -1 or +1; given exactly when the points are.
-        colours: names to colours; None leaves them to the page's style.
-
-    Returns:
-        Weights, constants, half, start, examples, colours, regions, edges and the zero level's pieces.
-
-    Raises:
-        ValueError: a network that is no network on the plane or has more than 64 paths, a start outside the square,
-            or points and labels that do not belong together.
-
-    Example:
-        >>> from companion.explorer import export
-        >>> from npflib.networks import FullyConnected, ReLUNetwork
-        >>> network = ReLUNetwork(FullyConnected(2, 1, in_features=2, out_features=1, bias=False))
-        >>> sorted(export(network, start=((0.5, 0), (0, 0.5))))
-        ['colours', 'constants', 'edges', 'examples', 'half', 'level', 'regions', 'start', 'weights']
-    """
+    """All that the page needs, which opens at the points ``start``, as plain data that JSON carries without loss."""
     weights, constants = _checked(network, constants)
     paths = network.arch.paths  # type: ignore[union-attr]  # fully connected: checked
     if paths > MAX_LISTED:
@@ -259,17 +181,13 @@ def export(
         raise ValueError("points must be [n, 2] and labels [n], both or neither; got other shapes.")
     pieces, lines = regions(network, constants, half)
     hidden = len(weights) - 1
-    examples = (
-        []
-        if points is None or labels is None
-        else [[*p, int(y)] for p, y in zip(points.tolist(), labels.tolist(), strict=True)]
-    )
+    drawn = () if points is None or labels is None else zip(points.tolist(), labels.tolist(), strict=True)
     return {
         "weights": [weight.tolist() for weight in weights],
         "constants": list(constants),
         "half": float(half),
         "start": [[float(entry) for entry in point] for point in start],
-        "examples": examples,
+        "examples": [[*point, int(label)] for point, label in drawn],
         "colours": dict(colours or {}),
         "regions": [{"gates": r.gates, "corners": r.corners.tolist(), "open": r.open_paths} for r in pieces],
         "edges": [{"layer": e.layer, "unit": e.unit, "ends": e.ends.tolist()} for e in lines if e.layer < hidden],
@@ -278,24 +196,7 @@ def export(
 
 
 def html(data: Mapping[str, Any], script: str, style: str) -> str:
-    """The interactive part of the page, whole: style, data and script in one piece that asks for no other file.
-
-    Args:
-        data: from ``export``.
-        script: JavaScript that draws every ``.npf-explorer`` of a page from the JSON in it.
-        style: its CSS.
-
-    Returns:
-        HTML. Without JavaScript it is one sentence that says so.
-
-    Raises:
-        ValueError: script or style would end their own element.
-
-    Example:
-        >>> from companion.explorer import html
-        >>> html({"half": 1.0}, "", "").count("<script")
-        2
-    """
+    """The interactive part of the page, whole: style, data and script in one piece that asks for no other file."""
     for name, text in (("script", script), ("style", style)):
         if f"</{name}" in text.lower():
             raise ValueError(f"the {name} holds '</{name}', which would end it on the page. Write it in two parts.")
@@ -309,37 +210,11 @@ def html(data: Mapping[str, Any], script: str, style: str) -> str:
 
 
 def open_table(shown: Mapping[str, Any], widths: Sequence[int]) -> Iterator[tuple[str, float, float, float, float]]:
-    """The paths that are open for x, by name: φ_x, v, φ_x · v and φ_x' of each.
-
-    They are all that ⟨φ_x, v⟩ and ⟨φ_x, φ_x'⟩ need. A path from an input of 0 has the feature 0 and is left out, too.
-
-    Args:
-        shown: from ``at``.
-        widths: (d_in, w_1, …, w_{d-1}).
-
-    Yields:
-        Name, e.g. "1→3→2", nodes numbered from 1 in each layer, then the four numbers.
-
-    Example:
-        >>> from companion.explorer import open_table
-        >>> shown = {"features": [0.0, 2.0], "values": [1.0, 3.0], "products": [0.0, 6.0], "features2": [0.0, 0.0]}
-        >>> list(open_table(shown, (1, 2)))
-        [('1→2', 2.0, 3.0, 6.0, 0.0)]
-    """
+    """The paths with φ_x ≠ 0, by name, e.g. "1→3→2": φ_x, v, φ_x · v, φ_x'. ⟨φ_x, v⟩ and ⟨φ_x, φ_x'⟩ need no more."""
     columns = zip(*(shown[name] for name in ("features", "values", "products", "features2")), strict=True)
     for nodes, (phi, v, product, phi2) in zip(paths.enumerate_paths(widths).tolist(), columns, strict=True):
         if phi:
             yield "→".join(str(node + 1) for node in nodes), phi, v, product, phi2
-
-
-@torch.no_grad()
-def _forward(x: Tensor, weights: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-    """Pre-activations of the hidden layers, and the output, of the network run forwards."""
-    z, found = x, []
-    for weight in weights[:-1]:
-        found.append(z @ weight.T)
-        z = found[-1].relu()
-    return found, z @ weights[-1].T
 
 
 def _checked(network: ReLUNetwork, constants: Sequence[float]) -> tuple[list[np.ndarray], tuple[float, ...]]:

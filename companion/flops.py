@@ -4,6 +4,8 @@ Only matrix products and convolutions are counted, two operations a multiply-add
 beside them. This file does not import torch.
 """
 
+from collections.abc import Iterator
+
 from npflib.architectures import ConvLayer, FullyConnected, GConv, VConv
 from npflib.experiments import find
 from npflib.regimes import find as find_regime
@@ -13,42 +15,25 @@ TEST_EXAMPLES = 10_000
 
 
 def forward_flops(arch: FullyConnected | VConv | GConv) -> int:
-    """Operations of one example's way through a network: 2 in · out a dense layer, 2 · 9 · in · out a pixel a 3×3
-    convolution.
-
-    Example:
-        >>> from npflib.architectures import FullyConnected
-        >>> from companion.flops import forward_flops
-        >>> forward_flops(FullyConnected(depth=2, width=3, in_features=4, out_features=1))  # 2 · (4·3 + 3·1)
-        30
-    """
-    total = 0
-    for layer in arch.layers():
-        if isinstance(layer, ConvLayer):
-            pixels = arch.image_size**2  # type: ignore[union-attr]  # only VConv and GConv have such layers
-            total += 2 * 9 * layer.in_channels * layer.out_channels * pixels
-        else:
-            total += 2 * layer.in_features * layer.out_features
-    return total
+    """Operations of one example: 2 in · out a dense layer, 2 · 9 · in · out a pixel a 3×3 convolution."""
+    return sum(2 * into * out * places for into, out, places, _ in _layers(arch))
 
 
 def size_of(arch: VConv | GConv) -> tuple[int, int]:
-    """Weights and biases of a convolutional network, and gates an image: a channel at a position, or a dense unit.
+    """Weights and biases of a convolutional network, and gates an image: a channel at a position, or a dense unit."""
+    weights = sum((into + bias) * out for into, out, _, bias in _layers(arch))
+    return weights, sum(
+        out * places for _, out, places, _ in _layers(arch)
+    ) - arch.out_features  # outputs have no gates
 
-    Example:
-        >>> from npflib.architectures import GConv
-        >>> from companion.flops import size_of
-        >>> size_of(GConv(channels=(2,), dense=(3,)))  # 3·2·9 + 2, 2·3 + 3, 3·10 + 10; 2·32² + 3
-        (105, 2051)
-    """
-    weights = gates = 0
+
+def _layers(arch: FullyConnected | VConv | GConv) -> Iterator[tuple[int, int, int, bool]]:
+    """Each layer's inputs to a unit, its units at one place, its places, and whether it has biases."""
     for layer in arch.layers():
         if isinstance(layer, ConvLayer):
-            into, out, on = 9 * layer.in_channels, layer.out_channels, arch.image_size**2
+            yield 9 * layer.in_channels, layer.out_channels, arch.image_size**2, layer.bias  # type: ignore[union-attr]
         else:
-            into, out, on = layer.in_features, layer.out_features, 1
-        weights, gates = weights + (into + layer.bias) * out, gates + out * on
-    return weights, gates - arch.out_features  # the outputs have none
+            yield layer.in_features, layer.out_features, 1, layer.bias
 
 
 def run_flops(experiment: str, regime: str) -> int:
@@ -57,14 +42,6 @@ def run_flops(experiment: str, regime: str) -> int:
     A training step is counted as three forward passes: forward, gradients of the signals, gradients of the weights
     (the first layer needs no gradient of its input; that is not subtracted). DLNPF trains two networks, and frozen
     gates cost one forward pass of the feature network an example, once.
-
-    Raises:
-        ValueError: an unknown name, or a data set whose size is not in ``TRAIN_EXAMPLES``.
-
-    Example:
-        >>> from companion.flops import run_flops
-        >>> run_flops("mnist-fc-adam", "DLNPF") == 2 * run_flops("mnist-fc-adam", "ReLU")
-        True
     """
     chosen, source = find(experiment), find_regime(regime)
     if chosen.dataset not in TRAIN_EXAMPLES:

@@ -28,69 +28,32 @@ ORIGINS = ("paper", "companion")
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of the ledger.
+    """One line of the ledger."""
 
-    Attributes:
-        id: short name, e.g. "claim-1-identity".
-        sentence: the claim in words.
-        source: where in the paper, or which reference.
-        origin: "paper" or "companion" (a finding of our own).
-        quantity: what was measured, in words, with its unit.
-        measured: the measured value.
-        interval: [low, high]: its confidence interval, or the value twice where the measurement has no spread.
-        expected: the expected value or bound.
-        relation: "equal", "at most" or "at least".
-        tolerance: how far from ``expected`` still counts.
-        tolerance_reason: why that far.
-        verdict: "holds", "refuted" or "undecided".
-        reason: why a verdict is undecided; "" otherwise.
-        standing: the verdict that our best evidence supports.
-        profile: scale of the evidence.
-        seeds: independent repetitions behind the interval (seeds, draws, networks).
-        data: title of the data used.
-        stand_in: whether the data are a stand-in for the paper's.
-        chapter: name of the notebook that measured it.
-        figure: label or caption of the figure that shows it; "" if none.
-
-    Example:
-        >>> from companion.ledger import Claim
-        >>> list(Claim.__dataclass_fields__)[:5]
-        ['id', 'sentence', 'source', 'origin', 'quantity']
-    """
-
-    id: str
+    id: str  # letters, digits and hyphens; unique in the book
     sentence: str
-    source: str
-    origin: str
-    quantity: str
+    source: str  # where in the paper, or which reference
+    origin: str  # "paper" or "companion" (a finding of our own)
+    quantity: str  # what was measured, in words, with its unit
     measured: float
-    interval: list[float]
-    expected: float
+    interval: list[float]  # its confidence interval; the value twice where the measurement has no spread
+    expected: float  # value or bound
     relation: str
     tolerance: float
     tolerance_reason: str
     verdict: str
-    reason: str
-    standing: str
-    profile: str
-    seeds: int
-    data: str
+    reason: str  # why it is undecided
+    standing: str  # the verdict that our best evidence supports; "undecided" where it is open
+    profile: str  # of the evidence; "full" is all that a study of ours asks for, which may be less than the paper's
+    seeds: int  # independent repetitions behind the interval: seeds, draws, networks
+    data: str  # title
     stand_in: bool
-    chapter: str
-    figure: str
+    chapter: str  # the notebook that measured it
+    figure: str  # label or caption of the figure that shows it
 
 
 def judge(interval: Sequence[float], expected: float, relation: str = "equal", tolerance: float = 0.0) -> str:
-    """The verdict on an interval [low, high] (see the module's rule).
-
-    Raises:
-        ValueError: unknown relation, or an interval that is not two numbers low ≤ high.
-
-    Example:
-        >>> from companion.ledger import judge
-        >>> [judge(interval, expected=1.0, tolerance=0.5) for interval in ([0.9, 1.2], [1.2, 1.7], [1.6, 1.7])]
-        ['holds', 'undecided', 'refuted']
-    """
+    """The verdict on an interval [low, high], by the module's rule."""
     if relation not in RELATIONS:
         raise ValueError(f"unknown relation {relation!r}; allowed: {', '.join(RELATIONS)}.")
     if len(interval) != 2 or not interval[0] <= interval[1]:
@@ -128,48 +91,13 @@ def record(
 ) -> Claim:
     """Judges one claim and writes it to ``<build>/claims/<id>.json``, atomically.
 
-    Args:
-        id: letters, digits and hyphens; unique in the book.
-        sentence, source, quantity, chapter, figure, origin: see ``Claim``.
-        measured: the measured value; expected, relation, tolerance, tolerance_reason: what it is judged by.
-        interval: confidence interval of the measurement; None where it has no spread.
-        profile: scale of the evidence (of the records judged, which may be published full-budget ones); "full" is all
-            that a study of the companion asks for, which may be less than the paper's budget.
-        seeds: independent repetitions behind the interval.
-        data: ``Source.as_dict()`` of the data used, or None where no data set enters.
-        build: the build folder.
-        standing: the verdict that our best evidence supports: "holds" or "refuted"; "undecided" where it is open.
-        needs_budget: whether the claim is about trained accuracy, so that stand-in data or the smoke profile cannot
-            decide it: its verdict is then "undecided", with the reason.
-        undecidable: any other reason why this evidence cannot decide the claim, e.g. a reduced budget; "" if it can.
-
-    Returns:
-        The claim.
-
-    Raises:
-        ValueError: a word that is not allowed, numbers that are not finite, or an interval without the value.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from tempfile import TemporaryDirectory
-        >>> from companion.ledger import record
-        >>> with TemporaryDirectory() as build:
-        ...     claim = record(
-        ...         "companion-mean", "The mean of 1 and 3 is 2.", "arithmetic", origin="companion", quantity="mean",
-        ...         measured=2.0, expected=2.0, tolerance=0.0, tolerance_reason="exact", chapter="example.ipynb",
-        ...         profile="smoke", seeds=1, data=None, build=Path(build),
-        ...     )
-        >>> claim.verdict
-        'holds'
+    A claim that ``needs_budget`` is about trained accuracy: stand-in data or the smoke profile leave it undecided, as
+    does any other reason why it is ``undecidable``, e.g. a reduced budget. ``data`` is a ``Source.as_dict()`` or None.
     """
     if not re.fullmatch(r"[A-Za-z0-9-]+", id):
         raise ValueError(f"a claim's id is made of letters, digits and hyphens; got {id!r}.")
-    for name, value, allowed in (
-        ("relation", relation, RELATIONS),
-        ("standing", standing, VERDICTS),
-        ("origin", origin, ORIGINS),
-        ("profile", profile, (*profiles.PROFILES, "full")),
-    ):
+    known = {"relation": RELATIONS, "standing": VERDICTS, "origin": ORIGINS, "profile": (*profiles.PROFILES, "full")}
+    for (name, allowed), value in zip(known.items(), (relation, standing, origin, profile), strict=True):
         if value not in allowed:
             raise ValueError(f"claim {id}: unknown {name} {value!r}; allowed: {', '.join(allowed)}.")
     if interval is not None and len(interval) != 2:
@@ -199,19 +127,7 @@ def record(
 
 
 def read(path: Path) -> Claim:
-    """Reads one claim, as ``record`` wrote it.
-
-    Raises:
-        ValueError: the file is not a claim; the message names it and the mend.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.ledger import read
-        >>> read(Path("no-build/claims/none.json"))
-        Traceback (most recent call last):
-            ...
-        ValueError: there is no claim no-build/claims/none.json.
-    """
+    """Reads one claim, as ``record`` wrote it."""
     mend = "Delete it and run its chapter again."
     found = read_json(path, "claim", mend, fields=[f.name for f in fields(Claim)])
     claim = Claim(**found)
@@ -224,16 +140,7 @@ def read(path: Path) -> Claim:
 
 
 def collect(build: Path) -> list[Claim]:
-    """Collects the claims of a build into ``<build>/claims.json`` (a list of objects) and returns them by id.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from tempfile import TemporaryDirectory
-        >>> from companion.ledger import collect
-        >>> with TemporaryDirectory() as build:
-        ...     collect(Path(build))  # no chapter has run in this build
-        []
-    """
+    """Collects the claims of a build into ``<build>/claims.json`` (a list of objects) and returns them by id."""
     found = sorted((read(p) for p in (Path(build) / "claims").glob("*.json")), key=lambda claim: claim.id)
     text = json.dumps([asdict(claim) for claim in found], indent=1, ensure_ascii=False)
     write_text(Path(build) / "claims.json", text + "\n")
@@ -241,14 +148,7 @@ def collect(build: Path) -> list[Claim]:
 
 
 def collected(build: Path) -> list[Claim]:
-    """The claims that ``collect`` put into a build's ledger; none if it has not been called.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.ledger import collected
-        >>> collected(Path("no-build"))
-        []
-    """
+    """The claims that ``collect`` put into a build's ledger; none if it has not been called."""
     path, names = Path(build) / "claims.json", [f.name for f in fields(Claim)]
     if not path.exists():
         return []
@@ -257,13 +157,5 @@ def collected(build: Path) -> list[Claim]:
 
 
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:
-    """The claims whose verdict is decided, and not the one they stand at.
-
-    Example:
-        >>> from types import SimpleNamespace as Judged
-        >>> from companion.ledger import contradictions
-        >>> ledger = [Judged(verdict=verdict, standing="holds") for verdict in ("holds", "undecided", "refuted")]
-        >>> [claim.verdict for claim in contradictions(ledger)]
-        ['refuted']
-    """
+    """The claims whose verdict is decided, and not the one they stand at."""
     return [c for c in claims if c.verdict != "undecided" and c.verdict != c.standing]

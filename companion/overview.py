@@ -39,10 +39,7 @@ BEYOND = (
 
 
 def theory(found: Sequence[Claim]) -> str:
-    """How the checks of the paper's identities and theorem (claims 1 to 4) came out; "" without any in the ledger.
-
-    Checks of what is not the paper's own statement are counted apart.
-    """
+    """How the checks of the paper's identities and theorem (claims 1 to 4) came out, and our own apart; "" for none."""
     checks = [claim for claim in found if claim.id.startswith(THEORY)]
     own = [claim for claim in checks if claim.origin == "paper"]
     if not own:
@@ -67,15 +64,7 @@ def _are(count: int) -> str:
 
 
 def gates(experiment: str, regimes: Mapping[str, Sequence[Record]]) -> str:
-    """What learnt gates are worth: FLNPF between random gates (FRNPF-II) and ReLU, in mean peak accuracy.
-
-    Args:
-        experiment: its name.
-        regimes: records of FRNPF-II, FLNPF and ReLU, of one budget.
-
-    Raises:
-        ValueError: one of the three is missing.
-    """
+    """What learnt gates are worth: FLNPF between random gates (FRNPF-II) and ReLU, in mean peak accuracy."""
     needed = ("FRNPF-II", "FLNPF", "ReLU")
     missing = [name for name in needed if not regimes.get(name)]
     if missing:
@@ -103,10 +92,7 @@ def alignment(records: Sequence[Record]) -> str:
 
 
 def beyond(found: Sequence[Claim]) -> str:
-    """What the paper does not say: one sentence a claim of chapters 10 to 12 that this build has measured.
-
-    Each gives the claim's quantity and interval as the ledger has them; "" without any of the claims.
-    """
+    """What the paper does not say: one sentence a claim of chapters 10 to 12 that this build has measured."""
     claim = {one.id: one for one in found}
     sentences = [text.format(_with_interval(claim[id], unit)) for id, unit, text in BEYOND if id in claim]
     return "**Beyond the paper.** " + " ".join(sentences) if sentences else ""

@@ -36,6 +36,11 @@ from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 from npflib.regimes import find as find_regime
 
+__all__ = [
+    "Cell", "Estimate", "Summary", "accuracies", "between", "equivalence", "evidence", "mean", "normal", "optimism",
+    "paired", "reversals", "summarise", "table", "table_cell", "welch",
+]  # fmt: skip
+
 MARGINS = {"mnist": 0.5, "cifar10": 1.0}  # points within which a cell counts as the paper's
 MEASURES = ("peak", "final")
 VERDICTS = ("equivalent", "different", "undecided", "not run")
@@ -98,18 +103,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the paper's table beside ours.
-
-    Attributes:
-        experiment: name of the row.
-        regime: name of the column.
-        paper: the reported accuracy.
-        records: our runs, all of one budget; empty where there are none.
-        ours: mean and spread of their peaks, the paper's figure; None without records.
-        final: the same of the last epoch's accuracy, which nothing selects.
-        difference: ours minus the paper's with a 95 % interval; None with fewer than two runs.
-        verdict: "equivalent", "different", "undecided" or "not run".
-        reason: why it is undecided; "" otherwise.
+    """One cell of the paper's table beside ours; where its verdict is "undecided", the reason says why.
 
     Example:
         >>> from companion.statistics import table_cell
@@ -118,22 +112,19 @@ class Cell:
         (97.1, 'not run')
     """
 
-    experiment: str
-    regime: str
+    experiment: str  # the row
+    regime: str  # the column
     paper: Reported
-    records: tuple[Record, ...]
-    ours: Summary | None
-    final: Summary | None
-    difference: Estimate | None
-    verdict: str
+    records: tuple[Record, ...]  # our runs, all of one budget
+    ours: Summary | None  # of their peaks, the paper's figure; None without records
+    final: Summary | None  # of the last epoch's accuracy, which nothing selects
+    difference: Estimate | None  # ours - paper's, 95 %; None with fewer than two runs
+    verdict: str  # one of VERDICTS
     reason: str
 
 
 def accuracies(records: Iterable[Record], measure: str = "peak") -> list[float]:
-    """Test accuracies in per cent: the best epoch's ("peak") or the last's ("final").
-
-    Raises:
-        ValueError: another measure.
+    """Test accuracies in per cent: the best epoch's ("peak") or the last's ("final"); ValueError for another measure.
 
     Example:
         >>> from types import SimpleNamespace as Run
@@ -147,10 +138,7 @@ def accuracies(records: Iterable[Record], measure: str = "peak") -> list[float]:
 
 
 def summarise(values: Sequence[float] | np.ndarray) -> Summary:
-    """Mean and sample standard deviation (divisor n - 1) of one or more numbers.
-
-    Raises:
-        ValueError: no numbers, or one that is not finite.
+    """Mean and sample standard deviation (divisor n - 1); ValueError without numbers or where one is not finite.
 
     Example:
         >>> from companion.statistics import summarise
@@ -164,10 +152,9 @@ def summarise(values: Sequence[float] | np.ndarray) -> Summary:
 
 
 def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Estimate:
-    """Welch's interval for ours - theirs, from means, standard deviations and numbers of runs.
+    """Welch's interval (see the module's formula) for ours - theirs, from means, standard deviations and runs.
 
-    Raises:
-        ValueError: either has fewer than two runs or no std, or the level is not between 0 and 1.
+    Raises ValueError where either has fewer than two runs or no std, or the level is not between 0 and 1.
 
     Example:
         >>> from companion.statistics import Summary, welch
@@ -192,10 +179,9 @@ def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Est
 
 
 def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
-    """The t interval for the mean of first - second, whose entries belong together in pairs.
+    """The t interval for the mean of first - second, numbers in pairs: d̄ ± t_{(1+level)/2, n-1} · s_d / √n.
 
-    Raises:
-        ValueError: fewer than two pairs, unequal numbers, or a level not between 0 and 1.
+    Raises ValueError for fewer than two pairs, unequal numbers, or a level not between 0 and 1.
 
     Example:
         >>> from companion.statistics import paired
@@ -234,13 +220,7 @@ def normal(centre: float, error: float, runs: int = 0) -> Estimate:
 
 
 def in_words(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
-    """A mean and, in brackets, the range from least to greatest where there is one.
-
-    Example:
-        >>> from companion.statistics import in_words
-        >>> in_words([1, 2, 3]), in_words([2, 2], ".0f")
-        ('2.00 (1.00 to 3.00)', '2')
-    """
+    """A mean and, in brackets, the range from least to greatest where there is one, e.g. "2.00 (1.00 to 3.00)"."""
     found = np.asarray(values, dtype=float)
     centre, low, high = (format(value, form) for value in (found.mean(), found.min(), found.max()))
     return f"{centre} ({low} to {high})" if low != high else centre
@@ -249,14 +229,12 @@ def in_words(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
 def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.95, measure: str = "peak") -> Estimate:
     """Accuracy of one regime minus another's, by the seeds that both have.
 
-    Raises:
-        ValueError: fewer than two seeds in common, a seed twice, or another experiment.
+    Raises ValueError for fewer than two seeds in common, a seed twice, or records of several experiments.
 
     Example:
         >>> from types import SimpleNamespace as Run
         >>> from companion.statistics import between
-        >>> first = [Run(experiment="one", seed=0, peak=0.75), Run(experiment="one", seed=1, peak=0.5)]
-        >>> second = [Run(experiment="one", seed=1, peak=0.25), Run(experiment="one", seed=0, peak=0.5)]
+        >>> first, second = ([Run(experiment="one", seed=s, peak=p) for s in (0, 1)] for p in (0.75, 0.5))
         >>> print(between(first, second))  # 25 points in each of the two seeds
         +25.00 [+25.00, +25.00]
     """
@@ -289,13 +267,9 @@ def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
 
 
 def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
-    """Pairs of regimes whose order by mean accuracy is one by peak and the other by final.
+    """Pairs of regimes, (better by peak, better by final): their order by mean accuracy is not the same by both.
 
-    Args:
-        regimes: regime → records of one experiment and one budget.
-
-    Returns:
-        (better by peak, better by final) for every such pair; ties are no order.
+    Regime → records of one experiment and one budget; ties are no order.
 
     Example:
         >>> from types import SimpleNamespace as Run
@@ -303,22 +277,17 @@ def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
         >>> reversals({"ReLU": [Run(peak=0.75, final=0.25)], "DLNPF": [Run(peak=0.5, final=0.5)]})
         [('ReLU', 'DLNPF')]
     """
-    means = {
-        measure: {name: summarise(accuracies(records, measure)).mean for name, records in regimes.items()}
+    peak, final = (
+        {name: summarise(accuracies(records, measure)).mean for name, records in regimes.items()}
         for measure in MEASURES
-    }
-    return [
-        (a, b)
-        for a, b in permutations(regimes, 2)
-        if means["peak"][a] > means["peak"][b] and means["final"][a] < means["final"][b]
-    ]
+    )
+    return [(a, b) for a, b in permutations(regimes, 2) if peak[a] > peak[b] and final[a] < final[b]]
 
 
 def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:
     """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule).
 
-    Raises:
-        ValueError: fewer than two runs on either side, or a margin that is not positive.
+    Raises ValueError for fewer than two runs on either side, or a margin that is not positive.
 
     Example:
         >>> from companion.statistics import Summary, equivalence
@@ -335,13 +304,7 @@ def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:
 def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
     """One cell of the paper's table: ours (the peak) against the reported number.
 
-    Args:
-        experiment: a row of ``experiments.TABLE``.
-        regime: a regime with a reported number in that row.
-        records: our runs of it; they must share one budget.
-
-    Raises:
-        ValueError: an unknown cell, or records of another experiment, regime or of several budgets.
+    Raises ValueError for an unknown cell, or records of another experiment, regime or of several budgets.
 
     Example:
         >>> from companion.statistics import table_cell
@@ -363,23 +326,14 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
     comparable = ours.runs > 1 and paper.std is not None
     difference = welch(ours, paper) if comparable else None
     reason = undecidable(records)
-    if reason:
-        verdict = "undecided"
-    else:
-        verdict = equivalence(ours, paper, MARGINS[row.dataset])
-        reason = "the interval straddles the margin: more seeds are needed" if verdict == "undecided" else ""
+    verdict = "undecided" if reason else equivalence(ours, paper, MARGINS[row.dataset])
+    if verdict == "undecided" and not reason:
+        reason = "the interval straddles the margin: more seeds are needed"
     return Cell(experiment, regime, paper, records, ours, final, difference, verdict, reason)
 
 
 def undecidable(records: Sequence[Record]) -> str:
-    """Why records cannot be a test of the paper's number; "" if they can.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import undecidable
-        >>> undecidable([Run(data={"stand_in": True})])
-        'stand-in data'
-    """
+    """Why records cannot be a test of the paper's number; "" if they can."""
     if any(record.data["stand_in"] for record in records):
         return "stand-in data"
     if not all(record.is_full for record in records):
@@ -388,15 +342,7 @@ def undecidable(records: Sequence[Record]) -> str:
 
 
 def budget_text(records: Sequence[Record]) -> str:
-    """The budget of records in words, e.g. "8 of 100 epochs, 60,000 images".
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import budget_text
-        >>> run = Run(epochs=8, configuration={"epochs": 8, "full_epochs": 100, "train_examples": 60_000})
-        >>> budget_text([run])
-        '8 of 100 epochs, 60,000 images'
-    """
+    """The budget of records in words, e.g. "8 of 100 epochs, 60,000 images"."""
     spent = sorted({record.epochs for record in records})
     full = records[0].configuration["full_epochs"]
     early = any(record.epochs < record.configuration["epochs"] for record in records)
@@ -406,31 +352,15 @@ def budget_text(records: Sequence[Record]) -> str:
 
 
 def evidence(
-    experiment: str,
-    regimes: Sequence[str],
-    build: Path,
-    published: Path | None = None,
-    least: int = 1,
+    experiment: str, regimes: Sequence[str], build: Path, published: Path | None = None, least: int = 1
 ) -> dict[str, list[Record]]:
-    """The best records there are to compare some regimes by: one budget, and the same seeds for all.
+    """The best records to compare some regimes by, regime → records by seed: one budget, and the same seeds for all.
 
-    Candidates are the published records and the build's own, each split by budget. Preferred are, in this order: real
-    data; the larger budget (images × epochs); more seeds; the build's own. So published full-budget records stand in
-    until the reader's own are as complete.
-
-    Args:
-        experiment: name of the experiment.
-        regimes: one or more names of regimes.
-        build: the build folder.
-        published: folder of published records; None is the project's ``results/``.
-        least: how many seeds there must be in common, at least.
-
-    Returns:
-        Regime → records by seed; empty if no candidate has every regime.
-
-    Raises:
-        ValueError: an unknown name.
-        RecordError: a record that cannot be read.
+    Candidates are the published records (``results/`` where no folder is given) and the build's own, each split by
+    budget, with ``least`` seeds or more in common. Preferred are, in this order: real data; the larger budget (images ×
+    epochs); more seeds; the build's own. So published full-budget records stand in until the reader's own are as
+    complete. Empty if no candidate has every regime; ValueError for an unknown name, RecordError for a record that
+    cannot be read.
 
     Example:
         >>> from pathlib import Path
@@ -444,10 +374,8 @@ def evidence(
     for regime in regimes:
         find_regime(regime)
     candidates = []
-    for own, folder in (
-        (True, Path(build) / "runs"),
-        (False, locations.published() if published is None else published),
-    ):
+    folders = {True: Path(build) / "runs", False: locations.published() if published is None else published}
+    for own, folder in folders.items():
         found = {regime: run_records.read_all(folder, experiment, regime) for regime in regimes}
         for budget in set.intersection(*({_budget(r) for r in records} for records in found.values())):
             rows = {name: {r.seed: r for r in records if _budget(r) == budget} for name, records in found.items()}
@@ -459,14 +387,7 @@ def evidence(
 
 
 def best_records(experiment: str, regime: str, build: Path, published: Path | None = None) -> list[Record]:
-    """The best records of one cell (see ``evidence``); empty if it was not run.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.statistics import best_records
-        >>> best_records("mnist-fc-adam", "ReLU", build=Path("no-build"), published=Path("no-records"))
-        []
-    """
+    """The best records of one cell (see ``evidence``); empty if it was not run."""
     return evidence(experiment, (regime,), build, published).get(regime, [])
 
 

@@ -24,8 +24,6 @@ MODULES = sorted(
     if not info.ispkg
 )
 PARTS = {name.rpartition(".")[0] for name in MODULES}
-# Where a line of code would only draw or format something, a chapter of the book is the example.
-SHOWN_BY_CHAPTERS = ("companion.explorer", "companion.overview")
 
 sys.path.insert(0, str(PROJECT / "scripts"))
 
@@ -82,7 +80,7 @@ def test_public_names_have_a_docstring(name):
     assert importlib.import_module(name).__doc__
 
 
-@pytest.mark.parametrize("name", [n for n in DOCUMENTED if not n.startswith(SHOWN_BY_CHAPTERS)])
+@pytest.mark.parametrize("name", DOCUMENTED)
 def test_public_names_have_an_example(name):
     finder = doctest.DocTestFinder(recurse=False)
     for key, value in public(name).items():

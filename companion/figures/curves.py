@@ -38,15 +38,9 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
-    """Test accuracy by epoch, one panel an experiment, two panels a row.
-
-    The axis is logarithmic in the error, 100 % - accuracy, so that curves near the top stay apart.
-
-    Args:
-        runs: experiment → regime → records of one budget.
-        mark_paper: whether to mark the paper's peaks at the right; only meaningful at the full budget.
-    """
-    figure, panels, grid = panel_grid(len(runs), height=3.0, extra=1.0, sharey=True)
+    """Test accuracy by epoch, a panel an experiment; logarithmic in the error, so that good curves stay apart."""
+    label = "test accuracy (%), log of the error"
+    figure, panels = panel_grid(len(runs), height=3.0, extra=1.0, ylabel=label, sharey=True)
     for ax, (name, regimes) in zip(panels, runs.items(), strict=True):
         last = 1
         for regime in in_order(r for r in regimes if regimes[r]):
@@ -60,41 +54,28 @@ def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
         ax.set(title=experiments.find(name).title, xlabel="epoch")
         ax.set_xticks([tick for tick in MaxNLocator(6, integer=True).tick_values(0, last) if 0 <= tick <= last])
     _log_error_axis(panels)
-    for ax in grid[:, 0]:
-        ax.set_ylabel("test accuracy (%), log of the error")
     shown = [regime for regimes in runs.values() for regime in regimes]
     handles = [entry(LABELS[r], color=COLOURS[r], linewidth=2.2) for r in in_order([*ORDER, *shown])]
     if mark_paper:
         handles.append(entry("paper's peak", linestyle="", marker="o", color="white", markeredgecolor=PAPER))
-    key(figure, handles)
-    return figure
+    return key(figure, handles)
 
 
 def curves_and_leads(regimes: Mapping[str, Sequence[Record]], reference: str = "FLNPF") -> Figure:
-    """Left, test accuracy by epoch; right, each regime's minus the reference's, by seed.
-
-    Args:
-        regimes: regime → records of one experiment and one budget, the same seeds for all.
-        reference: the regime that the others are compared with.
-
-    Raises:
-        ValueError: no records of the reference, or other seeds than its.
-    """
+    """Left, test accuracy by epoch of one experiment; right, each regime's minus the reference's, by seed."""
     if not regimes.get(reference):
         raise ValueError(f"there are no records of {reference} to compare with.")
-    figure, (left, right), _ = panel_grid(2, height=3.9)
+    figure, (left, right) = panel_grid(2, height=3.9)
     for regime in in_order(r for r in regimes if regimes[r]):
         _by_epoch(left, test_curves(regimes[regime]), regime, marker="o", markersize=3)
         if regime != reference:
             _by_epoch(right, leads(regimes[regime], regimes[reference]), regime, marker="o", markersize=3)
     right.axhline(0, color=PAPER, linewidth=1.0)
-    left.set(xlabel="epoch", ylabel="test accuracy (%)")
-    right.set(xlabel="epoch", ylabel=f"accuracy − {LABELS[reference]}'s (points)")
-    for ax in (left, right):
+    for ax, label in ((left, "test accuracy (%)"), (right, f"accuracy − {LABELS[reference]}'s (points)")):
+        ax.set(xlabel="epoch", ylabel=label)
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         ax.grid(axis="y")
-    key(figure)
-    return figure
+    return key(figure)
 
 
 def test_curves(records: Sequence[Record]) -> np.ndarray:
@@ -103,11 +84,7 @@ def test_curves(records: Sequence[Record]) -> np.ndarray:
 
 
 def leads(first: Sequence[Record], second: Sequence[Record]) -> np.ndarray:
-    """Test accuracy of the first minus the second's by seed and epoch, in points: [seeds, epochs].
-
-    Raises:
-        ValueError: records of different seeds.
-    """
+    """Test accuracy of the first minus the second's by seed and epoch, in points: [seeds, epochs]."""
     seeds = [[record.seed for record in records] for records in (first, second)]
     if seeds[0] != seeds[1]:
         raise ValueError(f"records must be of the same seeds in the same order; got {seeds[0]} and {seeds[1]}.")
@@ -117,14 +94,7 @@ def leads(first: Sequence[Record], second: Sequence[Record]) -> np.ndarray:
 
 
 def ahead(lead: np.ndarray) -> tuple[int | None, int | None]:
-    """The first epoch (from 1) with a positive mean lead, and the first from which it stays positive to the end.
-
-    Args:
-        lead: [seeds, epochs], as ``leads`` gives it.
-
-    Returns:
-        Two epochs; None where there is none.
-    """
+    """The first epoch (from 1) with a positive mean of ``leads``, and the first from which it stays so, or None."""
     positive = np.atleast_2d(lead).mean(0) > 0
     if not positive.any():
         return None, None
@@ -135,21 +105,13 @@ def ahead(lead: np.ndarray) -> tuple[int | None, int | None]:
 
 @dataclass(frozen=True)
 class Runs:
-    """One quantity along several runs.
+    """One quantity along several runs, as it is drawn."""
 
-    Attributes:
-        label: what it is, in the legend.
-        colour: of its lines and band.
-        epochs: [points].
-        values: [runs, points].
-        control: whether it is drawn dashed.
-    """
-
-    label: str
+    label: str  # in the legend
     colour: str
-    epochs: np.ndarray
-    values: np.ndarray
-    control: bool = False
+    epochs: np.ndarray  # [points]
+    values: np.ndarray  # [runs, points]
+    control: bool = False  # drawn dashed
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.epochs) or not self.values.size:
@@ -159,11 +121,7 @@ class Runs:
 
 
 def series(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs [points] and values [runs, points] of a series of records, as far as every run went.
-
-    Raises:
-        ValueError: no records, one without that series, or records measured at different epochs.
-    """
+    """Epochs [points] and values [runs, points] of a series of records, as far as every run went."""
     if not records:
         raise ValueError(f"there are no records to read {name!r} from.")
     for record in records:
@@ -206,25 +164,13 @@ def panels(
     height: float = 3.0,
     xlabel: str = "epochs of training",
 ) -> Figure:
-    """One panel a quantity, by epochs of training (or what ``xlabel`` says), under one legend.
-
-    Args:
-        quantities: what the vertical axis says → what is drawn on it.
-        logarithmic: which of them have a logarithmic axis.
-        lines: which of them → text → height of a horizontal line to compare with.
-        columns: panels side by side.
-        height: inches a row of panels.
-        xlabel: what the horizontal axis, which the panels share, says.
-
-    Raises:
-        ValueError: nothing to draw, or a name among ``logarithmic`` or ``lines`` that is not a panel's.
-    """
+    """One panel a quantity, by epochs; ``lines``: panel → text → height of a horizontal line to compare with."""
     lines = lines or {}
     if not quantities:
         raise ValueError("there is nothing to draw: quantities is empty.")
     if unknown := (set(logarithmic) | set(lines)) - set(quantities):
         raise ValueError(f"no panel is called {sorted(unknown)}; there are: {', '.join(quantities)}.")
-    figure, axes, grid = panel_grid(len(quantities), columns, height=height, extra=0.5, sharex=True)
+    figure, axes = panel_grid(len(quantities), columns, height=height, extra=0.5, xlabel=xlabel, sharex=True)
     for ax, (title, drawn) in zip(axes, quantities.items(), strict=True):
         if title in logarithmic:
             ax.set_yscale("log")
@@ -241,10 +187,7 @@ def panels(
             ticks(ax.yaxis, form="{x:,g}" if low < 1 else "{x:,.0f}")
         ax.set_ylabel(title)
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    for ax in axes[-grid.shape[1] :]:
-        ax.set_xlabel(xlabel)
-    key(figure)
-    return figure
+    return key(figure)
 
 
 def regimes_of(experiment: Experiment) -> list[str]:
@@ -255,21 +198,10 @@ def regimes_of(experiment: Experiment) -> list[str]:
 def accuracy_by_stage(
     panels: Sequence[tuple[Experiment, Mapping[str, Sequence[Record]]]], measure: str = "peak"
 ) -> Figure:
-    """Accuracy behind the gates of each stage, beside the paper's means and others' methods as lines.
-
-    A dot is one seed. Where there are records of the ReLU run, its own best test accuracy so far is drawn by stage:
-    that of the very network whose gates are copied.
-
-    Args:
-        panels: experiments with stages, each with regime → records (empty where it was not run).
-        measure: "peak" or "final" accuracy of the value networks.
-
-    Raises:
-        ValueError: no panels, or an experiment without stages.
-    """
+    """Accuracy behind the gates of each stage, the paper's means, others' methods, and the ReLU run's own so far."""
     if not panels or not all(experiment.stages for experiment, _ in panels):
         raise ValueError("one experiment or more is needed, each with stages.")
-    figure, axes, _ = panel_grid(len(panels), len(panels), height=4.1)
+    figure, axes = panel_grid(len(panels), len(panels), height=4.1, ylabel=f"test accuracy (%), {measure}")
     learnt, random = COLOURS["FLNPF"], COLOURS["FRNPF-II"]
     for ax, (experiment, found) in zip(axes, panels, strict=True):
         names = regimes_of(experiment)
@@ -303,10 +235,7 @@ def accuracy_by_stage(
         ax.set(title=experiment.title.split(", ", 1)[1].split(":")[0], xticks=range(len(names)))
         ax.set_xlabel("stage of the copied gates\n(0: random)")
         ax.grid(axis="y")
-    if any(ax.get_legend_handles_labels()[0] for ax in axes):
-        key(figure)
-    axes[0].set_ylabel(f"test accuracy (%), {measure}")
-    return figure
+    return key(figure) if any(ax.get_legend_handles_labels()[0] for ax in axes) else figure
 
 
 def best_so_far(records: Sequence[Record], stages: Sequence[int]) -> np.ndarray:
@@ -315,17 +244,7 @@ def best_so_far(records: Sequence[Record], stages: Sequence[int]) -> np.ndarray:
 
 
 def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Sequence[str]) -> Figure:
-    """Share of gates that flip, by layer: left from stage to stage, right from the start.
-
-    Args:
-        between: [seeds, stages, layers]: between stage k-1 and stage k, k = 1, ….
-        start: [seeds, stages, layers]: between stage 0, the network before training, and stage k.
-        chance: [seeds, layers]: between the last stage and a pattern unrelated to it with stage 0's share on.
-        layers: what to call the layers.
-
-    Raises:
-        ValueError: shapes that do not match.
-    """
+    """Share of gates that flip [seeds, stages, layers], since the stage before or the start; chance [seeds, layers]."""
     between, start, chance = (np.asarray(a, dtype=float) for a in (between, start, chance))
     seeds, stages, count = between.shape if between.ndim == 3 else (0, 0, 0)
     if not between.size or start.shape != between.shape or chance.shape != (seeds, count) or len(layers) != count:
@@ -333,7 +252,7 @@ def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Se
             f"between and start must be [seeds, stages, {len(layers)}], chance [seeds, {len(layers)}]; got "
             f"{between.shape}, {start.shape} and {chance.shape}."
         )
-    figure, (left, right), _ = panel_grid(2, height=4.1, sharey=True)
+    figure, (left, right) = panel_grid(2, height=4.1, sharey=True)
     steps = np.arange(1, stages + 1)
     for ax, values in ((left, between), (right, start)):
         for layer, colour in enumerate(shades(count)):
@@ -345,27 +264,18 @@ def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Se
     right.axhspan(100 * chance.min(), 100 * chance.max(), label="unrelated patterns", **look)
     left.set(ylabel="share of gates flipped (%)", title="since the stage before", ylim=(0, None))
     right.set(title="since the untrained network")
-    key(figure)
-    return figure
+    return key(figure)
 
 
 def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> Figure:
-    """Chance-corrected agreement of gates of two inputs by stage, one panel a layer.
-
-    Args:
-        within: [seeds, 1 + stages, layers]: pairs of one class; stage 0 is the untrained network.
-        across: the same for pairs of different classes.
-        layers: what to call the layers.
-
-    Raises:
-        ValueError: shapes that do not match.
-    """
+    """Chance-corrected agreement of gates of two inputs of one class and of two, [seeds, 1 + stages, layers] each."""
     within, across = (np.asarray(a, dtype=float) for a in (within, across))
     if within.ndim != 3 or within.shape != across.shape or within.shape[2] != len(layers) or not within.size:
         raise ValueError(
             f"within and across must be [seeds, 1 + stages, {len(layers)}]; got {within.shape} and {across.shape}."
         )
-    figure, axes, grid = panel_grid(len(layers), 3, height=2.1, extra=0.7, sharex=True, sharey=True)
+    given: dict[str, Any] = {"xlabel": "stage", "ylabel": "agreement $κ$", "sharex": True, "sharey": True}
+    figure, axes = panel_grid(len(layers), 3, height=2.1, extra=0.7, **given)
     steps = np.arange(within.shape[1])
     for layer, (ax, name) in enumerate(zip(axes, layers, strict=True)):
         for values, colour, marker, label in (
@@ -375,12 +285,7 @@ def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> 
             band(ax, steps, values[:, :, layer], color=colour, marker=marker, markersize=3.5, label=label)
         ax.grid(axis="y")
         ax.set(title=name, xticks=steps)
-    for ax in grid[:, 0]:
-        ax.set_ylabel("agreement $κ$")
-    for ax in axes[-grid.shape[1] :]:
-        ax.set_xlabel("stage")
-    key(figure)
-    return figure
+    return key(figure)
 
 
 def _by_epoch(ax: Axes, curves: np.ndarray, regime: str, **line: Any) -> int:

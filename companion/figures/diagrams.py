@@ -10,20 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from companion.figures.drawing import entry, key
-from companion.figures.style import (
-    ACTIVE,
-    COLOURS,
-    GATE,
-    INACTIVE,
-    INK,
-    LABELS,
-    MARKERS,
-    MUTED,
-    NORMAL,
-    PAPER,
-    SMALL,
-    WIDTH,
-)
+from companion.figures.style import ACTIVE, COLOURS, GATE, INACTIVE, INK, LABELS, MARKERS, MUTED, PAPER, SMALL, WIDTH
 
 # Which units of the drawn network are on: three hidden layers of five, after an input of three.
 _GATES = ((1, 0, 1, 1, 0), (0, 1, 1, 0, 1), (1, 1, 0, 0, 1))
@@ -35,11 +22,7 @@ _DASHES = (0, (3, 1.5))  # of a negative weight
 
 
 def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
-    """Draws one input's gates beside the weights that they leave in use.
-
-    Args:
-        axes: where to draw the gates, and the value network behind them.
-    """
+    """Draws one input's gates, and beside them the weights that they leave in use."""
     left, right = axes
     layers = [[0.5 * (5 - n) + i for i in range(n)] for n in (3, 5, 5, 5, 1)]
     on = [(1, 1, 1), *_GATES, (1,)]
@@ -62,15 +45,15 @@ def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
             if 0 < x < 4:
                 face, edge, ink = (GATE, GATE, "white") if on[x][i] else ("white", INACTIVE, MUTED)
                 left.text(
-                    x, y, str(on[x][i]), ha="center", va="center", fontsize=NORMAL, zorder=3, color=ink,
+                    x, y, str(on[x][i]), ha="center", va="center", zorder=3, color=ink,
                     fontweight="bold", bbox={"boxstyle": "circle,pad=0.28", "fc": face, "ec": edge},
                 )  # fmt: skip
-    left.text(0.0, 2.5, "input\n$x$", ha="center", va="center", fontsize=NORMAL)
+    left.text(0.0, 2.5, "input\n$x$", ha="center", va="center")
     left.add_patch(FancyArrowPatch((0.3, 2.5), (0.68, 2.5), arrowstyle="-|>", mutation_scale=11, color=PAPER))
-    left.set_title("gates: open paths", fontsize=NORMAL)
-    right.set_title("weights: their worth", fontsize=NORMAL)
-    left.text(2, -1.15, r"path features $\phi_x$", ha="center", fontsize=NORMAL, color=GATE)
-    right.text(2, -1.15, r"path values $v$", ha="center", fontsize=NORMAL, color=ACTIVE)
+    left.set_title("gates: open paths")
+    right.set_title("weights: their worth")
+    left.text(2, -1.15, r"path features $\phi_x$", ha="center", color=GATE)
+    right.text(2, -1.15, r"path values $v$", ha="center", color=ACTIVE)
 
 
 def five_regimes() -> Figure:
@@ -119,22 +102,7 @@ def subnetwork(
     show_weights: bool = False,
     title: str = "",
 ) -> Axes:
-    """Draws a small network with one input's active sub-network in colour, and all that its gates switch off in grey.
-
-    A connection belongs to the sub-network when the units at both its ends are on; input and output nodes always are.
-    Its line is as wide as its weight is large; a negative one is dashed.
-
-    Args:
-        ax: where to draw.
-        weights: d matrices [out, in], input side first.
-        gates: d - 1 vectors [w_l] of hard gates.
-        inside: text for every node, layer by layer, input and output layer included; None writes nothing.
-        show_weights: whether to write each weight on its line; readable up to some twenty connections.
-        title: the panel's title.
-
-    Raises:
-        ValueError: weights and gates that do not belong together.
-    """
+    """Draws a small network with one input's active sub-network in colour; lines are as wide as weights are large."""
     weights = [np.asarray(weight, dtype=float) for weight in weights]
     on = [np.ones(weights[0].shape[1]), *(np.asarray(g, dtype=float) for g in gates), np.ones(len(weights[-1]))]
     sizes = [len(layer) for layer in on]
@@ -209,13 +177,7 @@ def subnetwork_key(figure: Figure) -> None:
 
 
 def plane(ax: Axes, data: Mapping[str, Any], shown: Mapping[str, Any]) -> Axes:
-    """Draws the linear regions, darker with more open paths, the edges, the zero level, and the points x and x'.
-
-    Args:
-        ax: where to draw.
-        data: from ``companion.explorer.export``; the points are those of its ``start``.
-        shown: from ``companion.explorer.at`` for those points.
-    """
+    """Draws the linear regions, darker with more open paths, the edges, the zero level, and the points x and x'."""
     most = max(1, *(region["open"] for region in data["regions"]))
     for region in data["regions"]:
         ax.fill(*np.transpose(region["corners"]), color=ACTIVE, alpha=0.04 + 0.4 * region["open"] / most, linewidth=0)
@@ -233,7 +195,7 @@ def plane(ax: Axes, data: Mapping[str, Any], shown: Mapping[str, Any]) -> Axes:
                 closed = [*region["corners"], region["corners"][0]]
                 ax.plot(*np.transpose(closed), color=colour, linewidth=2, linestyle=line)
         ax.plot(*point, marker, color=colour, markersize=8, markeredgecolor="white", zorder=4)
-        ax.annotate(name, point, (6, 5), textcoords="offset points", color=colour, fontsize=NORMAL, weight="bold")
+        ax.annotate(name, point, (6, 5), textcoords="offset points", color=colour, weight="bold")
     half = data["half"]
     ax.set(xlim=(-half, half), ylim=(-half, half), xticks=(-half, 0, half), yticks=(-half, 0, half), aspect="equal")
     ax.set(xlabel="first input", ylabel="second input")
@@ -241,12 +203,7 @@ def plane(ax: Axes, data: Mapping[str, Any], shown: Mapping[str, Any]) -> Axes:
 
 
 def explorer(data: Mapping[str, Any], shown: Mapping[str, Any]) -> Figure:
-    """The plane above, and below it the network with the active sub-network of x and that of x'.
-
-    Args:
-        data: from ``companion.explorer.export``.
-        shown: from ``companion.explorer.at`` for the points of its ``start``.
-    """
+    """The plane of ``explorer.export``, and below it the network with the active sub-network of x and that of x'."""
     figure = plt.figure(figsize=(WIDTH, 6.6))
     grid = figure.add_gridspec(2, 2, height_ratios=(1.45, 1))
     plane(figure.add_subplot(grid[0, :]), data, shown)
@@ -258,5 +215,4 @@ def explorer(data: Mapping[str, Any], shown: Mapping[str, Any]) -> Figure:
         entry("edge, layer 1", color=MUTED, linewidth=0.8),
         entry("edge, layer 2 and up", color=MUTED, linewidth=0.8, linestyle="--"),
     ]
-    key(figure, handles)
-    return figure
+    return key(figure, handles)

@@ -9,7 +9,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import ArrayLike
@@ -18,44 +17,25 @@ from companion.figures.style import COLOURS, LABELS, WIDTH
 
 
 def panel_grid(
-    count: int, columns: int = 2, *, height: float, extra: float = 0.0, **shared: Any
-) -> tuple[Figure, list[Axes], np.ndarray]:
-    """A figure of so many panels, some a row; each row is ``height`` inches, and ``extra`` is for the key and the rest.
-
-    Returns:
-        The figure, its panels in order, and the grid [rows, columns] in which they stand. A panel without another below
-        it has numbers on its x axis, shared or not.
-    """
+    count: int, columns: int = 2, *, height: float, extra: float = 0, xlabel: str = "", ylabel: str = "", **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """So many panels in rows of ``height`` inches, and ``extra`` for the key; labels stand below and left of them."""
     columns = min(columns, count)
     rows = -(-count // columns)
     figure, grid = plt.subplots(rows, columns, figsize=(WIDTH, extra + height * rows), squeeze=False, **shared)
     for spare in grid.flat[count:]:
         spare.remove()
     used = list(grid.flat[:count])
-    for ax in used[-columns:]:
+    for ax in used[-columns:]:  # no panel stands below these
         ax.tick_params(axis="x", labelbottom=True)
-    return figure, used, grid
+        ax.set_xlabel(xlabel)
+    for ax in used[::columns]:
+        ax.set_ylabel(ylabel)
+    return figure, used
 
 
 def band(ax: Axes, x: ArrayLike, runs: ArrayLike, regime: str = "", shade: float = 0.2, **line: Any) -> None:
-    """Draws the mean over runs as a line, and the range from least to greatest as a band.
-
-    Args:
-        ax: where to draw.
-        x: [points].
-        runs: [runs, points]: one row a seed.
-        regime: which regime's colour and label to use; "" where ``line`` says both.
-        shade: how opaque the band is.
-        line: further properties of the line.
-
-    Example:
-        >>> from matplotlib.figure import Figure
-        >>> from companion.figures import band
-        >>> ax = Figure().subplots()
-        >>> band(ax, x=[1, 2, 3], runs=[[90, 95, 97], [91, 94, 97]], regime="FLNPF")  # two seeds, three epochs
-        >>> ax.get_lines()[0].get_ydata().tolist()
-        [90.5, 94.5, 97.0]
-    """
+    """The mean over runs [runs, points] as a line, their range as a band; the regime or ``line`` says how they look."""
     runs = np.atleast_2d(np.asarray(runs, dtype=float))
     if runs.shape[1] != np.size(x):
         raise ValueError(f"runs must be [runs, {np.size(x)}] to match x; got {runs.shape}.")
@@ -65,27 +45,23 @@ def band(ax: Axes, x: ArrayLike, runs: ArrayLike, regime: str = "", shade: float
 
 
 def errors(ax: Axes, x: ArrayLike, middle: ArrayLike, low: ArrayLike, high: ArrayLike, **look: Any) -> None:
-    """Draws values [points] as markers with bars from ``low`` to ``high``."""
+    """Values [points] as markers with bars from ``low`` to ``high``."""
     middle = np.asarray(middle, dtype=float)
     reach = [middle - low, np.asarray(high, dtype=float) - middle]
     ax.errorbar(x, middle, reach, **{"linestyle": "none", "marker": "o", "markersize": 5, "capsize": 2} | look)
 
 
 def ticks(axis: Axis, places: Iterable[float] | None = None, form: str = "{x:g}") -> None:
-    """Plain numbers at these places, or at 1, 2 and 5 times each power of ten, and nothing between.
-
-    Example:
-        >>> from matplotlib.figure import Figure
-        >>> from companion.figures.drawing import ticks
-        >>> ax = Figure().subplots()
-        >>> ax.set(xscale="log", xlim=(10, 30))[0]
-        >>> ticks(ax.xaxis, [10, 20])
-        >>> [label.get_text() for label in ax.get_xticklabels()]
-        ['10', '20']
-    """
+    """Plain numbers at these places, or at 1, 2 and 5 times each power of ten, and nothing between."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if places is None else FixedLocator(list(places)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(StrMethodFormatter(form))
+
+
+def logarithmic(ax: Axes, places: Sequence[int], label: str = "width w") -> None:
+    """A logarithmic x axis with its numbers where the points are."""
+    ax.set(xscale="log", xlabel=label)
+    ticks(ax.xaxis, places)
 
 
 def entry(label: str, **look: Any) -> Line2D:
@@ -93,23 +69,8 @@ def entry(label: str, **look: Any) -> Line2D:
     return Line2D([], [], label=label, **look)
 
 
-def key(figure: Figure, handles: Sequence[Artist] | None = None, labels: Sequence[str] | None = None) -> Legend:
-    """The figure's legend above its panels, in as many columns as its width has room for.
-
-    Args:
-        figure: where.
-        handles: what the entries look like; None takes what the panels have labelled, each label once.
-        labels: what they say; None takes the handles' own labels.
-
-    Example:
-        >>> from matplotlib import pyplot as plt
-        >>> from companion.figures.drawing import entry, key
-        >>> figure = plt.figure()
-        >>> legend = key(figure, [entry("ReLU"), entry("FLNPF")])
-        >>> [text.get_text() for text in legend.get_texts()]
-        ['ReLU', 'FLNPF']
-        >>> plt.close(figure)
-    """
+def key(figure: Figure, handles: Sequence[Artist] | None = None, labels: Sequence[str] | None = None) -> Figure:
+    """The figure with a legend above its panels; without handles, of what they have labelled, each label once."""
     if handles is None:
         shown: dict[str, Artist] = {}
         for ax in figure.axes:
@@ -125,4 +86,4 @@ def key(figure: Figure, handles: Sequence[Artist] | None = None, labels: Sequenc
         if columns == 1 or legend.get_window_extent(renderer).width <= 0.97 * figure.bbox.width:
             break
         legend.remove()
-    return legend
+    return figure

@@ -14,15 +14,7 @@ BEFORE, AFTER = INACTIVE, ACTIVE
 
 
 def rounding_errors(paths: ArrayLike, errors: ArrayLike, bounds: ArrayLike, controls: ArrayLike) -> Figure:
-    """The identity ⟨φ, v⟩ = ŷ on random networks: each one's largest error, against its number of paths.
-
-    Args:
-        paths: [networks] P.
-        errors: [networks] largest absolute ⟨φ, v⟩ - ŷ over the sum of absolute φ(p) v(p); a zero is drawn at the foot
-            of the axis.
-        bounds: [networks] the most that rounding can make of it.
-        controls: [networks] the same error after one gate was flipped on purpose; 0 where no output changed.
-    """
+    """⟨φ, v⟩ - ŷ of random networks over Σ |φ(p) v(p)|, its bound, and controls, of which one gate was flipped."""
     paths, errors, bounds, controls = (np.asarray(a, dtype=float) for a in (paths, errors, bounds, controls))
     foot = 1e-18
     fig, ax = plt.subplots(figsize=(WIDTH, 3.9))
@@ -43,22 +35,19 @@ def rounding_errors(paths: ArrayLike, errors: ArrayLike, bounds: ArrayLike, cont
         entry("exactly 0", markerfacecolor="none", **dot),
         entry("half a unit in the last place", linestyle=":", color=ACTIVE),
     ]
-    key(fig, handles)
-    return fig
+    return key(fig, handles)
 
 
 def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
     """Share of active paths in random networks: its mean by depth, and its spread by width, with what theory predicts.
 
     For one input and symmetric random weights the share is a product of d - 1 independent Binomial(w, 1/2) / w, so its
-    mean is 2^-(d-1) at every width and its relative standard deviation sqrt((1 + 1/w)^(d-1) - 1).
-
-    Args:
-        shares: width → [networks, depths], depth d = 2, 3, …: the share Λ(x, x) / w^(d-1) of one input in each network.
+    mean is 2^-(d-1) at every width and its relative standard deviation sqrt((1 + 1/w)^(d-1) - 1). ``shares``: width →
+    [networks, depths], depth d = 2, 3, …: Λ(x, x) / w^(d-1) of one input in each network.
     """
     depths = 2 + np.arange(next(iter(shares.values())).shape[1])
     widths = np.array(sorted(shares))
-    fig, (left, right), _ = panel_grid(2, height=3.7)
+    fig, (left, right) = panel_grid(2, height=3.7)
     left.plot(depths, 2.0 ** -(depths - 1), color=PAPER, linewidth=1, label=r"$2^{-(d-1)}$", zorder=3)
     for k, (width, colour) in enumerate(zip(widths, shades(len(widths)), strict=True)):
         share, shift = shares[width], (k - (len(widths) - 1) / 2) * 0.5 / len(widths)
@@ -85,8 +74,7 @@ def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
     ticks(right.yaxis)
     right.set_title("measured, and exact")
     right.legend()
-    key(fig, *left.get_legend_handles_labels())
-    return fig
+    return key(fig, *left.get_legend_handles_labels())
 
 
 def _relative_deviation(sample: np.ndarray) -> tuple[float, float]:
@@ -104,13 +92,7 @@ def _relative_deviation(sample: np.ndarray) -> tuple[float, float]:
 def gate_strips(
     pictures: Sequence[np.ndarray], titles: Sequence[str], gates: Mapping[str, Sequence[Sequence[np.ndarray]]]
 ) -> Figure:
-    """Two inputs and their gates: a strip a hidden layer, a bar a unit, and which units they share.
-
-    Args:
-        pictures: two images [H, W].
-        titles: their two titles.
-        gates: row title → (gates of the first, gates of the second), each d - 1 vectors [w_l].
-    """
+    """Two inputs and their gates, row → d - 1 vectors each: a strip a layer, a bar a unit, and the units they share."""
     rows = len(gates)
     fig = plt.figure(figsize=(WIDTH, 1.3 + 1.8 * rows))
     grid = fig.add_gridspec(rows + 1, 3, height_ratios=[0.62, *[1] * rows])
@@ -146,13 +128,7 @@ def gate_strips(
 def activity(
     units: Mapping[str, np.ndarray], paths: Mapping[str, np.ndarray], differ: Mapping[str, np.ndarray]
 ) -> Figure:
-    """Activity of a network before and after training, layer by layer and for whole paths.
-
-    Args:
-        units: "before", "after" → [seeds, layers], share of units that are on.
-        paths: the same → [seeds, examples], share of paths that are active; examples without any are left out.
-        differ: the same → [seeds, layers], share of units whose gates differ between two examples, over all pairs.
-    """
+    """Shares of units [seeds, layers] and paths [seeds, examples] on, and of units that differ, before and after."""
     fig = plt.figure(figsize=(WIDTH, 5.0))
     grid = fig.add_gridspec(2, 2)
     left, middle, right = (fig.add_subplot(place) for place in (grid[0, 0], grid[1, :], grid[0, 1]))
@@ -177,5 +153,4 @@ def activity(
     middle.xaxis.set_major_locator(plt.MultipleLocator(1 if np.ptp(everything) < 5 else 2))
     middle.xaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"$2^{{{int(v)}}}$"))
     middle.set(xlabel="share of active paths", ylabel="digits [% a bin]", ylim=(0, None))
-    key(fig)
-    return fig
+    return key(fig)

@@ -4,6 +4,7 @@ A dot is a run. Accuracies are in per cent, differences in points.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -26,13 +27,7 @@ _ACCEPTED = {"facecolor": "#dcefe6", "edgecolor": "#5f8b78", "linewidth": 0.8}
 
 
 def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "peak") -> None:
-    """Accuracy by regime from random gates to a network's own, with the step from random to learnt gates marked.
-
-    Args:
-        ax: where to draw.
-        regimes: regime → records of one experiment and one budget; FRNPF-II, FLNPF and ReLU must be there.
-        measure: "peak" or "final".
-    """
+    """Accuracy by regime from random gates to a network's own, with the step from random to learnt gates marked."""
     values = {r: np.array(statistics.accuracies(regimes[r], measure)) for r in ORDER if regimes.get(r)}
     _runs_and_means(ax, values)
     for row, some in enumerate(values.values()):
@@ -61,12 +56,7 @@ def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "
 
 
 def peak_and_final(runs: ByRegime, mark_paper: bool = False) -> Figure:
-    """Above, peak and final accuracy by regime; below, their difference with a 95 % interval.
-
-    Args:
-        runs: experiment → regime → records of one budget.
-        mark_paper: whether to draw the paper's mean ± std; only meaningful at the full budget.
-    """
+    """Above, peak and final accuracy by regime, the paper's too if asked; below, their difference with its interval."""
     figure, panels = plt.subplots(
         2, len(runs), figsize=(WIDTH, 5.2), squeeze=False, sharey=True, sharex="row", height_ratios=(3, 2.4)
     )
@@ -94,15 +84,11 @@ def peak_and_final(runs: ByRegime, mark_paper: bool = False) -> Figure:
     ]
     if mark_paper:
         handles.append(entry("paper's peak, mean ± std", marker="D", markersize=4, color=PAPER))
-    key(figure, handles)
-    return figure
+    return key(figure, handles)
 
 
 def selection(cells: Sequence[Cell]) -> Figure:
-    """Peak minus final accuracy of every cell with two runs or more: what choosing the epoch on the test set adds.
-
-    One panel a row of the table, and a bar for the mean of the runs; the quantity cannot be negative.
-    """
+    """Peak minus final accuracy of each cell with two runs or more, and its mean: what choosing the epoch adds."""
     figure, panels = _panel_a_row([cell for cell in cells if len(cell.records) > 1], "peak − final")
     for ax, own in panels:
         gaps = {cell.regime: 100 * np.array([r.peak - r.final for r in cell.records]) for cell in own}
@@ -128,19 +114,12 @@ def forest(cells: Sequence[Cell]) -> Figure:
 
 
 def gaps(rows: Mapping[str, Mapping[Contrast, tuple[Difference | None, Difference | None]]]) -> Figure:
-    """Differences between regimes with 90 % intervals; shaded is where the whole interval must lie.
-
-    Args:
-        rows: title of an experiment → contrast → its difference on the paper's table and on our records; None where
-            there is none.
-
-    Raises:
-        ValueError: no rows, or rows without contrasts.
-    """
+    """Differences between regimes with 90 % intervals, the paper's and ours; shaded is where they must lie wholly."""
     if not rows or not all(rows.values()):
         raise ValueError("one experiment or more is needed, each with one contrast or more.")
     most = max(map(len, rows.values()))
-    figure, panels, grid = panel_grid(len(rows), height=0.7 + 0.42 * most, extra=0.9, sharex=True, sharey=True)
+    given: dict[str, Any] = {"xlabel": "difference (points)", "sharex": True, "sharey": True}
+    figure, panels = panel_grid(len(rows), height=0.7 + 0.42 * most, extra=0.9, **given)
     found = [one.estimate for row in rows.values() for pair in row.values() for one in pair if one]
     ends = [0.0, *(e.low for e in found), *(e.high for e in found)]
     pad = 0.06 * (max(ends) - min(ends)) + 0.5
@@ -155,19 +134,15 @@ def gaps(rows: Mapping[str, Mapping[Contrast, tuple[Difference | None, Differenc
                 _interval(ax, papers.estimate, place - shift, PAPER, "D")
             if ours:
                 _interval(ax, ours.estimate, place + shift, COLOURS[contrast.first], MARKERS[contrast.first])
-        _rows(ax, [""] * len(row))
-        ax.set_title(title, loc="left")
+        _rows(ax, [""] * len(row), title)
         ax.set_xlim(low, high)
         ax.tick_params(axis="y", length=0)
     first = next(iter(rows.values()))
-    grid[0, 0].set_yticks(range(len(first)), [name_of(contrast) for contrast in first])
-    for ax in panels[-grid.shape[1] :]:
-        ax.set_xlabel("difference (points)")
+    panels[0].set_yticks(range(len(first)), [name_of(contrast) for contrast in first])
     handles = [entry("the paper's table", color=PAPER, marker="D", markersize=5)]
     if any(ours for row in rows.values() for _, ours in row.values()):
         handles.append(entry("our records", color=INK, marker="o", markersize=5))
-    key(figure, [*handles, Patch(**_ACCEPTED, label="acceptance region")])
-    return figure
+    return key(figure, [*handles, Patch(**_ACCEPTED, label="acceptance region")])
 
 
 def name_of(contrast: Contrast) -> str:
@@ -177,12 +152,7 @@ def name_of(contrast: Contrast) -> str:
 
 
 def changes(rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, str]]], xlabel: str) -> Figure:
-    """Changes, e.g. over training: their mean over runs and its interval; zero is no change.
-
-    Args:
-        rows: heading of a panel → its rows: (label, one number a run, their mean with its interval, colour).
-        xlabel: what the horizontal axis, which the panels share, says.
-    """
+    """Panel → rows (label, one change a run, their mean with its interval, colour); zero is no change."""
     counts = [len(found) for found in rows.values()]
     figure, axes = plt.subplots(
         len(rows), 1, figsize=(WIDTH, 1.0 + 0.42 * sum(counts) + 0.35 * len(rows)), squeeze=False, sharex=True,
@@ -192,8 +162,7 @@ def changes(rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, st
         for place, (_, values, estimate, colour) in enumerate(found):
             _runs(ax, values, place + 0.17, colour, markersize=4)
             _interval(ax, estimate, place - 0.12, colour, "s")
-        _rows(ax, [row[0] for row in found])
-        ax.set_title(title, loc="left")
+        _rows(ax, [row[0] for row in found], title)
     axes[-1, 0].set_xlabel(xlabel)
     return figure
 
@@ -201,8 +170,8 @@ def changes(rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, st
 def _panel_a_row(cells: Sequence[Cell], xlabel: str) -> tuple[Figure, list[tuple[Axes, list[Cell]]]]:
     """A figure with a panel for each experiment of the cells, beside its cells; one that says so if there are none."""
     names = list(dict.fromkeys(cell.experiment for cell in cells))
-    figure, axes, _ = panel_grid(max(1, len(names)), 1, height=1.5, extra=0.9, sharex=True)
-    axes[-1].set_xlabel(f"{xlabel} (points of test accuracy)")
+    xlabel += " (points of test accuracy)"
+    figure, axes = panel_grid(max(1, len(names)), 1, height=1.5, extra=0.9, xlabel=xlabel, sharex=True)
     if not names:
         axes[0].set_axis_off()
         axes[0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color=MUTED)
@@ -213,8 +182,10 @@ def _panel_a_row(cells: Sequence[Cell], xlabel: str) -> tuple[Figure, list[tuple
     return figure, panels
 
 
-def _rows(ax: Axes, labels: Sequence[str]) -> None:
+def _rows(ax: Axes, labels: Sequence[str], title: str = "") -> None:
     """Rows from the top, with these labels, and a line at zero."""
+    if title:
+        ax.set_title(title, loc="left")
     ax.axvline(0, color=INACTIVE, linewidth=0.9, zorder=0.5)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.45, -0.65)

@@ -11,27 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
-from companion.figures.drawing import band, errors, key, panel_grid, ticks
+from companion.figures.drawing import band, errors, key, logarithmic, panel_grid, ticks
 from companion.figures.gate_activity import AFTER, BEFORE
 from companion.figures.style import GATE, INACTIVE, PAPER, SMALL, VALUE, WIDTH, shades
 
+Times = Sequence[np.ndarray]  # of each network: seconds of the repetitions
+Curve = tuple[ArrayLike, ArrayLike]
+ByName = Mapping[str, ArrayLike]
+ByWidth = Mapping[int, ArrayLike]
 LAWS = {"signed": ("Rademacher ±σ", VALUE, "o"), "gaussian": ("Gaussian", GATE, "s")}
 
 
 def heat_map_grid(
     rows: Mapping[str, Mapping[str, np.ndarray]], labels: Sequence[int], *, power: float = 0.5, quantity: str = "cosine"
 ) -> Figure:
-    """Kernels on examples sorted by label, in rows and columns that all share one colour scale from 0 to 1.
-
-    Args:
-        rows: row title → (panel title → matrix [n, n] with entries from 0 to 1).
-        labels: [n], sorted.
-        power: the colour follows (entry)^power; below 1 it spreads the small entries.
-        quantity: what the entries are, written at the colour bar.
-
-    Raises:
-        ValueError: an entry outside [0, 1] by more than rounding, a matrix that is not [n, n], or labels not sorted.
-    """
+    """Kernels of examples sorted by label, row → panel → matrix [n, n], all on one scale of colours, (entry)^power."""
     if (np.diff(labels) < 0).any():
         raise ValueError("examples must be sorted by label: sort with labels.argsort(stable=True) first.")
     names, counts = (found.tolist() for found in np.unique(labels, return_counts=True))
@@ -58,16 +52,9 @@ def heat_map_grid(
 def heat_maps(
     panels: Mapping[str, ArrayLike], counts: Sequence[int], *, diverging: Sequence[str] = (), top: float | None = None
 ) -> Figure:
-    """Kernels on digits sorted by class, side by side, each with its own colours.
-
-    Args:
-        panels: title → kernel [n, n].
-        counts: examples of each class, in the order of the rows.
-        diverging: titles of panels whose colours are symmetric about 0.
-        top: where the other panels' colours end; None means the 99th percentile of each.
-    """
+    """Kernels [n, n] of digits sorted by class, side by side, each with its own colours, up to ``top`` or to 99 %."""
     columns = len(panels) if len(panels) < 4 else 2
-    figure, axes, _ = panel_grid(len(panels), columns, height=0.55 + WIDTH / columns, extra=0.6)
+    figure, axes = panel_grid(len(panels), columns, height=0.55 + WIDTH / columns, extra=0.6)
     for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
         matrix = np.asarray(matrix, dtype=float)
         high = np.abs(matrix).max() if title in diverging else np.percentile(matrix, 99) if top is None else top
@@ -81,15 +68,8 @@ def heat_maps(
 def contrasts(
     by_layer: Mapping[str, np.ndarray], by_class: Mapping[str, np.ndarray], inputs: np.ndarray, classes: Sequence[int]
 ) -> Figure:
-    """Contrast of the path overlap (mean within classes over mean between them), before and after training.
-
-    Args:
-        by_layer: "before", "after" → [seeds, layers]: contrast of the overlap in the first l hidden layers.
-        by_class: the same → [seeds, classes]: contrast of all hidden layers together, one class against the others.
-        inputs: [seeds]: contrast of the inputs' own Gram matrix, for comparison.
-        classes: names of the classes.
-    """
-    fig, (left, right), _ = panel_grid(2, height=3.7, sharey=True)
+    """Contrast of the path overlap, within over between classes, by layer [seeds, layers] and class; and of inputs."""
+    fig, (left, right) = panel_grid(2, height=3.7, sharey=True)
     for name, colour, shift in (("before", BEFORE, -0.12), ("after", AFTER, 0.12)):
         values = by_layer[name]
         layers = 1 + np.arange(values.shape[1])
@@ -106,26 +86,13 @@ def contrasts(
     right.set(xlabel="digit", xticks=range(len(classes)), xticklabels=classes)
     left.set_title("all classes together")
     right.set_title("each class, all layers")
-    key(fig)
-    return fig
+    return key(fig)
 
 
 def costs(
-    paths: Sequence[float],
-    enumerated: Sequence[np.ndarray],
-    product: Sequence[np.ndarray],
-    large: tuple[float, np.ndarray],
-    examples: int,
+    paths: Sequence[float], enumerated: Times, product: Times, large: tuple[float, np.ndarray], examples: int
 ) -> Figure:
-    """Seconds for one kernel matrix by enumeration and by the product form, against the number of paths.
-
-    Args:
-        paths: [networks] P, rising.
-        enumerated: [networks] seconds of the repetitions of the enumeration.
-        product: [networks] seconds of the repetitions of the product form.
-        large: P and seconds of the product form of a network far too large to enumerate.
-        examples: examples in the kernel matrix.
-    """
+    """Seconds [networks, repetitions] of a kernel matrix, enumerated or as a product; ``large``: (paths, seconds)."""
     fig, ax = plt.subplots(figsize=(WIDTH, 3.4))
     for times, colour, marker, label in (
         (enumerated, GATE, "s", "paths enumerated"),
@@ -138,21 +105,13 @@ def costs(
     ax.set_ylabel(f"seconds for $H$ of {examples:,} examples")
     look = {"textcoords": "offset points", "ha": "right", "fontsize": SMALL, "color": PAPER}
     ax.annotate("the MNIST network", (large[0], np.median(large[1])), (-8, 8), **look)
-    key(fig)
-    return fig
+    return key(fig)
 
 
 def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chosen: float) -> Figure:
-    """Trace of both parts of the tangent kernel, and the gate part's share, against the gate's steepness β.
-
-    Args:
-        betas: [points].
-        value: tr K_value / n, [seeds, points].
-        gate: tr K_gate / n, [seeds, points].
-        chosen: the β to mark.
-    """
+    """Traces of both parts of the tangent kernel, [seeds, points], and the gate part's share, by steepness β."""
     betas, value, gate = (np.asarray(a, dtype=float) for a in (betas, value, gate))
-    figure, (left, right), _ = panel_grid(2, height=3.7)
+    figure, (left, right) = panel_grid(2, height=3.7)
     look: dict[str, Any] = {"marker": "o", "markersize": 4, "shade": 0.25}
     band(left, betas, value, color=VALUE, label="value part", **look)
     band(left, betas, gate, color=GATE, label="gate part", **look)
@@ -170,18 +129,11 @@ def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chos
         ax.set(xscale="log", xlabel="steepness β of the soft gate")
         ax.axvline(chosen, color=PAPER, linewidth=0.9, linestyle="--")
     right.annotate(f" β = {chosen:g}", (chosen, 92), color=PAPER, fontsize=SMALL)
-    key(figure)
-    return figure
+    return key(figure)
 
 
 def remainders(steps: ArrayLike, sizes: ArrayLike, switches: ArrayLike) -> Figure:
-    """What one step of gradient descent leaves unexplained, against the step size.
-
-    Args:
-        steps: α · λ_max, [points].
-        sizes: ‖e' - (I - αK) e‖ / ‖e‖, [networks, points].
-        switches: how many (unit, example) pairs of the feature network changed sign in that step, same shape.
-    """
+    """‖e' - (I - αK) e‖ / ‖e‖ of one step, [networks, points], by step size, and how many signs switched in it."""
     steps, sizes, switches = (np.asarray(a, dtype=float) for a in (steps, sizes, switches))
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
     ax.plot(steps, sizes.T, color=VALUE, linewidth=0.7, alpha=0.5)
@@ -195,20 +147,12 @@ def remainders(steps: ArrayLike, sizes: ArrayLike, switches: ArrayLike) -> Figur
     ax.plot(steps, line, color=PAPER, linestyle=":", linewidth=1.4, label=r"$\propto\alpha^2$")
     ax.set(xscale="log", yscale="log", xlabel=r"step size $\alpha\,\lambda_{\max}(K)$")
     ax.set_ylabel(r"$\|e_{t+1}-(I-\alpha K_t)\,e_t\|\;/\;\|e_t\|$")
-    key(figure)
-    return figure
+    return key(figure)
 
 
 def descent(runs: Sequence[Mapping[str, ArrayLike]], frozen: Mapping[str, ArrayLike]) -> Figure:
-    """Full-batch gradient descent followed by its kernel: the loss, the one-step error and the kernel's growth.
-
-    Args:
-        runs: one a step size, largest first: "label", "time" (α λ_max(K_0) t), "loss", "chained" (the loss when every
-            step is replaced by I - αK_t), "error" (relative one-step error), "value" and "gate" (traces over the
-            first trace of the whole kernel).
-        frozen: "time" and "loss" of the prediction from K_0 alone.
-    """
-    figure, (loss, error, growth), _ = panel_grid(3, 1, height=2.7, sharex=True)
+    """Gradient descent by its kernel: loss, one-step error and traces of each run; ``frozen`` is predicted from K_0."""
+    figure, (loss, error, growth) = panel_grid(3, 1, height=2.7, sharex=True)
     loss.plot(
         frozen["time"], frozen["loss"], color=GATE, linestyle="--", label=r"$(I-\alpha K_0)^t e_0$: kernel frozen"
     )
@@ -230,17 +174,11 @@ def descent(runs: Sequence[Mapping[str, ArrayLike]], frozen: Mapping[str, ArrayL
     for ax in (loss, error, growth):
         ax.set_yscale("log")
         ticks(ax.yaxis)
-    key(figure, *loss.get_legend_handles_labels())
-    return figure
+    return key(figure, *loss.get_legend_handles_labels())
 
 
-def bias_by_width(widths: Sequence[int], results: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
-    """Relative bias of the mean value kernel with 95 % bands, against the width.
-
-    Args:
-        widths: [points].
-        results: law → (bias [points], standard error [points]).
-    """
+def bias_by_width(widths: Sequence[int], results: Mapping[str, Curve]) -> Figure:
+    """Relative bias of the mean value kernel: law → (bias, standard error), [points], with 95 % bands by width."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.5))
     grid = np.asarray(widths, dtype=float)
     ax.axhline(0, color=PAPER, linewidth=0.9)
@@ -250,28 +188,16 @@ def bias_by_width(widths: Sequence[int], results: Mapping[str, tuple[ArrayLike, 
         ax.fill_between(grid, middle - half, middle + half, color=colour, alpha=0.15, linewidth=0)
         errors(ax, grid * shift, middle, middle - half, middle + half, color=colour, marker=marker, label=label)
     ax.plot(grid, np.transpose([100 / grid, -100 / grid]), ":", color=PAPER, label=("for scale: ±1/w", "_"))
-    _logarithmic(ax, widths)
+    logarithmic(ax, widths)
     ax.set_ylabel(r"bias $\langle \bar K - E, E\rangle/\|E\|^2$, %")
-    key(figure)
-    return figure
+    return key(figure)
 
 
 def spread_by_width(
-    widths: Sequence[int],
-    results: Mapping[str, Mapping[str, ArrayLike]],
-    fitted: Sequence[int],
-    exact: Mapping[str, ArrayLike],
+    widths: Sequence[int], results: Mapping[str, ByName], fitted: Sequence[int], exact: ByName
 ) -> Figure:
-    """Relative spread of the value kernel against the width, on logarithmic axes.
-
-    Args:
-        widths: [points].
-        results: law → {"spread", "low", "high"}: relative standard deviation of the whole kernel with its 95 %
-            interval; {"diagonal", "diagonal low", "diagonal high"}: of its diagonal.
-        fitted: the widths that enter the fit of the slope.
-        exact: law → exact relative standard deviation of the diagonal, [points].
-    """
-    figure, (whole, diagonal), _ = panel_grid(2, height=3.9, sharey=True)
+    """Relative deviation of the value kernel by width with 95 % intervals, and of its diagonal beside the exact one."""
+    figure, (whole, diagonal) = panel_grid(2, height=3.9, sharey=True)
     grid = np.asarray(widths, dtype=float)
     for law, found in results.items():
         label, colour, marker = LAWS[law]
@@ -288,27 +214,14 @@ def spread_by_width(
     for ax in (whole, diagonal):
         ax.set_yscale("log")
         ticks(ax.yaxis, [0.1, 0.2, 0.5, 1, 2, 5])
-        _logarithmic(ax, widths)
-    key(figure)
-    return figure
+        logarithmic(ax, widths)
+    return key(figure)
 
 
 def bound_by_depth(
-    depths: Sequence[int],
-    measured: Mapping[int, ArrayLike],
-    low: Mapping[int, ArrayLike],
-    high: Mapping[int, ArrayLike],
-    curves: Mapping[int, tuple[ArrayLike, ArrayLike]],
-    limit: tuple[ArrayLike, ArrayLike],
+    depths: Sequence[int], measured: ByWidth, low: ByWidth, high: ByWidth, curves: Mapping[int, Curve], limit: Curve
 ) -> Figure:
-    """Measured variance over the stated bound, against the depth, for several widths.
-
-    Args:
-        depths: [points].
-        measured, low, high: width → ratio [points] and its 95 % interval.
-        curves: width → (depths, exact ratio).
-        limit: (depths, the ratio's limit for wide networks).
-    """
+    """Width → measured variance over the stated bound and its 95 % interval, by depth; curves and limit are exact."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
     ax.plot(*limit, color=PAPER, linestyle="--", linewidth=1.2, label="exact, w → ∞")
     for colour, width in zip(shades(len(measured)), measured, strict=True):
@@ -316,22 +229,15 @@ def bound_by_depth(
         ax.plot(*curves[width], color=colour, linewidth=1)
     ax.set(yscale="log", ylabel="variance / stated bound\n(a bound would stay level)")
     ticks(ax.yaxis)
-    _logarithmic(ax, depths, "depth d (weight layers)")
-    key(figure)
-    return figure
+    logarithmic(ax, depths, "depth d (weight layers)")
+    return key(figure)
 
 
 def dependence_by_width(
     widths: Sequence[int], ratios: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], limit: float
 ) -> Figure:
-    """Mean value kernel over the theorem's, on the diagonal and off it, for shared and for independent gates.
-
-    Args:
-        widths: [points].
-        ratios: "shared" or "independent" → "trace" or "off" → (ratio [points], standard error [points]).
-        limit: the ratio off the diagonal of infinitely wide networks with shared gates.
-    """
-    figure, axes, _ = panel_grid(2, height=3.6, sharey=True)
+    """Mean value kernel over the theorem's, on and off the diagonal; ``limit`` is that of infinitely wide networks."""
+    figure, axes = panel_grid(2, height=3.6, sharey=True)
     looks = {
         "independent": ("independent gates (II)", VALUE, "o", 0.97),
         "shared": ("shared start (DI)", GATE, "s", 1.03),
@@ -342,12 +248,11 @@ def dependence_by_width(
             ratio, half = np.asarray(ratios[kind][part][0]), 1.96 * np.asarray(ratios[kind][part][1])
             place = np.asarray(widths) * shift
             errors(ax, place, ratio, ratio - half, ratio + half, color=colour, marker=marker, label=label)
-        _logarithmic(ax, widths)
+        logarithmic(ax, widths)
         ax.set_title(title)
     axes[1].axhline(limit, color=GATE, linestyle="--", linewidth=1.2, label="shared, infinitely wide")
     axes[0].set_ylabel(r"mean $K_{\rm value}$ / $d\,\sigma^{2(d-1)}$ mean $H$")
-    key(figure)
-    return figure
+    return key(figure)
 
 
 def _matrix(ax: Axes, matrix: ArrayLike, counts: Sequence[int], names: Sequence, **colours: Any) -> AxesImage:
@@ -366,9 +271,3 @@ def _matrix(ax: Axes, matrix: ArrayLike, counts: Sequence[int], names: Sequence,
     ax.tick_params(length=0, pad=2)
     ax.spines[:].set_visible(False)
     return image
-
-
-def _logarithmic(ax: Axes, places: Sequence[int], label: str = "width w") -> None:
-    """A logarithmic x axis with its numbers where the points are."""
-    ax.set(xscale="log", xlabel=label)
-    ticks(ax.xaxis, places)

@@ -77,16 +77,7 @@ _clock = time.perf_counter()
 
 
 def use_style() -> None:
-    """Sets the book's look for every later figure, and starts the clock that ``finish`` reads; in a notebook figures
-    become SVG.
-
-    Example:
-        >>> import matplotlib
-        >>> from companion.figures import style
-        >>> style.use_style()
-        >>> matplotlib.rcParams["font.size"] == style.NORMAL
-        True
-    """
+    """Sets the book's look for every later figure, SVG in a notebook, and starts the clock that ``finish`` reads."""
     global _clock
     _clock = time.perf_counter()
     sns.set_theme(
@@ -114,13 +105,7 @@ def use_style() -> None:
 
 
 def shades(count: int) -> list[tuple[float, ...]]:
-    """Colours of an ordered quantity (layers, widths, step sizes), from dark to light; none is a regime's.
-
-    Example:
-        >>> from companion.figures.style import shades
-        >>> len(shades(4))
-        4
-    """
+    """Colours of an ordered quantity (layers, widths, step sizes), from dark to light; none is a regime's."""
     return [mpl.colormaps["plasma"](place) for place in np.linspace(0.0, 0.6, count)]
 
 
@@ -136,30 +121,8 @@ def finish(
 ) -> Figure:
     """Writes the provenance line under a figure; if its data are a stand-in, as a red banner that says so.
 
-    The line ends with where and how long it took: of a figure of trained runs, their machine and the sum of their
-    training times; of any other, this machine and the time since ``use_style``, with which a notebook begins.
-
-    Args:
-        figure: the figure, otherwise complete.
-        profile: scale of what is shown, e.g. "quick"; empty for a drawing, which shows nothing computed.
-        seeds: the seeds, or how many independent repetitions; None where nothing is random.
-        data: ``Source.as_dict()`` of the data shown; None where no data set enters.
-        code: name of the notebook that made it.
-        note: anything else the reader must know, e.g. the budget.
-        runs: the records of the trained runs shown, in lists or mappings of any depth; empty where none is shown.
-
-    Returns:
-        The same figure.
-
-    Raises:
-        ValueError: the figure is wider than ``WIDTH``, or has text that would be too small on a phone.
-
-    Example:
-        >>> from matplotlib.figure import Figure
-        >>> from companion.figures import finish
-        >>> figure = finish(Figure(figsize=(5.6, 3)), profile="smoke", seeds=(0, 1), code="example")
-        >>> figure.get_supxlabel().split(" · ")[:2]
-        ['profile: smoke', 'n = 2']
+    Without a ``profile`` it is a drawing, which shows nothing computed; ``data`` is a ``Source.as_dict()``; ``code`` is
+    the notebook. The line ends with where and how long it took: the trained ``runs`` shown, else since ``use_style``.
     """
     parts = [f"profile: {profile}" if profile else "a drawing"]
     if seeds is not None:
@@ -183,14 +146,7 @@ def finish(
 
 
 def pixels_on_a_phone(figure: Figure, points: float) -> float:
-    """How tall type of so many points is when the figure is as wide as a phone's screen allows, in CSS pixels.
-
-    Example:
-        >>> from matplotlib.figure import Figure
-        >>> from companion.figures.style import pixels_on_a_phone
-        >>> round(pixels_on_a_phone(Figure(figsize=(5.6, 3)), 10.5), 1)
-        9.1
-    """
+    """How tall type of so many points is when the figure is as wide as a phone's screen allows, in CSS pixels."""
     return float(points * PHONE / (72 * figure.get_figwidth()))
 
 

@@ -21,14 +21,9 @@ from npflib import experiments
 from npflib.records.run_records import Record
 
 # Word → symbol and ground; white text on each has a contrast of at least 4.5 : 1.
-_VERDICTS = {
-    "holds": ("✓", "#0a6b3d"),
-    "equivalent": ("✓", "#0a6b3d"),
-    "refuted": ("✗", "#a3261b"),
-    "different": ("✗", "#a3261b"),
-    "undecided": ("?", "#6b5900"),
-    "not run": ("–", "#5a6068"),
-}
+_RIGHT, _WRONG = ("✓", "#0a6b3d"), ("✗", "#a3261b")
+_VERDICTS = {"holds": _RIGHT, "equivalent": _RIGHT, "refuted": _WRONG, "different": _WRONG}
+_VERDICTS |= {"undecided": ("?", "#6b5900"), "not run": ("–", "#5a6068")}
 _SPREAD = re.compile(r"[\d.]+ ± [\d.]+")
 _RELATIONS = {"equal": "=", "at most": "≤", "at least": "≥"}
 PACKAGES = (
@@ -46,17 +41,7 @@ class Html(str):
 def table(
     header: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", data: Mapping[str, Any] | None = None
 ) -> str:
-    """A table in a box that scrolls sideways.
-
-    Args:
-        header: one text a column.
-        rows: rows of as many entries; text is escaped, ``Html`` is not.
-        caption: what the table shows and from what: profile, runs, budget.
-        data: ``Source.as_dict()`` of the data behind it; a stand-in gets a banner. None where there is none.
-
-    Raises:
-        ValueError: a row of another length.
-    """
+    """A table in a box that scrolls sideways; text is escaped, ``Html`` is not, and stand-in ``data`` get a banner."""
     body = []
     for row in rows:
         if len(row) != len(header):
@@ -78,11 +63,7 @@ def stand_in_banner(data: Mapping[str, Any] | None) -> str:
 
 
 def verdict(word: str) -> str:
-    """A verdict as symbol, word and colour.
-
-    Raises:
-        ValueError: an unknown word.
-    """
+    """A verdict as symbol, word and colour."""
     if word not in _VERDICTS:
         raise ValueError(f"unknown verdict {word!r}; allowed: {', '.join(_VERDICTS)}.")
     symbol, ground = _VERDICTS[word]
@@ -192,7 +173,7 @@ def accepted(claim: Claim) -> str:
     if claim.relation == "equal":
         return Html(number(claim.expected) + (f" ± {number(claim.tolerance)}" if claim.tolerance else ""))
     added = claim.tolerance if claim.relation == "at most" else -claim.tolerance
-    return Html(f"{'≤' if claim.relation == 'at most' else '≥'} {number(claim.expected + added)}")
+    return Html(f"{_RELATIONS[claim.relation]} {number(claim.expected + added)}")
 
 
 def versions() -> str:
@@ -213,17 +194,11 @@ def machines(records: Sequence[Record]) -> str:
         machine = (str(record.environment.get(name, "unknown")) for name in ("device", "threads", "torch", "python"))
         library = ", ".join(str(record.library.get(name, "unknown")) for name in ("version", "source"))
         groups.setdefault((*machine, library, record.profile), []).append(record)
-    rows = [
-        [
-            entry(f"{device}, {threads} threads", least=9),
-            f"{torch}, {python}",
-            library,
-            profile,
-            str(len(found)),
-            f"{sum(record.seconds for record in found) / 60:.0f} min",
-        ]
-        for (device, threads, torch, python, library, profile), found in sorted(groups.items())
-    ]
+    rows = []
+    for (device, threads, torch, python, library, profile), found in sorted(groups.items()):
+        count, minutes = str(len(found)), f"{sum(record.seconds for record in found) / 60:.0f} min"
+        where = entry(f"{device}, {threads} threads", least=9)
+        rows.append([where, f"{torch}, {python}", library, profile, count, minutes])
     header = ("machine", "torch, python", "npflib, source hash", "profile", "runs", "run time")
     return table(header, rows, caption="The machines and versions behind the run records used on this page.")
 

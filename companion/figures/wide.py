@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from companion.figures.drawing import band, entry, errors, key, panel_grid, ticks
+from companion.figures.drawing import band, entry, errors, key, logarithmic, panel_grid, ticks
 from companion.figures.style import COLOURS, GATE, INACTIVE, INK, MUTED, PAPER, SMALL, WIDTH, shades
 from companion.studies.study import Table
 from companion.studies.wide_kernels import WIDTH as FINITE
@@ -29,21 +29,13 @@ LOOKS = {
 
 def convergence(
     widths: Sequence[int],
-    spreads: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],
-    biases: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    lines: Mapping[str, tuple[float, float]],
-    exact: ArrayLike,
+    spreads: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]],  # root mean square deviation, its 95 % interval
+    biases: Mapping[str, tuple[ArrayLike, ArrayLike]],  # relative bias of the mean, standard error
+    lines: Mapping[str, tuple[float, float]],  # (a, b) of the fitted bias a + b / w
+    exact: ArrayLike,  # deviation of the gates' diagonal
 ) -> Figure:
-    """How far finite networks are from the limit, against the width.
-
-    Args:
-        widths: [points].
-        spreads: "gates", "relu", "diagonal" → root mean square deviation [points], low, high: its 95 % interval.
-        biases: "gates", "relu" → relative bias of the mean [points] and its standard error.
-        lines: "gates", "relu" → (a, b) of the fitted bias a + b / w.
-        exact: exact deviation of the gates' diagonal, [points].
-    """
-    figure, (left, right), _ = panel_grid(2, height=3.8)
+    """How far finite networks are from the limit, against the width: of one network, and of the mean of several."""
+    figure, (left, right) = panel_grid(2, height=3.8)
     grid = np.asarray(widths, dtype=float)
     looks = {name: LOOKS[name][:3] for name in ("gates", "relu")}
     looks["diagonal"] = ("random gates, diagonal", INK, "d")
@@ -65,23 +57,15 @@ def convergence(
         right.plot(fine, 100 * (a + b / fine), color=colour, linewidth=1)
     right.set_ylabel("mean of networks: bias, %")
     for ax in (left, right):
-        _logarithmic(ax, widths, "width w")
+        logarithmic(ax, _some(widths))
     handles = [entry(t, color=c, marker=m, markersize=5, linestyle="none") for t, c, m in looks.values()]
     handles.append(entry("diagonal, exact", color=INK, linewidth=1))
     handles.append(entry(r"$\propto w^{-1/2}$", color=PAPER, linestyle=":"))
-    key(figure, handles)
-    return figure
+    return key(figure, handles)
 
 
 def by_angle(theta: ArrayLike, curves: Mapping[str, Mapping[int, ArrayLike]], pairs: Mapping[str, ArrayLike]) -> Figure:
-    """Kernels of inputs of norm 1 against their angle, one panel a kernel, one line a depth; below, where pairs of
-    images lie.
-
-    Args:
-        theta: angles in radians, [points].
-        curves: title → depth → kernel over its diagonal, [points].
-        pairs: "same class" and "different classes" → angles in radians of such pairs.
-    """
+    """Kernels over their diagonals, title → depth → values, by angle; below, the angles of ``pairs`` of images."""
     figure, grid = plt.subplots(
         2, len(curves), figsize=(WIDTH, 4.6), sharex=True, sharey="row", height_ratios=[3.2, 1], squeeze=False
     )
@@ -103,18 +87,12 @@ def by_angle(theta: ArrayLike, curves: Mapping[str, Mapping[int, ArrayLike]], pa
     grid[0, 0].set_ylabel("kernel / its diagonal")
     grid[1, 0].set_ylabel("image pairs", fontsize=SMALL)
     handles, _ = grid[0, 0].get_legend_handles_labels()
-    key(figure, [*handles, *(entry(name, color=colour) for name, colour in looks.items())])
-    return figure
+    return key(figure, [*handles, *(entry(name, color=colour) for name, colour in looks.items())])
 
 
 def accuracy_by_examples(found: Table, examples: Sequence[int]) -> Figure:
-    """Test accuracy against the number of training examples; and the difference from ReLU's tangent kernel, by seed.
-
-    Args:
-        found: the table; a line is the mean over its seeds, a band their range.
-        examples: numbers of training examples.
-    """
-    figure, (left, right), _ = panel_grid(2, height=4.2)
+    """Test accuracy by number of training examples; and the difference from ReLU's tangent kernel, by seed."""
+    figure, (left, right) = panel_grid(2, height=4.2)
     for kind in LOOKS:
         values = np.array([accuracies(found, kind, n) for n in examples]).T
         _runs(left, examples, 100 - values, kind)
@@ -130,22 +108,13 @@ def accuracy_by_examples(found: Table, examples: Sequence[int]) -> Figure:
     right.axhline(0, color=COLOURS["ReLU"], linewidth=1.4)
     right.set_ylabel("minus ReLU's tangent kernel, points")
     for ax in (left, right):
-        _logarithmic(ax, examples, "training examples n")
-    key(figure, _handles(LOOKS))
-    return figure
+        logarithmic(ax, _some(examples), "training examples n")
+    return key(figure, _handles(LOOKS))
 
 
 def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths: Sequence[int], depth: int) -> Figure:
-    """Test accuracy against the depth of infinitely wide networks, and against the width of finite ones.
-
-    Args:
-        found: the table.
-        examples: training examples n.
-        depths: depths of the left panel.
-        widths: widths of the right panel.
-        depth: depth of the right panel's networks.
-    """
-    figure, (left, right), _ = panel_grid(2, height=4.0, sharey=True)
+    """Test accuracy by the depth of infinitely wide networks, and by the width of finite ones of one ``depth``."""
+    figure, (left, right) = panel_grid(2, height=4.0, sharey=True)
     for kind in ("output", "relu", "gates", "overlap"):
         values = np.array([accuracies(found, kind, examples, depth=d) for d in depths]).T
         _runs(left, depths, values, kind)
@@ -157,10 +126,9 @@ def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths:
         for ax in panels:
             ax.axhline(level, color=LOOKS[kind][1], linestyle=LOOKS[kind][3], linewidth=1.4)
     left.set_ylabel(f"test accuracy, %; n = {examples:,}")
-    _logarithmic(left, depths, "depth d, infinitely wide")
-    _logarithmic(right, widths, f"width w of finite gates, d = {depth}")
-    key(figure, _handles(LOOKS | {"finite": ("random gates, width w", *LOOKS["finite"][1:])}))
-    return figure
+    logarithmic(left, _some(depths), "depth d, infinitely wide")
+    logarithmic(right, _some(widths), f"width w of finite gates, d = {depth}")
+    return key(figure, _handles(LOOKS | {"finite": ("random gates, width w", *LOOKS["finite"][1:])}))
 
 
 def _runs(ax: Axes, x: Sequence[int], values: np.ndarray, kind: str) -> None:
@@ -175,7 +143,6 @@ def _handles(looks: Mapping[str, Sequence]) -> list[Artist]:
     ]
 
 
-def _logarithmic(ax: Axes, places: Sequence[int], label: str) -> None:
-    """A logarithmic axis with its numbers where the points are: at every other one if there are many."""
-    ax.set(xscale="log", xlabel=label)
-    ticks(ax.xaxis, places if len(places) < 6 else places[::-1][::2])
+def _some(places: Sequence[int]) -> Sequence[int]:
+    """Every other place for a number at an axis, if there are many."""
+    return places if len(places) < 6 else places[::-1][::2]

@@ -1,11 +1,13 @@
 """What several studies start from, draw, train and count, a line each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from companion.studies.study import Row
 from npflib import regimes
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
@@ -14,40 +16,39 @@ from npflib.randomness import generator
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
 from npflib.training.gate_sources import gate_table
-from npflib.training.loop import train
+from npflib.training.loop import train, train_and_keep
 
 Arch = FullyConnected | GConv | VConv
 Sets = tuple[Tensor, Tensor, Tensor, Tensor]  # training images and labels, test images and labels
 CPU = torch.device("cpu")
 LEARNING_RATE = 1e-3
 REFERENCES = ("ReLU", "FLNPF", "FRNPF-II")
+_start: Any = regimes.start  # its network's class follows from the regime
 
 
 def relu(arch: Arch, seed: int) -> ReLUNetwork:
     """A ReLU network before training."""
-    network = regimes.start("ReLU", arch, seed)
-    assert isinstance(network, ReLUNetwork)
-    return network
+    return _start("ReLU", arch, seed)
 
 
 def gated(arch: Arch, seed: int, learnt: ReLUNetwork | None = None) -> DeepGatedNetwork:
     """A fresh value network behind a learnt network's gates (FLNPF), or behind random ones (FRNPF II)."""
-    network = regimes.start("FRNPF-II" if learnt is None else "FLNPF", arch, seed, learnt)
-    assert isinstance(network, DeepGatedNetwork)
-    return network
+    return _start("FRNPF-II" if learnt is None else "FLNPF", arch, seed, learnt)
 
 
 def random_gates(arch: Arch, seed: int) -> ReLUNetwork:
     """The network whose gates FRNPF (II) has."""
-    network = gated(arch, seed).feature
-    assert isinstance(network, ReLUNetwork)
-    return network
+    return _start("FRNPF-II", arch, seed).feature
 
 
 def value(arch: Arch, seed: int) -> ReLUNetwork:
     """The value network's start that all regimes share, as a network of its own."""
+    return _loaded(arch, gated(arch, seed).value.state_dict())
+
+
+def _loaded(arch: Arch, weights: Mapping[str, Tensor]) -> ReLUNetwork:
     network = ReLUNetwork(arch)
-    network.load_state_dict(gated(arch, seed).value.state_dict())
+    network.load_state_dict(weights)
     return network
 
 
@@ -62,6 +63,11 @@ def check_examples(asked: int | None, total: int, what: str = "training") -> Non
         raise ValueError(f"{asked:,} {what} examples are asked for; there are {total:,}: take fewer.")
 
 
+def fitted(config: Any, dataset: Dataset) -> Any:
+    """The configuration with no more examples than there are."""
+    return replace(config, examples=min(config.examples, len(dataset.train_labels)))
+
+
 def drawn(config: Any, dataset: Dataset) -> tuple[Any, Sets]:
     """The configuration, some training examples, the same for every seed, and all test examples; images flattened."""
     total = len(dataset.train_labels)
@@ -71,10 +77,20 @@ def drawn(config: Any, dataset: Dataset) -> tuple[Any, Sets]:
     return config, (x[chosen], y[chosen], dataset.test_images.flatten(1), dataset.test_labels)
 
 
-def trained(learner: BatchedLearner | AutogradLearner, config: Any) -> list[float]:
+def by_epoch(learner: Any, config: Any, epochs: int = 0, seeds: Sequence[int] = (), every: bool = True) -> list[list]:
+    """Each network's test accuracies by epoch, or the last; epochs and seeds are the configuration's unless given."""
+    given = {"seeds": seeds or config.seeds, "learning_rate": config.learning_rate, "test_every_epoch": every}
+    return train(learner, epochs or config.epochs, **given)
+
+
+def trained(learner: BatchedLearner | AutogradLearner, config: Any, **given: Any) -> list[float]:
     """Each network's test accuracy after the last epoch."""
-    given = {"seeds": config.seeds, "learning_rate": config.learning_rate, "test_every_epoch": False}
-    return [one[-1] for one in train(learner, config.epochs, **given)]
+    return [one[-1] for one in by_epoch(learner, config, every=False, **given)]
+
+
+def kept(networks: Sequence, x: Tensor, y: Tensor, rows: Tensor, epochs: Sequence[int], config: Any) -> list[dict]:
+    """The networks after some epochs, each trained on its rows of the examples."""
+    return train_and_keep(networks, x, y, rows, epochs, seeds=config.seeds, learning_rate=config.learning_rate)
 
 
 def behind(gates: Tensor, test_gates: Tensor, arch: FullyConnected, sets: Sets, config: Any) -> list[float]:
@@ -92,9 +108,15 @@ def references(arch: FullyConnected, sets: Sets, config: Any) -> dict[str, list[
     """ReLU, FLNPF behind its last gates, and FRNPF (II), trained alike; test accuracies by seed."""
     learner = BatchedLearner([relu(arch, seed) for seed in config.seeds], *sets, CPU)
     found = {"ReLU": trained(learner, config)}
-    learnt = [ReLUNetwork(arch) for _ in config.seeds]
-    for copy, network in enumerate(learnt):
-        network.load_state_dict(learner.state_dict(copy))
+    learnt = [_loaded(arch, learner.state_dict(copy)) for copy in range(len(config.seeds))]
     for regime, giving in (("FLNPF", learnt), ("FRNPF-II", [random_gates(arch, seed) for seed in config.seeds])):
         found[regime] = behind(tables(giving, sets[0]), tables(giving, sets[2]), arch, sets, config)
     return found
+
+
+def rows_of(seeds: Sequence[int], metrics: Mapping[str, Sequence[float]], **conditions: Any) -> list[Row]:
+    """A row a seed under these conditions, of metrics measured seed by seed."""
+    return [
+        {"seed": seed, **conditions} | {name: values[copy] for name, values in metrics.items()}
+        for copy, seed in enumerate(seeds)
+    ]

@@ -24,7 +24,6 @@ the kernel supposes, and ``pooled``, a GCONV.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from types import SimpleNamespace as Namespace
 
 import torch
 from torch import Tensor
@@ -40,7 +39,6 @@ from npflib.theory.convolution import flattened_path_kernel
 from npflib.theory.kernel_ridge import KernelReadOut, ReadOut, choose_ridge, fit
 from npflib.training.autograd import AutogradLearner
 from npflib.training.gate_sources import MixedGates, layer_tables
-from npflib.training.loop import train_and_keep
 
 SOURCES = ("own", "other", "all", "shuffled")
 CLASSES = 10
@@ -50,38 +48,19 @@ NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32), bias=False)
 
 @dataclass(frozen=True)
 class ReadoutConfig:
-    """What is asked for.
+    """What is asked for."""
 
-    Attributes:
-        examples: n, of the regression and of every network but that of ``all``.
-        kept: epochs at which gates of ``own`` are read; 0 is before training, the last is where it ends.
-        pool: training examples that ``all`` learns from; None is all there are.
-        all_epochs: its epochs over them.
-        seeds: independent repetitions: draws of examples, starts, orders.
-        valued: the gates behind which value networks are trained: "start" and sources.
-        ridges: relative ridges to choose from.
-        arch: the network; without biases the theory is exact.
-        test_examples: drawn by each seed; None is all there are.
-        part: training and test examples of the data that count at all; None is all.
-
-    Example:
-        >>> from companion.studies.kernel_readout import MNIST
-        >>> full = MNIST.configs["paper"]
-        >>> full.examples, full.kept[-1] * full.examples == full.all_epochs * 60_000  # as many steps
-        (5000, True)
-    """
-
-    examples: int
-    kept: tuple[int, ...]
-    pool: int | None
-    all_epochs: int
-    seeds: tuple[int, ...]
-    valued: tuple[str, ...]
-    ridges: tuple[float, ...]
-    arch: FullyConnected | GConv = ARCH
-    test_examples: int | None = None
+    examples: int  # n, of the regression and of every network but that of ``all``
+    kept: tuple[int, ...]  # epochs at which gates of ``own`` are read; 0 is before training, the last where it ends
+    pool: int | None  # training examples that ``all`` learns from; None is all there are
+    all_epochs: int  # its epochs over them
+    seeds: tuple[int, ...]  # independent draws of examples, starts, orders
+    valued: tuple[str, ...]  # the gates behind which value networks are trained: "start" and sources
+    ridges: tuple[float, ...]  # relative, to choose from
+    arch: FullyConnected | GConv = ARCH  # without biases the theory is exact
+    test_examples: int | None = None  # drawn by each seed; None is all there are
     learning_rate: float = common.LEARNING_RATE
-    part: tuple[int, int] | None = None
+    part: tuple[int, int] | None = None  # training and test examples of the data that count; None is all
 
     @property
     def disjoint(self) -> int:
@@ -117,12 +96,8 @@ class _Examples:
         if source == "shuffled":
             images, labels, rows = self.regression()
             orders = [common.label_order(seed, n) for seed in self.config.seeds]
-            return (
-                images,
-                torch.cat([labels[own[order]] for own, order in zip(rows, orders, strict=True)]),
-                rows,
-                (last,),
-            )
+            shuffled = torch.cat([labels[own[order]] for own, order in zip(rows, orders, strict=True)])
+            return images, shuffled, rows, (last,)
         if source == "all":
             return self.images, self.labels, self.rows[:, : self.pool], (self.config.all_epochs,)
         rows, epochs = (self.own, self.config.kept) if source == "own" else (self.rows[:, n : 2 * n], (last,))
@@ -133,16 +108,12 @@ class _Examples:
         own = self.own.flatten()
         return self.images[own], self.labels[own], torch.arange(len(own)).view(self.own.shape)
 
-    def learnt(self, networks: Sequence, lesson: tuple[Tensor, Tensor, Tensor], epochs: Sequence[int]) -> list[dict]:
-        """The networks after some epochs."""
-        rate = self.config.learning_rate
-        return train_and_keep(networks, *lesson, epochs, seeds=self.config.seeds, learning_rate=rate)
-
     def valued(self, networks: Sequence[ReLUNetwork]) -> list[float]:
         """Test accuracies of value networks trained behind the gates of some networks, one a seed."""
         last, pairs = self.config.kept[-1], zip(self.config.seeds, networks, strict=True)
         behind = [common.gated(self.config.arch, seed, network) for seed, network in pairs]
-        return [accuracy(one[last], *self.test) for one in self.learnt(behind, self.regression(), (last,))]
+        learnt = common.kept(behind, *self.regression(), (last,), self.config)
+        return [accuracy(one[last], *self.test) for one in learnt]
 
     def readers(self) -> Iterator[tuple[int, KernelReadOut]]:
         """Each seed's read-out; one at a time is in memory."""
@@ -167,7 +138,7 @@ def _evaluate(given: _Examples, source: str) -> list[Row]:
     if source == "linear":  # all gates open
         return [{"seed": s, "gates": source, "epoch": 0} | _read(r.read_linear()) for s, r in given.readers()]
     images, labels, rows, epochs = given.lesson(source)
-    learnt = given.learnt(given.start, (images, labels, rows), epochs)
+    learnt = common.kept(given.start, images, labels, rows, epochs, given.config)
     ends = {0: "start", epochs[-1]: source}  # "own" is read from the start on
     values = {
         epoch: given.valued([networks[epoch] for networks in learnt])
@@ -189,14 +160,12 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
     config, seed, n = given.config, int(unit.removeprefix("seed-")), given.config.examples
     images, labels, *test = given.drawn(seed)
     x, y = images[:n], labels[:n]
+    read_outs = {"flattened": VConv(**asdict(config.arch)), "pooled": config.arch}
 
     def ridge_regression(gates: str, epoch: int, kernel: Tensor, rows: Tensor) -> Row:
         ridge = choose_ridge(kernel, y, config.ridges, classes=CLASSES, seed=seed).ridge
         right = fit(kernel, y, ridge, classes=CLASSES).accuracy(rows, test[1])
         return {"seed": seed, "gates": gates, "epoch": epoch, "kernel": right, "ridge": ridge}
-
-    def trained(learner: AutogradLearner, epochs: int) -> float:
-        return common.trained(learner, Namespace(seeds=[seed], epochs=epochs, learning_rate=config.learning_rate))[0]
 
     flat, test_flat = x.flatten(1).double(), test[0].flatten(1).double()
     found, last = [ridge_regression("linear", 0, flat @ flat.T, test_flat @ flat.T)], config.kept[-1]
@@ -204,16 +173,17 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
     for gates, name, count, epochs in lessons:
         network = common.relu(config.arch, seed)
         learner = AutogradLearner([network], images[:count], labels[:count], test[0], test[1], common.CPU)
-        right = trained(learner, epochs) if epochs else learner.test()[1][0]
+        [right] = common.trained(learner, config, epochs=epochs, seeds=[seed]) if epochs else learner.test()[1]
         tables = [MixedGates(layer_tables(network, some)) for some in (x, test[0])]
         here, there = (table.lookup(torch.arange(len(some))) for table, some in zip(tables, (x, test[0]), strict=True))
         kernel = flattened_path_kernel(x, here).double()
         row = ridge_regression(gates, epochs, kernel, flattened_path_kernel(test[0], there, x, here).double())
         row["network"] = right
         del here, there, kernel
-        for read_out, arch in _read_outs(config.arch).items() if name in config.valued else ():
+        for read_out, arch in read_outs.items() if name in config.valued else ():
             behind = [common.gated(arch, seed)], x, y, test[0], test[1]
-            row[read_out] = trained(AutogradLearner(*behind, gates=([tables[0]], [tables[1]])), last)
+            learner = AutogradLearner(*behind, gates=([tables[0]], [tables[1]]))
+            [row[read_out]] = common.trained(learner, config, epochs=last, seeds=[seed])
         found.append(row)
     return found
 
@@ -221,12 +191,6 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
 def _read(reading: ReadOut) -> Row:
     found = asdict(reading)
     return {"kernel": found.pop("accuracy"), **found}
-
-
-def _read_outs(arch: FullyConnected | GConv) -> dict[str, GConv | VConv]:
-    assert isinstance(arch, GConv)
-    same = arch.in_channels, arch.image_size, arch.out_features, arch.bias, arch.channels, arch.dense
-    return {"flattened": VConv(*same), "pooled": arch}
 
 
 def _fit(config: ReadoutConfig, dataset: Dataset) -> ReadoutConfig:

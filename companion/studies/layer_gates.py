@@ -42,7 +42,6 @@ from npflib.randomness import generator
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
 from npflib.training.gate_sources import MixedGates, OpenGates, layer_tables
-from npflib.training.loop import train, train_and_keep
 
 ARCH = FullyConnected(depth=6, width=128)
 NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))  # and a global average pool before the dense layers
@@ -54,13 +53,7 @@ DONORS = {"other-data": "donor-other", "shuffled-labels": "donor-shuffled"}  # o
 
 
 def pattern(where: str, k: int, rest: str, layers: int = 5) -> str:
-    """Learnt gates in the "first" or "last" k hidden layers, in layer k "only", or in all but it ("but").
-
-    Example:
-        >>> from companion.studies.layer_gates import pattern
-        >>> [pattern(where, 2, "R") for where in ("first", "last", "only", "but")]
-        ['LLRRR', 'RRRLL', 'RLRRR', 'LRLLL']
-    """
+    """Learnt gates in the "first" or "last" k hidden layers, layer k "only", or all but k ("but"), as letters."""
     places = range(1, layers + 1)
     learnt = {"first": places[:k], "last": places[layers - k :], "only": [k], "but": {*places} - {k}}[where]
     return "".join("L" if place in learnt else rest for place in places)
@@ -68,36 +61,20 @@ def pattern(where: str, k: int, rest: str, layers: int = 5) -> str:
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """What is asked for.
+    """What is asked for."""
 
-    Attributes:
-        examples: training examples of the value networks; None is all.
-        epochs: of every network, those that give gates and those behind them.
-        seeds: independent repetitions.
-        patterns: sources of the gates, a letter a layer.
-        controls: names in ``CONTROLS``; a fully connected network's alone.
-        donor_epochs: epochs over *all* training images for the networks that give learnt gates; 0 lets them learn from
-            what the value networks learn from, for as long. A small convolutional network learns slower than value
-            networks behind its gates: with too little its gates say no more than random ones.
-        arch: the network.
-        part: training and test examples of each data set that count at all; None is all.
-
-    Example:
-        >>> from companion.studies.layer_gates import CIFAR10, MNIST
-        >>> full = MNIST.configs["paper"]
-        >>> full.epochs, len(full.patterns), CIFAR10.configs["paper"].donor_epochs
-        (5, 31, 4)
-    """
-
-    examples: int | None
-    epochs: int
+    examples: int | None  # training examples of the value networks; None is all
+    epochs: int  # of every network, those that give gates and those behind them
     seeds: tuple[int, ...]
     patterns: tuple[str, ...]
-    controls: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()  # a fully connected network's alone
+    # Epochs over *all* training images for the networks that give learnt gates; 0 lets them learn from what the value
+    # networks learn from, for as long. A small convolutional network learns slower than value networks behind its
+    # gates: with too little its gates say no more than random ones.
     donor_epochs: int = 0
     arch: FullyConnected | GConv | VConv = ARCH
     learning_rate: float = common.LEARNING_RATE
-    part: tuple[int, int] | None = None
+    part: tuple[int, int] | None = None  # training and test examples of each data set that count at all
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -107,6 +84,7 @@ class LayerConfig:
 
 
 Layers = list[Any]  # a layer's gates in all networks: uint8 [S, n, w], or one table a network
+Learnt = tuple[list[ReLUNetwork], list[float]]  # networks and their test accuracies
 
 
 class _SideBySide:
@@ -115,17 +93,14 @@ class _SideBySide:
     def __init__(self, config: LayerConfig):
         self.arch, self.seeds, self.config = config.arch, config.seeds, config
 
-    def learnt(
-        self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int
-    ) -> tuple[list[ReLUNetwork], list[float]]:
+    def learnt(self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int) -> Learnt:
         """Trained networks and their test accuracies; y [n], or [S, n] where each seed has its own."""
         copies, n = len(self.seeds), len(x)
         rows = torch.arange(n).expand(copies, -1)
         if y.ndim == 2:  # side by side
             x, y, rows = x.repeat(copies, 1), y.flatten(), torch.arange(copies * n).view(copies, n)
-        starts, rate = [common.relu(self.arch, seed) for seed in self.seeds], self.config.learning_rate
-        kept = train_and_keep(starts, x, y, rows, (epochs,), seeds=self.seeds, learning_rate=rate)
-        networks = [found[epochs] for found in kept]
+        starts = [common.relu(self.arch, seed) for seed in self.seeds]
+        networks = [found[epochs] for found in common.kept(starts, x, y, rows, (epochs,), self.config)]
         return networks, [accuracy(network, test[0], test[1]) for network in networks]
 
     def tables(self, networks: Sequence[ReLUNetwork], x: Tensor) -> Layers:
@@ -143,12 +118,10 @@ class _SideBySide:
 class _OneByOne(_SideBySide):
     """Convolutional networks, one seed after the other; they have no controls, and are tested at the end alone."""
 
-    def learnt(
-        self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int
-    ) -> tuple[list[ReLUNetwork], list[float]]:
+    def learnt(self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int) -> Learnt:
         networks = [common.relu(self.arch, seed) for seed in self.seeds]
         learner = AutogradLearner(networks, x, y, test[0], test[1], common.CPU)
-        return networks, common.trained(learner, replace(self.config, epochs=epochs))
+        return networks, common.trained(learner, self.config, epochs=epochs)
 
     def tables(self, networks: Sequence[ReLUNetwork], x: Tensor) -> Layers:
         return list(zip(*(layer_tables(network, x) for network in networks), strict=True))
@@ -178,7 +151,7 @@ class _Sources:
         self.test = dataset.test_images.flatten(1 if flat else -1), dataset.test_labels
         self.learnt, self.gates = cache(self._learnt), cache(self._gates)  # by source
 
-    def _learnt(self, source: str) -> tuple[list[ReLUNetwork], list[float]]:
+    def _learnt(self, source: str) -> Learnt:
         """The networks that give gates, and how much they get right, each on its own task."""
         config, learnt, n = self.config, self.engine.learnt, len(self.y)
         if source == "donor-other" and self.other is not None:
@@ -226,11 +199,7 @@ def _evaluate(given: _Sources, unit: str) -> list[Row]:
     gates, test_gates = given.mixed(unit)
     learner = given.engine.learner((given.x, given.y, test_x, test_y), gates, test_gates, unit == "same-start")
     every = isinstance(config.arch, FullyConnected)
-    found = {
-        unit: train(
-            learner, config.epochs, seeds=config.seeds, learning_rate=config.learning_rate, test_every_epoch=every
-        )
-    }
+    found = {unit: common.by_epoch(learner, config, every=every)}
     if unit == "permuted-within":  # the test images exchange theirs too, by their labels
         changed = _exchanged(test_gates, [_within(test_y, seed) for seed in config.seeds])
         found["permuted-within-both"] = [[one] for one in learner.test(torch.cat(changed, 2))[1]]

@@ -11,7 +11,7 @@ through ("through", ``training.batched``), all from the same starts on the same 
 or, of ReLU, FLNPF and FRNPF (II) at the same budget, ``accuracy`` alone. Everything is the last epoch's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from companion.studies import common
@@ -25,30 +25,23 @@ ARCH = FullyConnected(depth=6, width=128)
 
 @dataclass(frozen=True)
 class SoftConfig:
-    """What is asked for: training ``examples`` and ``epochs`` of every network, (β, ε) of the ``soft`` gates, β of the
-    borrowed slope that gates learn ``through``, at ε = 0.1; ``part`` of the data counts, all if None.
-
-    Example:
-        >>> from companion.studies.soft_gates import MNIST
-        >>> (4.0, 0.1) in MNIST.configs["paper"].soft  # the paper's own gate
-        True
-    """
+    """What is asked for: every network's training ``examples`` and ``epochs``, and which gates."""
 
     examples: int
     epochs: int
     seeds: tuple[int, ...]
-    soft: tuple[tuple[float, float], ...]
-    through: tuple[float, ...]
+    soft: tuple[tuple[float, float], ...]  # (β, ε)
+    through: tuple[float, ...]  # β of the borrowed slope, at ε = 0.1
     arch: FullyConnected = ARCH
     learning_rate: float = common.LEARNING_RATE
-    part: tuple[int, int] | None = None
+    part: tuple[int, int] | None = None  # of the data counts; None is all
 
 
 def _evaluate(given: tuple[SoftConfig, common.Sets], unit: str) -> list[Row]:
     (config, sets), seeds = given, given[0].seeds
     if unit == "references":
         found = common.references(config.arch, sets, config)
-        return [{"seed": s, "gates": r, "accuracy": a} for r in found for s, a in zip(seeds, found[r], strict=True)]
+        return [row for name in found for row in common.rows_of(seeds, {"accuracy": found[name]}, gates=name)]
     kind, beta, eps = unit.split("_")
     gate: Row = {"gates": kind, "beta": float(beta), "eps": float(eps)}
     networks: Any = [regimes.start("DLNPF", config.arch, seed) for seed in seeds]
@@ -59,10 +52,7 @@ def _evaluate(given: tuple[SoftConfig, common.Sets], unit: str) -> list[Row]:
     metrics = {"accuracy": common.trained(learner, config), "hardened": learner.test_binarised()}
     patterns = learner.gate_tables(sets[0]), learner.gate_tables(sets[2])
     metrics |= {"fresh": common.behind(*patterns, config.arch, sets, config), "undecided": learner.undecided()}
-    return [
-        {"seed": seed} | gate | {name: values[copy] for name, values in metrics.items()}
-        for copy, seed in enumerate(seeds)
-    ]
+    return common.rows_of(seeds, metrics, **gate)
 
 
 def _units(config: SoftConfig) -> list[str]:
@@ -90,5 +80,5 @@ MNIST = Study(
     conditions=("gates", "beta", "eps"),
     shares=("accuracy", "hardened", "fresh", "undecided"),
     listed=("soft", "through"),
-    fit=lambda config, dataset: replace(config, examples=min(config.examples, len(dataset.train_labels))),
+    fit=common.fitted,
 )  # fmt: skip

@@ -44,16 +44,6 @@ Row = dict[str, Any]
 class Table:
     """What a study measured.
 
-    Attributes:
-        study: its name.
-        name: of the configuration: "smoke", "quick", "full" (all that the study asks for) or "own".
-        config: the configuration as plain values, without its seeds.
-        data: where the data came from, a ``Source.as_dict()`` for each data set.
-        calls: what measured it: the "seeds", the "code" (a fingerprint), the "environment" and the "seconds" of each
-            part, those of interrupted calls among them.
-        rows: one measurement each: its "seed", its conditions, its metrics; by seed.
-        schema: version of this format.
-
     Example:
         >>> from companion.studies.study import Table
         >>> rows = [
@@ -61,20 +51,16 @@ class Table:
         ...     for seed in (0, 1) for gates in ("learnt", "random") for epoch in (1, 2)
         ... ]
         >>> found = Table("mnist-example", "smoke", {}, [], [], rows)
-        >>> found.values("accuracy", gates="learnt", epoch=1).tolist()
-        [0.6, 0.65]
         >>> found.values("accuracy", gates="learnt").tolist()  # the last epoch's
         [0.7, 0.75]
-        >>> found.frame().groupby("gates")["accuracy"].count().to_dict()
-        {'learnt': 4, 'random': 4}
     """
 
     study: str
-    name: str
-    config: dict[str, Any]
-    data: list[dict[str, Any]]
-    calls: list[dict[str, Any]]
-    rows: list[Row]
+    name: str  # of the configuration: "smoke", "quick", "full" (all that the study asks for) or "own"
+    config: dict[str, Any]  # plain values, without the seeds
+    data: list[dict[str, Any]]  # a ``Source.as_dict()`` for each data set
+    calls: list[dict[str, Any]]  # what measured it: "seeds", "code" (a fingerprint), "environment", "seconds"
+    rows: list[Row]  # one measurement each: its "seed", its conditions, its metrics; by seed
     schema: int = SCHEMA
 
     @property
@@ -91,9 +77,7 @@ class Table:
         """A metric under some conditions, one number a seed: paired with every other choice of rows.
 
         Of rows that differ by their "epoch" alone the last counts. What was not measured in a row that is there is nan.
-
-        Raises:
-            ValueError: no such metric, no such row, or several for one seed.
+        Raises ValueError for no such metric, no such row, or several for one seed.
         """
         if not any(metric in row for row in self.rows):
             there = ", ".join(dict.fromkeys(name for row in self.rows for name in row)) or "no rows"
@@ -106,9 +90,8 @@ class Table:
 
     def options(self, condition: str, **conditions: Any) -> list[Any]:
         """The values that a condition takes where the others are as given, in the order of the rows."""
-        return list(
-            dict.fromkeys(r[condition] for r in self.rows if condition in r and conditions.items() <= r.items())
-        )
+        fitting = [row for row in self.rows if condition in row and conditions.items() <= row.items()]
+        return list(dict.fromkeys(row[condition] for row in fitting))
 
     def frame(self) -> "pandas.DataFrame":
         """The rows as a pandas table."""
@@ -134,21 +117,6 @@ class Table:
 class Study:
     """What a study is.
 
-    Attributes:
-        name: of its folder in ``results/``, and on the command line.
-        title: what it asks, in a line.
-        datasets: what it is measured on; stand-ins of these are not published.
-        configs: profile → configuration: a frozen dataclass with ``seeds`` and everything that decides a number, the
-            architecture too. That of "paper" is the study's full one; its name in a table is "full".
-        units: configuration → the names of what is measured and kept at once.
-        prepare: configuration and data sets → what all units share; refuses at once what cannot be measured, and
-            leaves to the units what takes long.
-        evaluate: that and a unit → rows.
-        conditions: what tells a seed's rows apart.
-        shares: metrics between 0 and 1.
-        listed: fields of the configuration that only list units: with longer lists, what is kept counts on.
-        fit: configuration and data sets → the configuration that they allow; a stand-in is small.
-
     Example:
         >>> from companion.studies.study import find
         >>> study = find("mnist-width-and-depth")
@@ -156,16 +124,21 @@ class Study:
         ['6x8', '6x16', '2x128', '3x128']
     """
 
-    name: str
-    title: str
-    datasets: tuple[str, ...]
+    name: str  # of its folder in ``results/``, and on the command line
+    title: str  # what it asks, in a line
+    datasets: tuple[str, ...]  # what it is measured on; stand-ins of these are not published
+    # Profile → a frozen dataclass with ``seeds`` and everything that decides a number, the architecture too. That of
+    # "paper" is the study's full one; its name in a table is "full".
     configs: Mapping[str, Any]
-    units: Callable[[Any], list[str]]
+    units: Callable[[Any], list[str]]  # configuration → the names of what is measured and kept at once
+    # Configuration and data sets → what all units share; refuses at once what cannot be measured, and leaves to the
+    # units what takes long.
     prepare: Callable[..., Any]
-    evaluate: Callable[[Any, str], list[Row]]
-    conditions: tuple[str, ...]
-    shares: tuple[str, ...]
-    listed: tuple[str, ...] = ()
+    evaluate: Callable[[Any, str], list[Row]]  # that and a unit → rows
+    conditions: tuple[str, ...]  # what tells a seed's rows apart
+    shares: tuple[str, ...]  # metrics between 0 and 1
+    listed: tuple[str, ...] = ()  # fields of the configuration that only list units: with more, what is kept counts on
+    # Configuration and data sets → the configuration that they allow; a stand-in is small.
     fit: Callable[..., Any] = field(default=lambda config, *_: config)
 
     def load(self, config: Any) -> tuple[Any, ...]:
@@ -180,19 +153,11 @@ class Study:
     def measure(
         self, config: Any, *data: Any, name: str = "own", build: Path | None = None, progress: bool = True
     ) -> Table:
-        """Measures what a configuration asks for.
+        """Measures what a configuration asks for on the data sets that ``load`` gives; ``name`` is the header's.
 
-        Args:
-            config: of the kind that ``configs`` holds.
-            data: the data sets, as ``load`` gives them.
-            name: of the configuration, for the header; "paper" becomes "full".
-            build: a build folder, where each unit is kept. A call that is interrupted and repeated goes on from there,
-                and several processes share the units among them. What was kept under another configuration, with
-                other data or by other code is not taken.
-            progress: whether to show a progress bar.
-
-        Raises:
-            ValueError: seeds that are repeated or none, or what ``prepare`` refuses.
+        Each unit is kept in the ``build`` folder, if there is one: a call that is interrupted and repeated goes on from
+        there, and several processes share the units among them. What was kept under another configuration, with other
+        data or by other code is not taken. ValueError for seeds that are repeated or none, or what ``prepare`` refuses.
         """
         import torch
 
@@ -262,8 +227,7 @@ class Study:
     def publish(self, table: Table, folder: Path | None = None) -> Path:
         """Writes a table among the published ones, beside the seeds that are there already; the same are replaced.
 
-        Raises:
-            ValueError: stand-in data, a configuration that is not the full one, or one that differs from what is there.
+        Raises ValueError for stand-in data, and a configuration that is not the full one or differs from what is there.
         """
         path = self.path_of(folder=folder)
         for one in table.data:
@@ -286,11 +250,7 @@ class Study:
         return path
 
     def write(self, table: Table, path: Path) -> None:
-        """Writes a table as JSON, whole or not at all, one row a line.
-
-        Raises:
-            ValueError: it contradicts itself; nothing is written.
-        """
+        """Writes a table as JSON, whole or not at all, one row a line; ValueError where it contradicts itself."""
         found = asdict(table)
         if fault := self._fault(found):
             raise ValueError(f"the table for {path} is not written: {fault}.")
@@ -299,12 +259,7 @@ class Study:
         write_text(Path(path), f'{head},\n "rows": [\n  {rows}\n ]\n}}\n')
 
     def read(self, path: Path) -> Table:
-        """Reads what ``write`` wrote.
-
-        Raises:
-            ValueError: the file is missing, damaged, of another schema or study, or contradicts itself; the message
-                names it and the mend.
-        """
+        """Reads what ``write`` wrote; a ValueError names a file that is no such table, and the mend."""
         path, what = Path(path), f"table of the study {self.name}"
         again = f"npf study {self.name} --profile paper --publish."
         mend = f"Restore it from version control, or delete it and measure it again: {again}"
@@ -346,16 +301,7 @@ class Study:
 
 
 def find(name: str) -> Study:
-    """The study of that name.
-
-    Raises:
-        ValueError: there is none; the message lists those there are.
-
-    Example:
-        >>> from companion.studies.study import find
-        >>> find("mnist-infinite-width").title
-        "How much of a wide ReLU network's accuracy its random gates already give"
-    """
+    """The study of that name; a ValueError lists those there are."""
     if name not in STUDIES:
         raise ValueError(f"unknown study {name!r}; allowed: {', '.join(STUDIES)}.")
     module, _, variable = STUDIES[name].partition(":")
@@ -365,13 +311,7 @@ def find(name: str) -> Study:
 
 
 def plain(config: Any, without: Sequence[str] = ("seeds",)) -> dict[str, Any]:
-    """A configuration as JSON has it, an architecture as its constructor; the seeds stand in the rows.
-
-    Example:
-        >>> from companion.studies.study import find, plain
-        >>> plain(find("mnist-soft-gates").configs["smoke"])["through"]
-        [4.0]
-    """
+    """A configuration as JSON has it, an architecture as its constructor; the seeds stand in the rows."""
     kept = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in without}
     return json.loads(json.dumps(kept, default=repr))
 

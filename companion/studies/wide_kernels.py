@@ -32,66 +32,24 @@ WIDTH = 128
 
 @dataclass(frozen=True)
 class WideConfig:
-    """What the study asks for.
+    """What is asked for."""
 
-    Attributes:
-        examples: numbers of training examples, at depth 6; the finite network has width 128.
-        swept: training examples of the two sweeps below.
-        depths: depths of the infinitely wide networks.
-        widths: widths of the finite ones, at depth 6.
-        seeds: independent repetitions.
-        ridges: relative ridges to choose from.
-
-    Example:
-        >>> from companion.studies.wide_kernels import MNIST
-        >>> MNIST.configs["paper"].examples[-1], len(MNIST.configs["paper"].seeds)
-        (5000, 3)
-    """
-
-    examples: tuple[int, ...]
-    swept: int
-    depths: tuple[int, ...]
-    widths: tuple[int, ...]
+    examples: tuple[int, ...]  # numbers of training examples, at depth 6; the finite network has width 128
+    swept: int  # training examples of the two sweeps below
+    depths: tuple[int, ...]  # of the infinitely wide networks
+    widths: tuple[int, ...]  # of the finite ones, at depth 6
     seeds: tuple[int, ...]
     ridges: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 def accuracies(found: Table, kernel: str, examples: int, depth: int = DEPTH, width: int = WIDTH) -> np.ndarray:
-    """Test accuracies with a kernel of ``KINDS``, one a seed, in per cent; the linear kernel has no depth, and only the
-    finite network a width.
-
-    Example:
-        >>> from companion.studies.study import Table
-        >>> from companion.studies.wide_kernels import accuracies
-        >>> row = {"seed": 0, "kernel": "gates", "examples": 100, "depth": 3, "width": 0, "accuracy": 0.8}
-        >>> accuracies(Table("mnist-infinite-width", "smoke", {}, [], [], [row]), "gates", 100, depth=3)
-        array([80.])
-    """
+    """Test accuracies in per cent with a kernel, by seed; "linear" has no depth, and only "finite" a width."""
     depth, width = 1 if kernel == "linear" else depth, width if kernel == "finite" else 0
     return 100 * found.values("accuracy", kernel=kernel, examples=examples, depth=depth, width=width)
 
 
 def finite_kernel(x: Tensor, x2: Tensor | None, depth: int, width: int, seed: int) -> Tensor:
-    """(2/w)^{d-1} H(x, x2) of the gates of one random ReLU network with Gaussian weights: d times it tends to "gates".
-
-    Args:
-        x: inputs [n, d_in].
-        x2: other inputs [m, d_in]; None means x itself.
-        depth: d ≥ 2.
-        width: w.
-        seed: of the network.
-
-    Returns:
-        [n, m], of x's type.
-
-    Example:
-        >>> import torch
-        >>> from companion.studies.wide_kernels import finite_kernel
-        >>> x = torch.eye(2, dtype=torch.float64)
-        >>> (finite_kernel(x, None, depth=2, width=100_000, seed=0) - x).abs() < 0.02  # Σ (1 - ϑ/π)
-        tensor([[True, True],
-                [True, True]])
-    """
+    """(2/w)^{d-1} H(x, x2) [n, m] of the gates of one random Gaussian ReLU network: d times it tends to "gates"."""
     arch = FullyConnected(depth, width, x.shape[1], 1, bias=False)
     source = generator(seed, "feature", depth, width)
     weights = fixed_gates.draw_weights(arch, 1, sqrt(2 / width), "gaussian", source, torch.float32)

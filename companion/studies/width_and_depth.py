@@ -5,7 +5,7 @@ For each architecture ReLU networks are trained; value networks from a fresh sta
 one ``depth`` and ``width``: width is swept at the depth of the paper's MNIST network, depth at its width.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from companion.studies import common
 from companion.studies.study import Row, Study
@@ -16,22 +16,15 @@ DEPTH, WIDTH = 6, 128
 
 @dataclass(frozen=True)
 class ShapeConfig:
-    """What is asked for: training ``examples`` and ``epochs`` of every network, ``widths`` at depth 6, ``depths`` in
-    weight layers at width 128; ``part`` of the data counts, all if None.
-
-    Example:
-        >>> from companion.studies.width_and_depth import MNIST
-        >>> MNIST.configs["smoke"].shapes  # (depth, width)
-        [(6, 8), (6, 16), (2, 128), (3, 128)]
-    """
+    """What is asked for: every network's training ``examples`` and ``epochs``, and which networks."""
 
     examples: int
     epochs: int
     seeds: tuple[int, ...]
-    widths: tuple[int, ...]
-    depths: tuple[int, ...]
+    widths: tuple[int, ...]  # at depth 6
+    depths: tuple[int, ...]  # in weight layers, at width 128
     learning_rate: float = common.LEARNING_RATE
-    part: tuple[int, int] | None = None
+    part: tuple[int, int] | None = None  # of the data counts; None is all
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -42,10 +35,7 @@ class ShapeConfig:
 def _evaluate(given: tuple[ShapeConfig, common.Sets], unit: str) -> list[Row]:
     (config, sets), (depth, width) = given, (int(number) for number in unit.split("x"))
     found = common.references(FullyConnected(depth, width, sets[0].shape[1]), sets, config)
-    return [
-        {"seed": seed, "depth": depth, "width": width} | {regime: values[copy] for regime, values in found.items()}
-        for copy, seed in enumerate(config.seeds)
-    ]
+    return common.rows_of(config.seeds, found, depth=depth, width=width)
 
 
 MNIST = Study(
@@ -63,5 +53,5 @@ MNIST = Study(
     conditions=("depth", "width"),
     shares=common.REFERENCES,
     listed=("widths", "depths"),
-    fit=lambda config, dataset: replace(config, examples=min(config.examples, len(dataset.train_labels))),
+    fit=common.fitted,
 )

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from test_statistics import make_record as any_record
 
-from companion import contrasts, ledger
+from companion import contrasts, ledger, statistics
 from npflib import experiments
 from npflib.records import run_records
 
@@ -84,9 +84,9 @@ def test_records_are_compared_by_seed_with_the_better_of_the_random_gates():
 @pytest.mark.parametrize("label", BY_LABEL)
 def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_path):
     published, build, statement = tmp_path / "results", tmp_path / "build", BY_LABEL[label]
-    assert contrasts.evidence(statement, ROW, build, published) == {}
+    assert statistics.evidence(ROW, statement.regimes, build, published, least=2) == {}
     save(row_of(), published)
-    found = contrasts.evidence(statement, ROW, build, published)
+    found = statistics.evidence(ROW, statement.regimes, build, published, least=2)
     assert set(found) == set(statement.regimes)
     claim, lead = contrasts.record(statement, ROW, found, build, id=f"claim-6-x-{label}", chapter="06_cifar10")
     assert claim.verdict == lead.verdict == "holds"
@@ -99,7 +99,7 @@ def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_p
 
 def test_one_seed_is_no_evidence(tmp_path):
     save(row_of(seeds=1), tmp_path / "results")
-    assert contrasts.evidence(BY_LABEL["flnpf-near-relu"], ROW, tmp_path, tmp_path / "results") == {}
+    assert statistics.evidence(ROW, BY_LABEL["flnpf-near-relu"].regimes, tmp_path, tmp_path / "results", least=2) == {}
 
 
 @pytest.mark.parametrize("changes", [{"profile": "quick"}, {"full_epochs": 900}, {"stand_in": True}])
@@ -155,7 +155,7 @@ def test_gates_that_are_learnt_in_stages_become_claims(tmp_path):
     assert statement.regimes == ("FLNPF-stage-6", "FRNPF-II")
     found = {"FLNPF-stage-6": staged(name, 0.794, "FLNPF-stage-6"), "FRNPF-II": staged(name, 0.67, "FRNPF-II")}
     save(found, tmp_path / "results")
-    found = contrasts.evidence(statement, name, tmp_path, tmp_path / "results")
+    found = statistics.evidence(name, statement.regimes, tmp_path, tmp_path / "results", least=2)
     claim, _ = contrasts.record(statement, name, found, tmp_path, id="claim-6-rises", chapter="07")
     assert (claim.origin, claim.verdict, claim.standing) == ("paper", "holds", "holds")
     assert claim.measured == pytest.approx(12.4)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from companion.studies import layer_gates
+from companion.studies import common
 from companion.studies.layer_gates import CIFAR10, NARROW, LayerConfig, pattern
 from npflib import data, regimes
 from npflib.networks import GConv, VConv
@@ -68,22 +68,22 @@ def test_open_gates_are_a_linear_network(found, corners):
 
 def test_an_interrupted_measurement_goes_on_and_ends_alike(found, corners, tmp_path, monkeypatch):
     calls = []
-    real = layer_gates.train
+    real = common.train
 
     def failing(*arguments, **more):
         calls.append(1)
-        if len(calls) == 3:
+        if len(calls) == 4:
             raise KeyboardInterrupt
         return real(*arguments, **more)
 
-    monkeypatch.setattr(layer_gates, "train", failing)
+    monkeypatch.setattr(common, "train", failing)
     with pytest.raises(KeyboardInterrupt):
         CIFAR10.measure(TINY, corners, build=tmp_path, progress=False)
     kept = CIFAR10.kept_in(tmp_path, TINY, corners)
     assert sorted(path.stem for path in kept.glob("*.json")) == ["LLL", "RRR", "donor-true"]
     again = CIFAR10.measure(TINY, corners, build=tmp_path, progress=False)
     assert again.rows == found.rows
-    assert len(calls) == 3 + 2  # and, elsewhere, the networks again, for the learnt gates of OLR
+    assert len(calls) == 4 + 3  # the two that were not there, and the networks again, for the learnt gates of OLR
 
 
 def test_the_full_configuration_has_what_the_claims_need():
@@ -133,6 +133,6 @@ def test_flattened_networks_too(corners):
     ],
 )
 def test_refusals_come_before_any_training(corners, changed, says, monkeypatch):
-    monkeypatch.setattr(layer_gates, "train", None)
+    monkeypatch.setattr(common, "train", None)
     with pytest.raises(ValueError, match=says):
         CIFAR10.measure(replace(TINY, **changed), corners, progress=False)

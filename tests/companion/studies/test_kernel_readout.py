@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.studies import kernel_readout
+from companion.studies import common
 from companion.studies.kernel_readout import CIFAR10, MNIST, SOURCES, ReadoutConfig
 from npflib import data
 from npflib.networks import FullyConnected, ReLUNetwork
@@ -50,13 +50,13 @@ def test_a_seed_alone_is_the_seed_in_company(digits, found):
 def test_the_sources_learn_what_they_are_said_to_learn(digits, monkeypatch):
     """Which examples and labels each network is trained on, as the trainer sees them."""
     seen = []
-    real = kernel_readout.train_and_keep
+    real = common.train_and_keep
 
     def spy(networks, images, labels, rows, keep, **more):
         seen.append((networks, images, labels, rows, max(keep)))
         return real(networks, images, labels, rows, keep, **more)
 
-    monkeypatch.setattr(kernel_readout, "train_and_keep", spy)
+    monkeypatch.setattr(common, "train_and_keep", spy)
     MNIST.measure(TINY, digits, progress=False)
     networks = [run for run in seen if isinstance(run[0][0], ReLUNetwork)]
     values = [run for run in seen if not isinstance(run[0][0], ReLUNetwork)]

@@ -6,7 +6,7 @@ from itertools import pairwise, product
 import pytest
 import torch
 
-from companion.studies import layer_gates
+from companion.studies import common, layer_gates
 from companion.studies.layer_gates import CONTROLS, DERIVED, LETTERS, MNIST, LayerConfig, pattern
 from npflib import data, regimes
 from npflib.networks import FullyConnected
@@ -178,7 +178,7 @@ def test_every_seed_has_every_accuracy(seen):
 def test_an_interrupted_call_goes_on_and_ends_alike(digits, tmp_path, monkeypatch):
     tiny = LayerConfig(100, 1, (0, 1), ("LLL", "RRR", "LRO", "OOO"), ("same-start",), arch=ARCH)
     whole = MNIST.measure(tiny, digits, progress=False)
-    real, calls = layer_gates.train, []
+    real, calls = common.train, []
 
     def breaks(*given, **more):
         calls.append(1)
@@ -186,7 +186,7 @@ def test_an_interrupted_call_goes_on_and_ends_alike(digits, tmp_path, monkeypatc
             raise KeyboardInterrupt
         return real(*given, **more)
 
-    monkeypatch.setattr(layer_gates, "train", breaks)
+    monkeypatch.setattr(common, "train", breaks)
     with pytest.raises(KeyboardInterrupt):
         MNIST.measure(tiny, digits, build=tmp_path, progress=False)
     kept = MNIST.kept_in(tmp_path, tiny, digits)
