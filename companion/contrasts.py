@@ -21,7 +21,7 @@ import numpy as np
 
 from companion import ledger, statistics
 from companion.ledger import Claim
-from companion.statistics import Estimate, Summary
+from companion.statistics import Estimate
 from npflib import experiments
 from npflib.records.run_records import Record
 
@@ -133,8 +133,7 @@ def by_paper(contrast: Contrast, experiment: str) -> Difference:
     lacking = [r for r in contrast.regimes if r not in reported or reported[r].std is None]
     if lacking:
         raise ValueError(f"{experiment} has no reported mean ± std for {', '.join(lacking)}.")
-    first = reported[contrast.first]
-    ours = Summary(first.mean, first.std, first.runs)
+    ours = statistics.sample(reported[contrast.first])
     against = max(contrast.others, key=lambda regime: reported[regime].mean)
     return _judged(contrast, against, statistics.welch(ours, reported[against], LEVEL))
 
@@ -157,6 +156,28 @@ def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measur
     }
     against = min(leads, key=lambda regime: leads[regime].value)
     return _judged(contrast, against, leads[against])
+
+
+def recovered_by_paper(experiment: str) -> Estimate:
+    """The recovered fraction (``statistics.recovered``) by a row of the paper's table, over the better FRNPF.
+
+    Example:
+        >>> from companion.contrasts import recovered_by_paper
+        >>> print(f"{recovered_by_paper('mnist-fc-sgd'):.2f}")
+        0.62 [0.57, 0.68]
+    """
+    cells = {regime: statistics.sample(cell) for regime, cell in experiments.find(experiment).reported.items()}
+    random = max((cells[regime] for regime in RANDOM), key=lambda cell: cell.mean)
+    return statistics.recovered(cells["FLNPF"], random, cells["ReLU"], LEVEL)
+
+
+def recovered_by_records(found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Estimate | float:
+    """The same by records of the same seeds; of one seed, the fraction alone."""
+    values = {regime: statistics.accuracies(found[regime], measure) for regime in ("FLNPF", *RANDOM, "ReLU")}
+    random = max((values[regime] for regime in RANDOM), key=sum)
+    if len(random) == 1:
+        return (values["FLNPF"][0] - random[0]) / (values["ReLU"][0] - random[0])
+    return statistics.recovered(values["FLNPF"], random, values["ReLU"], LEVEL)
 
 
 def record(

@@ -12,7 +12,8 @@ The verdict on a cell of the table is an equivalence test, two one-sided tests a
 * ``undecided``: it straddles an end, or the records cannot decide (stand-in data, reduced budget, one seed).
 
 A difference that is statistically clear and yet within the margin is ``equivalent``: the 95 % interval printed beside
-the verdict shows it. The reported std is taken to be the sample's (divisor n - 1); the paper does not say.
+the verdict shows it. The paper prints numpy's standard deviation of its runs, which divides by n; intervals take the
+sample's, √(n/(n - 1)) times as large.
 
 Regimes of one seed share their value network's start and their order of examples, so two regimes' runs are compared
 by seed: the t interval of the mean of the paired differences, which holds whatever the correlation of a pair.
@@ -27,7 +28,7 @@ from math import exp, sqrt
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from companion import ledger
 from npflib import experiments
@@ -38,7 +39,7 @@ from npflib.regimes import find as find_regime
 
 __all__ = [
     "Cell", "Estimate", "Summary", "accuracies", "between", "equivalence", "evidence", "mean", "normal", "optimism",
-    "paired", "reversals", "summarise", "table", "table_cell", "welch",
+    "paired", "recovered", "reversals", "sample", "summarise", "table", "table_cell", "welch",
 ]  # fmt: skip
 
 MARGINS = {"mnist": 0.5, "cifar10": 1.0}  # points within which a cell counts as the paper's
@@ -151,6 +152,19 @@ def summarise(values: Sequence[float] | np.ndarray) -> Summary:
     return Summary(float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else None, array.size)
 
 
+def sample(reported: Reported) -> Summary:
+    """A reported mean with the sample's standard deviation: that printed divides by n (the released code's np.std).
+
+    Example:
+        >>> from companion.statistics import sample
+        >>> from npflib.experiments import Reported
+        >>> print(f"{sample(Reported(97.85, 0.09)):.3f}")
+        97.850 ± 0.101
+    """
+    n, std = reported.runs, reported.std
+    return Summary(reported.mean, std if std is None or n < 2 else std * sqrt(n / (n - 1)), n)
+
+
 def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Estimate:
     """Welch's interval (see the module's formula) for ours - theirs, from means, standard deviations and runs.
 
@@ -162,6 +176,7 @@ def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Est
         +0.50 [+0.35, +0.65]
     """
     _check_level(level)
+    theirs = sample(theirs) if isinstance(theirs, Reported) else theirs
     spreads = []
     for name, given in (("ours", ours), ("theirs", theirs)):
         if given.runs < 2 or given.std is None:
@@ -248,6 +263,63 @@ def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.
         raise ValueError(f"two or more seeds in common are needed; there are {common}. Train the same seeds of both.")
     ours, theirs = (accuracies([row[seed] for seed in common], measure) for row in rows)
     return paired(ours, theirs, level)
+
+
+Sample = Summary | Sequence[float] | np.ndarray  # one regime's accuracies: summarised, or run by run
+
+
+def recovered(learnt: Sample, random: Sample, relu: Sample, level: float = 0.90) -> Estimate:
+    """The recovered fraction ρ = (learnt - random) / (relu - random) of the gap between random gates and ReLU.
+
+    Its interval holds every ρ at which a t test does not refuse learnt - (1 - ρ) random - ρ relu = 0 (Fieller's
+    interval): of numbers run by run, the paired test by seed; of summaries, taken as independent, Welch's. It has an
+    end on either side only where the gap itself is surely not zero; else that end is infinite.
+
+    Raises ValueError where the three are not of one kind or length, have fewer than two runs, or leave no gap.
+
+    Example:
+        >>> from companion.statistics import recovered, sample
+        >>> from npflib import experiments
+        >>> row = experiments.find("cifar10-gconv-adam").reported
+        >>> found = recovered(*(sample(row[regime]) for regime in ("FLNPF", "FRNPF-II", "ReLU")))
+        >>> print(f"{found:.2f}")
+        0.95 [0.92, 0.98]
+    """
+    _check_level(level)
+    given = learnt, random, relu
+    summaries = [one for one in given if isinstance(one, Summary)]
+    pairs = np.array([np.asarray(one, dtype=float) for one in given if not isinstance(one, Summary)])
+    if len(summaries) not in (0, 3) or pairs.ndim != (1 if summaries else 2):
+        raise ValueError("the three must be summaries, or numbers run by run of the same seeds.")
+    means = np.array([one.mean for one in summaries]) if summaries else pairs.mean(1)
+    runs = np.array([one.runs for one in summaries] or [pairs.shape[1]] * 3)
+    spreads = np.array([one.std or 0.0 for one in summaries])
+    if runs.min() < 2 or any(one.std is None for one in summaries):
+        raise ValueError(f"two or more runs of each are needed, and their std; got {given}.")
+    if means[2] == means[1]:
+        raise ValueError("random gates and ReLU are equally accurate: there is no gap to recover.")
+    value = float((means[0] - means[1]) / (means[2] - means[1]))
+
+    def kept(rho: float) -> float:
+        """Below zero where the test does not refuse ρ."""
+        weights = np.array([1.0, rho - 1, -rho])
+        if summaries:
+            parts = (weights * spreads) ** 2 / runs
+            square = parts.sum()
+            freedom = 1 / ((parts / square) ** 2 / (runs - 1)).sum() if square else 1.0
+        else:
+            square, freedom = (weights @ pairs).var(ddof=1) / runs[0], runs[0] - 1
+        return float((weights @ means) ** 2 - stats.t.ppf((1 + level) / 2, freedom) ** 2 * square)
+
+    def end(sign: int) -> float:
+        step = 1e-3
+        while kept(value + sign * step) <= 0:
+            step *= 2
+            if step > 1e6:
+                return sign * float("inf")
+        return float(optimize.brentq(kept, value, value + sign * step, xtol=1e-9))
+
+    return Estimate(value, end(-1), end(1), level, int(runs.min()))
 
 
 def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
