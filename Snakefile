@@ -69,8 +69,9 @@ TABLE = [experiment.name for experiment in experiments.TABLE]
 READS = {
     **dict.fromkeys(("01", "02", "03", "04"), ["mnist-fc-adam-nobias"]),
     "05": [name for name in TABLE if dataset_of(name) == "mnist"],
-    "06": [name for name in TABLE if dataset_of(name) == "cifar10"] + ["cifar10-narrow-adam"],
-    "07": ["cifar10-continuous", "cifar10-narrow-continuous"],
+    "06": [name for name in experiments.COMPANION if "-quarter-" in name]
+    + [name for name in TABLE if dataset_of(name) == "cifar10"],
+    "07": ["cifar10-continuous", "cifar10-quarter-gconv-adam"],
     "08": ["mnist-alignment", "mnist-alignment-shuffled"],
     "09": ["mnist-kernel-traces"],
     "10": [],  # it trains its own networks, in memory

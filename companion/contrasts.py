@@ -112,12 +112,16 @@ def rises(experiment: str) -> Contrast:
         >>> rises("cifar10-continuous").regimes
         ('FLNPF-stage-6', 'FRNPF-II')
     """
-    last = len(experiments.find(experiment).stages)
+    row = experiments.find(experiment)
+    last = len(row.stages)
     if not last:
         raise ValueError(f"{experiment} has no stages.")
+    named = f"FLNPF-stage-{last}"
     sentence = f"values behind the gates of stage {last} beat values behind random gates (stage 0)."
     reason = "a rise is a rise: the whole interval must lie above 0"
-    return Contrast("rises", sentence, f"FLNPF-stage-{last}", ("FRNPF-II",), "at least", 0.0, reason)
+    return Contrast(
+        "rises", sentence, named if named in row.regimes else "FLNPF", ("FRNPF-II",), "at least", 0.0, reason
+    )
 
 
 def by_paper(contrast: Contrast, experiment: str) -> Difference:

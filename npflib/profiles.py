@@ -85,7 +85,7 @@ _QUICK = Profile(
     "quick", "all of MNIST for a few epochs, a part of CIFAR-10: the mechanism, not the paper's numbers",
     seeds=(0, 1, 2), train_examples=None, test_examples=None, epochs={"mnist": 2}, widths=(8, 16, 32, 64, 128, 256),
     draws=2_000, limits={
-        "cifar10": Limit(1_000, 500, epochs=4), "cifar10-narrow-continuous": Limit(1_000, 500, epochs=2),
+        "cifar10": Limit(1_000, 500, epochs=4),
         # A small network on a fifth of MNIST: most of ν's fall lies in these epochs.
         "mnist-alignment": Limit(epochs=20), "mnist-alignment-shuffled": Limit(epochs=20),
     },

@@ -83,7 +83,7 @@ def test_the_workflow_trains_the_runs_of_the_profile(tmp_path):
     ("only", "names"),
     [
         ("mnist-alignment", {"mnist-alignment", "mnist-alignment-shuffled"}),
-        ("cifar10-narrow-adam,mnist-kernel", {"cifar10-narrow-adam", "mnist-kernel-traces"}),
+        ("mnist-fc-sgd,mnist-kernel", {"mnist-fc-sgd", "mnist-kernel-traces"}),
     ],
 )
 def test_the_workflow_trains_a_part_of_the_runs_where_only_a_part_is_asked_for(tmp_path, only, names):
@@ -98,14 +98,14 @@ def test_a_part_that_the_profile_does_not_have_is_refused_with_what_there_is(tmp
     plan = planned(tmp_path, f"only={only}", "--", "runs")
     assert plan.returncode != 0
     assert f"only={only} names no experiment of profile smoke; there are: " in plan.stdout + plan.stderr
-    assert "cifar10-narrow-adam" in plan.stdout + plan.stderr
+    assert "mnist-alignment-shuffled" in plan.stdout + plan.stderr
 
 
 READ_BY = {
     "01": {"mnist-fc-adam-nobias"},
     "05": {"mnist-fc-sgd", "mnist-fc-adam"},
-    "06": {"cifar10-narrow-adam"},
-    "07": {"cifar10-narrow-continuous"},
+    "06": set(),
+    "07": set(),
     "08": {"mnist-alignment", "mnist-alignment-shuffled"},
     "09": {"mnist-kernel-traces"},
     "13": {"mnist-fc-adam", "mnist-fc-adam-linear-gates"},

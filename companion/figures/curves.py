@@ -191,8 +191,9 @@ def panels(
 
 
 def regimes_of(experiment: Experiment) -> list[str]:
-    """The regimes of stage 0 (random gates), 1, 2, …"""
-    return [regime for regime in experiment.regimes if regime != "ReLU"]
+    """The regimes of stage 0 (random gates), 1, 2, …; the last stage's is FLNPF where it has no name of its own."""
+    staged = [regime for regime in experiment.regimes if regime.startswith("FLNPF-stage-")]
+    return ["FRNPF-II", *staged, *(["FLNPF"] if len(staged) < len(experiment.stages) else [])]
 
 
 def accuracy_by_stage(

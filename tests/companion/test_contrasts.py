@@ -124,8 +124,8 @@ def test_a_claim_stands_where_the_papers_own_table_puts_it(tmp_path):
 @pytest.mark.parametrize(
     "changes", [{"profile": "quick"}, {"profile": "smoke"}, {"full_epochs": 900}, {"stand_in": True}]
 )
-def test_the_narrow_network_is_a_finding_of_ours_that_a_reduced_budget_leaves_open(changes, tmp_path):
-    name, statement = "cifar10-narrow-adam", BY_LABEL["flnpf-above-frnpf"]
+def test_a_quarter_of_a_network_is_a_finding_of_ours_that_a_reduced_budget_leaves_open(changes, tmp_path):
+    name, statement = "cifar10-quarter-gconv-adam", BY_LABEL["flnpf-above-frnpf"]
     claim, lead = contrasts.record(statement, name, row_of(name), tmp_path, id="companion-x", chapter="06_cifar10")
     assert (claim.origin, claim.standing, claim.verdict) == ("companion", "holds", "holds")
     claim, again = contrasts.record(
@@ -138,7 +138,7 @@ def test_the_narrow_network_is_a_finding_of_ours_that_a_reduced_budget_leaves_op
 
 
 def test_another_standing_can_be_given(tmp_path):
-    name, statement = "cifar10-narrow-adam", BY_LABEL["flnpf-near-relu"]
+    name, statement = "cifar10-quarter-gconv-adam", BY_LABEL["flnpf-near-relu"]
     claim, _ = contrasts.record(
         statement, name, row_of(name), tmp_path, id="companion-x", chapter="06_cifar10", standing="refuted"
     )

@@ -127,17 +127,6 @@ def test_the_control_of_the_alignment_differs_in_its_labels_alone():
     assert own == replace(row, name=own.name, title=own.title, shuffled=True)
 
 
-def test_the_companions_narrow_networks_are_an_eighth_of_gconv():
-    plain, staged = COMPANION["cifar10-narrow-adam"], COMPANION["cifar10-narrow-continuous"]
-    full = GConv()
-    eighth = replace(full, channels=tuple(c // 8 for c in full.channels), dense=tuple(d // 8 for d in full.dense))
-    assert plain.arch == staged.arch == eighth
-    assert all((e.optimiser, e.learning_rate, e.batch) == ("adam", 1e-3, 32) for e in (plain, staged))
-    assert (plain.epochs, plain.regimes) == (10, PAPER["cifar10-gconv-adam"].regimes)
-    assert (staged.stages, staged.epochs, staged.value_epochs) == ((2, 4, 6, 8, 10, 12), 12, 5)
-    assert staged.regimes == PAPER["cifar10-continuous"].regimes
-
-
 def test_the_companions_quarter_networks_are_a_quarter_of_the_papers_and_stages_share_their_relu():
     for name in QUARTER:
         own, row = COMPANION[name], PAPER[name.replace("quarter-", "")]
@@ -192,7 +181,7 @@ def test_the_paper_profile_spends_the_whole_budget_and_the_others_no_more(name, 
 
 
 @pytest.mark.parametrize("profile", list(PROFILES))
-@pytest.mark.parametrize("name", ["cifar10-continuous", "cifar10-narrow-continuous"])
+@pytest.mark.parametrize("name", ["cifar10-continuous", "cifar10-quarter-gconv-adam"])
 def test_stages_scale_together_and_the_relu_run_ends_with_the_last(name, profile):
     found = experiments.find(name)
     relu = budget(name, profile)
@@ -287,14 +276,12 @@ def test_the_book_trains_what_it_can_and_the_relu_before_its_gates_are_copied(pr
     staged = ("ReLU", "FRNPF-II", *(f"FLNPF-stage-{k}" for k in range(1, 7)))
     expected = {(name, "ReLU") for name in ("mnist-fc-adam-nobias", "mnist-alignment", "mnist-alignment-shuffled")}
     expected |= {("mnist-kernel-traces", "DLNPF"), ("mnist-fc-adam-linear-gates", "DLGN")}
-    columns = ["mnist-fc-sgd", "mnist-fc-adam", "cifar10-narrow-adam"]
-    stages = ["cifar10-narrow-continuous"]
+    columns = ["mnist-fc-sgd", "mnist-fc-adam"]
     if profile == "paper":
         columns += [f"cifar10-{network}-{rule}" for network in ("vconv", "gconv") for rule in ("sgd", "adam")]
-        stages += ["cifar10-continuous"]
+        expected |= {("cifar10-continuous", regime) for regime in staged}
         expected |= {(name, regime) for name in QUARTER for regime in COMPANION[name].regimes}
     expected |= {(name, regime) for name in columns for regime in COLUMNS}
-    expected |= {(name, regime) for name in stages for regime in staged}
     assert set(runs) == expected
     assert len(runs) == len(expected)
     for experiment, regime in runs:

@@ -159,7 +159,7 @@ def test_killed_with_a_probe_and_the_squared_loss_it_goes_on_to_the_same_bits(tm
 
 def test_killed_between_stages_it_goes_on_to_the_same_bits(tmp_path, monkeypatch, uninterrupted):
     """A convolutional network of six stages of one epoch, 512 images in batches of 32, killed in the fourth."""
-    name, steps = "cifar10-narrow-continuous", 16
+    name, steps = "cifar10-quarter-gconv-adam", 16
     ended = interrupted("SIGKILL", 3 * steps + 5, tmp_path, name, "ReLU")
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     (checkpoint,) = (tmp_path / "checkpoints" / name / "ReLU").iterdir()
@@ -356,9 +356,9 @@ EVERY_LEARNER = [
     ("mnist-fc-adam-linear-gates", "DLGN", "float32"),
     ("mnist-alignment", "ReLU", "float32"),
     ("mnist-kernel-traces", "DLNPF", "float32"),
-    ("cifar10-narrow-adam", "DLNPF", "float32"),
-    ("cifar10-narrow-adam", "FRNPF-II", "bfloat16"),
-    ("cifar10-narrow-continuous", "ReLU", "bfloat16"),
+    ("cifar10-quarter-gconv-sgd", "DLNPF", "float32"),
+    ("cifar10-quarter-vconv-adam", "FRNPF-II", "bfloat16"),
+    ("cifar10-quarter-gconv-adam", "ReLU", "bfloat16"),
 ]
 
 
