@@ -21,7 +21,7 @@ import numpy as np
 
 from companion import ledger, statistics
 from companion.ledger import Claim
-from companion.statistics import Estimate, Summary
+from companion.statistics import Estimate
 from npflib import experiments
 from npflib.records.run_records import Record
 
@@ -153,8 +153,7 @@ def by_paper(contrast: Contrast, experiment: str) -> Difference:
     lacking = [r for r in contrast.regimes if r not in reported or reported[r].std is None]
     if lacking:
         raise ValueError(f"{experiment} has no reported mean ± std for {', '.join(lacking)}.")
-    first = reported[contrast.first]
-    ours = Summary(first.mean, first.std, first.runs)
+    ours = statistics.sample(reported[contrast.first])
     against = max(contrast.others, key=lambda regime: reported[regime].mean)
     return _judged(contrast, against, statistics.welch(ours, reported[against], LEVEL))
 

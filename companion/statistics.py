@@ -12,7 +12,8 @@ The verdict on a cell of the table is an equivalence test, two one-sided tests a
 * ``undecided``: it straddles an end, or the records cannot decide (stand-in data, reduced budget, one seed).
 
 A difference that is statistically clear and yet within the margin is ``equivalent``: the 95 % interval printed beside
-the verdict shows it. The reported std is taken to be the sample's (divisor n - 1); the paper does not say.
+the verdict shows it. The paper's notebooks print numpy's std, which divides by n: every interval here takes the
+sample's, √(n/(n-1)) times it (``sample``).
 
 Regimes of one seed share their value network's start and their order of examples, so two regimes' runs are compared
 by seed: the t interval of the mean of the paired differences, which holds whatever the correlation of a pair.
@@ -163,8 +164,22 @@ def summarise(values: Sequence[float] | np.ndarray) -> Summary:
     return Summary(float(array.mean()), float(array.std(ddof=1)) if array.size > 1 else None, array.size)
 
 
+def sample(reported: Reported) -> Summary:
+    """A number of the paper with the sample standard deviation (divisor n - 1) in the place of the printed one (n).
+
+    Example:
+        >>> from companion.statistics import sample
+        >>> from npflib.experiments import Reported
+        >>> f"{sample(Reported(mean=97.85, std=0.09, runs=5)).std:.3f}"
+        '0.101'
+    """
+    if reported.std is None or reported.runs < 2:
+        return Summary(reported.mean, None, reported.runs)
+    return Summary(reported.mean, reported.std * sqrt(reported.runs / (reported.runs - 1)), reported.runs)
+
+
 def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Estimate:
-    """Welch's interval for ours - theirs, from means, standard deviations and numbers of runs.
+    """Welch's interval for ours - theirs, from means, standard deviations (of the paper by ``sample``) and runs.
 
     Raises:
         ValueError: either has fewer than two runs or no std, or the level is not between 0 and 1.
@@ -179,7 +194,8 @@ def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Est
     for name, given in (("ours", ours), ("theirs", theirs)):
         if given.runs < 2 or given.std is None:
             raise ValueError(f"Welch's interval needs two or more runs and their std; {name} is {given!r}.")
-        spreads.append((given.std, given.runs))
+        std = sample(given).std if isinstance(given, Reported) else given.std
+        spreads.append((std, given.runs))
     a, b = (std**2 / runs for std, runs in spreads)
     value, error = ours.mean - theirs.mean, sqrt(a + b)
     if error == 0:

@@ -293,7 +293,7 @@ def spread_by_width(
     return figure
 
 
-def bound_by_depth(
+def variance_by_depth(
     depths: Sequence[int],
     measured: Mapping[int, ArrayLike],
     low: Mapping[int, ArrayLike],
@@ -301,20 +301,20 @@ def bound_by_depth(
     curves: Mapping[int, tuple[ArrayLike, ArrayLike]],
     limit: tuple[ArrayLike, ArrayLike],
 ) -> Figure:
-    """Measured variance over the stated bound, against the depth, for several widths.
+    """Relative variance of K(s, s) times the width, against the depth, for several widths.
 
     Args:
         depths: [points].
-        measured, low, high: width → ratio [points] and its 95 % interval.
-        curves: width → (depths, exact ratio).
-        limit: (depths, the ratio's limit for wide networks).
+        measured, low, high: width → that product [points] and its 95 % interval.
+        curves: width → (depths, exact product).
+        limit: (depths, the product's limit for wide networks).
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
     ax.plot(*limit, color=PAPER, linestyle="--", linewidth=1.2, label="exact, w → ∞")
     for colour, width in zip(shades(len(measured)), measured, strict=True):
         errors(ax, depths, measured[width], low[width], high[width], color=colour, label=f"w = {width}")
         ax.plot(*curves[width], color=colour, linewidth=1)
-    ax.set(yscale="log", ylabel="variance / stated bound\n(a bound would stay level)")
+    ax.set(yscale="log", ylabel="relative variance × width")
     ticks(ax.yaxis)
     _logarithmic(ax, depths, "depth d (weight layers)")
     key(figure)
