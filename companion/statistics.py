@@ -191,11 +191,11 @@ def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Est
     """
     _check_level(level)
     spreads = []
-    for name, given in (("ours", ours), ("theirs", theirs)):
+    for name, one in (("ours", ours), ("theirs", theirs)):
+        given = sample(one) if isinstance(one, Reported) else one
         if given.runs < 2 or given.std is None:
-            raise ValueError(f"Welch's interval needs two or more runs and their std; {name} is {given!r}.")
-        std = sample(given).std if isinstance(given, Reported) else given.std
-        spreads.append((std, given.runs))
+            raise ValueError(f"Welch's interval needs two or more runs and their std; {name} is {one!r}.")
+        spreads.append((given.std, given.runs))
     a, b = (std**2 / runs for std, runs in spreads)
     value, error = ours.mean - theirs.mean, sqrt(a + b)
     if error == 0:

@@ -48,7 +48,7 @@ def test_chapters_are_numbered_in_reading_order():
 
 
 def test_the_bibliography_is_what_is_cited():
-    """Sphinx says of a missing entry too, but only after every chapter has been executed; of a spare one it does not."""
+    """Sphinx tells of a missing entry too, after every chapter has been executed; of a spare one it does not."""
     known = set(re.findall(r"^@\w+\{([^,]+),", (PROJECT / "book" / "references.bib").read_text(), re.MULTILINE))
     pages = [*(PROJECT / "book").glob("*.md"), *(PROJECT / "notebooks").glob("*.ipynb")]
     cited = {
