@@ -80,6 +80,7 @@ READS = {
     "13": ["mnist-fc-adam", "mnist-fc-adam-linear-gates"],
     "14": [],
     "gate_explorer": [],
+    "errata": ["mnist-kernel-traces", "mnist-alignment"],
     **dict.fromkeys(("adding_a_regime", "adding_a_data_set"), ["mnist-fc-adam"]),
 }
 

@@ -16,7 +16,7 @@ import link_notation  # noqa: E402
 NOTATION = (PROJECT / "book" / "notation.md").read_text()
 GLOSSARY = (PROJECT / "book" / "glossary.md").read_text()
 SYMBOLS = link_notation.symbols_of(NOTATION)
-CHAPTERS = sorted(path for path in (PROJECT / "notebooks").glob("[0-9]*.ipynb"))
+CHAPTERS = sorted([*(PROJECT / "notebooks").glob("[0-9]*.ipynb"), PROJECT / "notebooks" / "errata.ipynb"])
 
 
 def prose(path: Path) -> str:

@@ -218,16 +218,16 @@ def spread_by_width(
     return key(figure)
 
 
-def bound_by_depth(
+def variance_by_depth(
     depths: Sequence[int], measured: ByWidth, low: ByWidth, high: ByWidth, curves: Mapping[int, Curve], limit: Curve
 ) -> Figure:
-    """Width → measured variance over the stated bound and its 95 % interval, by depth; curves and limit are exact."""
+    """Relative variance of K(s, s) times the width by depth: width → it and its 95 % interval; exact curves, limit."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
     ax.plot(*limit, color=PAPER, linestyle="--", linewidth=1.2, label="exact, w → ∞")
     for colour, width in zip(shades(len(measured)), measured, strict=True):
         errors(ax, depths, measured[width], low[width], high[width], color=colour, label=f"w = {width}")
         ax.plot(*curves[width], color=colour, linewidth=1)
-    ax.set(yscale="log", ylabel="variance / stated bound\n(a bound would stay level)")
+    ax.set(yscale="log", ylabel="relative variance × width")
     ticks(ax.yaxis)
     logarithmic(ax, depths, "depth d (weight layers)")
     return key(figure)

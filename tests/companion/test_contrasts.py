@@ -58,7 +58,9 @@ def test_the_papers_own_interval_is_welchs(experiment, label):
     sides = {}
     for side in (-1, 1):
         value = found.estimate.high if side > 0 else found.estimate.low
-        test = stats.ttest_ind_from_stats(first.mean - value, first.std, 5, second.mean, second.std, 5, equal_var=False)
+        # the printed standard deviations divide by n
+        a, b = (first.mean - value, first.std * 1.25**0.5), (second.mean, second.std * 1.25**0.5)
+        test = stats.ttest_ind_from_stats(*a, 5, *b, 5, equal_var=False)
         sides[side] = test.pvalue
     assert sides[-1] == pytest.approx(0.10, abs=1e-9)
     assert sides[1] == pytest.approx(0.10, abs=1e-9)

@@ -22,7 +22,7 @@ def test_the_theory_counts_the_papers_claims_and_ours_apart():
     ledger = [
         make_claim("claim-1-identity", verdict="holds", origin="paper"),
         make_claim("claim-4-mean", verdict="holds", origin="paper"),
-        make_claim("claim-4-bound", verdict="refuted", origin="companion"),
+        make_claim("claim-4-added", verdict="refuted", origin="companion"),
         make_claim("claim-6-mnist", verdict="refuted", origin="paper"),  # an experiment's, not the theory's
     ]
     text = overview.theory(ledger)

@@ -88,12 +88,13 @@ spread = st.floats(1e-3, 10)
 def test_welch_is_scipys(mean, std, runs, other, other_std, other_runs, level):
     """scipy computes Welch's interval from samples only: take samples with exactly these summaries."""
 
-    def sample(mean, std, runs):
+    def sample(mean, std, runs, ddof=1):
         values = np.arange(runs, dtype=float)
-        return mean + std * (values - values.mean()) / values.std(ddof=1)
+        return mean + std * (values - values.mean()) / values.std(ddof=ddof)
 
     found = statistics.welch(Summary(mean, std, runs), Reported(other, other_std, other_runs), level)
-    test = stats.ttest_ind(sample(mean, std, runs), sample(other, other_std, other_runs), equal_var=False)
+    theirs = sample(other, other_std, other_runs, ddof=0)  # a reported std divides by n
+    test = stats.ttest_ind(sample(mean, std, runs), theirs, equal_var=False)
     expected = test.confidence_interval(level)
     scale = 1e-7 * (1 + abs(expected.high - expected.low))
     assert found.value == pytest.approx(mean - other)
@@ -170,8 +171,8 @@ def test_verdict_is_two_one_sided_tests(shift, std, runs, paper_std, margin):
     def p_value(end, alternative):
         """Test of "the difference is `end`" against its being less or greater."""
         return stats.ttest_ind_from_stats(
-            90 + shift - end, std, runs, 90.0, paper_std, 5, equal_var=False, alternative=alternative
-        ).pvalue
+            90 + shift - end, std, runs, 90.0, paper_std * 1.25**0.5, 5, equal_var=False, alternative=alternative
+        ).pvalue  # a reported std divides by n
 
     inside = max(p_value(margin, "less"), p_value(-margin, "greater"))
     outside = min(p_value(margin, "greater"), p_value(-margin, "less"))
