@@ -16,6 +16,7 @@ __all__ = [
     "autograd",
     "batched",
     "configuration_of",
+    "cuda_graphs",
     "ensure",
     "environment_of",
     "gate_sources",

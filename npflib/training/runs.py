@@ -34,6 +34,7 @@ from npflib.records.fingerprint import training_source_hash
 from npflib.records.run_records import Record
 from npflib.training.autograd import PRECISIONS, AutogradLearner
 from npflib.training.batched import BatchedLearner
+from npflib.training.cuda_graphs import accelerated
 from npflib.training.loop import each_epoch
 from npflib.training.monitors import MEASURES, Batch
 from npflib.training.optimisers import keras_optimiser
@@ -496,7 +497,7 @@ def _learner(
         return BatchedLearner(*parts, loss=experiment.loss)
     if experiment.loss != "cross_entropy":
         raise ValueError(f"{experiment.name}: gates {first.gate!r} that learn are trained with cross_entropy only.")
-    return AutogradLearner(*parts, precision=precision)
+    return accelerated(AutogradLearner(*parts, precision=precision))
 
 
 def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
@@ -650,7 +651,7 @@ def _groups(place: Path, missing: list[int], wanted: Sequence[int]) -> list[list
     for path in sorted(place.glob("*.pt")):
         state = _read_checkpoint(path)
         seeds = [] if state is None else state["identity"]["seeds"]
-        if not set(seeds) & set(missing):
+        if set(seeds) <= set(wanted) - set(missing):
             path.unlink(missing_ok=True)  # all its records were written
         elif set(seeds) <= set(wanted) and not any(set(seeds) & set(group) for group in groups):
             groups.append(seeds)
