@@ -53,10 +53,10 @@ def next_run(
     """
 
     def earliest(run: Run) -> float:
-        first = needed(run)
+        free, first = max([now, *(at for other, at in running.items() if other[:2] == run[:2])]), needed(run)
         if first is None or first in done:
-            return now
-        return max(now, running[first]) if first in running else now + waiting.get(first, inf)
+            return free
+        return max(free, running[first] if first in running else now + waiting.get(first, inf))
 
     possible = [run for run, seconds in waiting.items() if earliest(run) + seconds <= end]
     for run in possible:
@@ -87,10 +87,13 @@ def pack(folder: Path, done: Iterable[Run], into: Path, limit: int = PART) -> li
 
     Each is a whole archive of whole files, as they lie below ``results/``; a ValueError names one too large for it.
     """
-    files = [run_records.path_of(folder, *run) for run in sorted(done)]
-    tensors = [weights.path_of(folder, *run) for run in sorted(done) if run[1] == "ReLU"]
+    files: list[Path] = []
+    for run in sorted(done):
+        tensors = weights.path_of(folder, *run)
+        published = run[1] == "ReLU" and tensors.stat().st_size < PUBLISHED
+        files += [run_records.path_of(folder, *run), tensors][: 1 + published]
     parts, room = list[dict[str, bytes]](), 0
-    for path in sorted([*files, *(path for path in tensors if path.stat().st_size < PUBLISHED)]):
+    for path in files:
         name, content = path.relative_to(folder).as_posix(), path.read_bytes()
         takes = len(content) + 2 * len(name) + 128  # with its two headers and its share of the archive's end
         if takes > limit:
