@@ -144,12 +144,13 @@ class Campaign:
         runs, done = {run: cost for run, cost in seconds.items() if cost}, {run for run in seconds if not seconds[run]}
         found = plan(runs, self.side_by_side, self.end, done, self._now())
         yield f"{len(done)} runs are whole, {len(runs)} are not. {self.side_by_side} side by side, {self.precision}, on"
-        yield f"{self.machine['device']}. Times are h:mm:ss from now."
-        yield from (f"{_clock(begins)} to {_clock(ends)} {_name(run)}" for run, (begins, ends) in found.items())
+        yield f"{self.machine['device']}. Hours, minutes and seconds since the command was given:"
+        yield from (f"{_clock(begins)} to {_clock(ends)}  {_name(run)}" for run, (begins, ends) in found.items())
         for seed in self.seeds:
             left = [run for run in runs if run[2] == seed]
             ends = [found[run][1] for run in left if run in found]
-            yield f"seed {seed}: {len(ends)} of {len(left)} will be whole by {_clock(max(ends, default=0)).strip()}"
+            by = f" will be whole by {_clock(max(ends)).strip()}" if ends else " will be whole in time"
+            yield f"seed {seed}: {len(ends)} of the {len(left)} that are left{by}"
         for run in (run for run in runs if run not in found):
             yield f"not whole within {self.end / 3600:g} h: {_name(run)}, which takes {_clock(runs[run]).strip()}"
         if not dry_run:
@@ -180,7 +181,8 @@ class Campaign:
                 return None
             path = next(iter(missing))
             cell = missing.pop(path)
-            return cell, _measure, (*cell, self.profile, self.device, self.precision, self.machine, path, time.time())
+            options = {"device": self.device, "precision": self.precision, "machine": self.machine, "path": path}
+            return cell, _measure, (*cell, self.profile), options | {"asked": time.time()}
 
         with closing(_together(choose, self.side_by_side, self.began + self.end)) as ended:
             for cell, well in ended:
@@ -194,6 +196,7 @@ class Campaign:
         found: dict[Run, float] = {}
         for one in self.chosen:
             dataset = runs._dataset(one, self.profile)
+            dataset = runs.shuffled(dataset) if one.shuffled else dataset
             for regime in one.regimes:
                 cost = self._kept(one.name, regime)[1]
                 if cost is None:
@@ -215,13 +218,16 @@ class Campaign:
         return {run: found[run] for run in sorted(found, key=lambda run: self.seeds.index(run[2]))}
 
     def _train_all(self, waiting: dict[Run, float], done: set[Run]) -> Iterator[str]:
+        from npflib.training import ensure
+
         waiting, running, into = dict(waiting), dict[Run, float](), self.folder / "campaign"
+        options = {"build": self.folder, "device": self.device, "precision": self.precision, "progress": False}
 
         def choose(busy: int) -> tuple | None:
             if busy == self.side_by_side or not (run := next_run(waiting, running, done, self._now(), self.end)):
                 return None
             running[run] = self._now() + waiting.pop(run)
-            return run, _train, (*run, self.profile, self.folder, self.device, self.precision)
+            return run, ensure, (*run[:2], self.profile), options | {"seeds": run[2:]}
 
         parts = pack(self.folder / "runs", done, into)
         with closing(_together(choose, self.side_by_side, self.began + self.end)) as ended:
@@ -229,7 +235,7 @@ class Campaign:
                 del running[run]
                 (done.add if well else self.failed.append)(run)
                 parts = pack(self.folder / "runs", done, into)
-                yield f"{_clock(self._now())} {_name(run)} {'is whole' if well else 'FAILED, as said above'}"
+                yield f"{_clock(self._now())}  {_name(run)} {'is whole' if well else 'FAILED, as said above'}"
         if left := len(waiting) + len(running) + len(self.failed):
             yield f"{left} runs are not whole. The same command goes on from their last finished epochs."
         yield f"Bring back: {' '.join(map(str, parts)) or 'nothing yet'}"
@@ -250,8 +256,8 @@ def _together(choose: Callable[[int], tuple | None], share: int, until: float) -
     try:
         while time.monotonic() < until:
             while chosen := choose(len(running)):
-                task, work, arguments = chosen
-                process = context.Process(target=_child, args=(share, work, *arguments), daemon=True)
+                task, *work = chosen
+                process = context.Process(target=_child, args=(share, *work), daemon=True)
                 process.start()
                 running[process] = task
             if not running:
@@ -266,7 +272,7 @@ def _together(choose: Callable[[int], tuple | None], share: int, until: float) -
             process.join()
 
 
-def _child(share: int, work: Callable[..., None], *arguments: Any) -> None:
+def _child(share: int, work: Callable, names: tuple[str, ...], options: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends its children
     above = multiprocessing.parent_process().sentinel  # type: ignore[union-attr]  # a child has a parent
     threading.Thread(target=lambda: (wait([above]), os._exit(1)), daemon=True).start()  # also one that was killed
@@ -274,16 +280,9 @@ def _child(share: int, work: Callable[..., None], *arguments: Any) -> None:
 
     torch.set_num_threads(max(1, torch.get_num_threads() // share))
     try:
-        work(*arguments)
+        work(*names, **options)
     except (ValueError, OSError) as error:
-        sys.exit(f"{arguments[0]} {arguments[1]}: {error}")
-
-
-def _train(experiment: str, regime: str, seed: int, profile: str, build: Path, device: str, precision: str) -> None:
-    from npflib.training import ensure
-
-    more: dict[str, Any] = {"build": build, "device": device, "precision": precision, "progress": False}
-    ensure(experiment, regime, profile, seeds=[seed], **more)
+        sys.exit(f"{' '.join(names)}: {error}")
 
 
 def _measure(

@@ -98,7 +98,7 @@ def campaign(hours: float, experiments: str, dry_run: bool, **options: Any) -> N
     """Fill the paper's table on CIFAR-10 as far as the time goes. Repeat a stopped command to go on."""
     from companion.campaign import ORDER, Campaign
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         asked = Campaign(
             hours, names=[name.strip() for name in experiments.split(",")] if experiments else ORDER, **options
@@ -110,5 +110,7 @@ def campaign(hours: float, experiments: str, dry_run: bool, **options: Any) -> N
     except KeyboardInterrupt:
         click.echo("\nInterrupted. The same command goes on from the last finished epochs.", err=True)
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if asked.failed:
         sys.exit(1)

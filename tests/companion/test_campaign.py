@@ -238,8 +238,9 @@ def test_a_dry_run_measures_once_and_trains_nothing(tmp_path, monkeypatch):
     again = CliRunner().invoke(campaign, small)
     assert again.exit_code == 0, again.output
     assert "0 runs are whole, 1 are not" in again.output
-    assert "seed 0: 1 of 1 will be whole by" in again.output
+    assert "seed 0: 1 of the 1 that are left will be whole by" in again.output
     none = CliRunner().invoke(campaign, [*small, "--hours", "1e-9"])
+    assert "seed 0: 0 of the 1 that are left will be whole in time" in none.output
     assert "not whole within 1e-09 h: mnist-alignment ReLU seed 0, which takes" in none.output
 
 
@@ -321,7 +322,7 @@ def test_killed_stopped_and_given_again_it_ends_with_the_same_bits(tmp_path, pre
 
 def test_when_time_is_up_what_runs_is_stopped(prepared):
     with held(prepared, "ReLU"):
-        found = CliRunner().invoke(campaign, options(prepared, hours=30 / 3600, names=TWO[:1]))
+        found = CliRunner().invoke(campaign, options(prepared, hours=20 / 3600, names=TWO[:1]))
     assert found.exit_code == 0, found.output
     assert "2 runs are not whole. The same command goes on from their last finished epochs." in found.output
     assert "Bring back:" in found.output
