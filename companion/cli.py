@@ -1,8 +1,10 @@
 """What this book adds to the command line ``npf``."""
 
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -80,3 +82,35 @@ def study(name: str, profile: str, seeds: list[int] | None, build: str, publish:
     click.echo((100 * found.groupby(by, sort=False, dropna=False)[shares].mean()).round(2).to_string())
     if published is not None:
         click.echo(f"published: {published}")
+
+
+@click.command()
+@click.option("--hours", type=float, required=True, help="How long it may take.")
+@click.option("--profile", default="paper", show_default=True, type=click.Choice(["smoke", "paper"]))
+@click.option("--experiments", default="", help="Comma-separated, worth most first. Default: the paper's on CIFAR-10.")
+@click.option("--seeds", callback=_seeds, help="Comma-separated, e.g. 0,1,2. Default: the profile's.")
+@click.option("--side-by-side", default=2, show_default=True, help="Runs at a time on the one device.")
+@click.option("--device", default=None, help="cpu, cuda, … Default: CUDA where there is one.")
+@click.option("--precision", default="", help="float32 or bfloat16. Default: bfloat16 on CUDA.")
+@click.option("--build", default="", help="Build folder. Default: the profile's own.")
+@click.option("--dry-run", is_flag=True, help="Measure and print the plan only.")
+def campaign(hours: float, experiments: str, dry_run: bool, **options: Any) -> None:
+    """Fill the paper's table on CIFAR-10 as far as the time goes. Repeat a stopped command to go on."""
+    from companion.campaign import ORDER, Campaign
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        asked = Campaign(
+            hours, names=[name.strip() for name in experiments.split(",")] if experiments else ORDER, **options
+        )
+        for line in asked.lines(dry_run):
+            click.echo(line)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted. The same command goes on from the last finished epochs.", err=True)
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if asked.failed:
+        sys.exit(1)

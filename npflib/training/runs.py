@@ -36,6 +36,7 @@ from npflib.records.fingerprint import training_source_hash
 from npflib.records.run_records import Record
 from npflib.training.autograd import PRECISIONS, AutogradLearner
 from npflib.training.batched import BatchedLearner
+from npflib.training.cuda_graphs import accelerated
 from npflib.training.loop import each_epoch
 from npflib.training.monitors import MEASURES, Batch
 from npflib.training.optimisers import keras_optimiser
@@ -99,19 +100,8 @@ def ensure(
             ...
         ValueError: mnist-fc-adam has no regime 'FLNPF-stage-1'; it has: ReLU, DLNPF, FLNPF, FRNPF-DI, FRNPF-II.
     """
-    chosen = experiments.find(experiment)
-    regimes.find(regime)
-    if regime not in chosen.regimes:
-        raise ValueError(f"{experiment} has no regime {regime!r}; it has: {', '.join(chosen.regimes)}.")
-    if epochs is not None and chosen.stages:
-        raise ValueError(f"{experiment} has stages, whose epochs a cap would change: leave out `epochs`.")
-    wanted = _checked_seeds(profiles.find(profile).seeds if seeds is None else seeds)
-    where = _checked_device(device)
-    allowed = PRECISIONS[:1] if isinstance(chosen.arch, FullyConnected) else PRECISIONS
-    if precision not in allowed:
-        raise ValueError(f"precision must be one of {', '.join(allowed)} for {experiment}; got {precision!r}.")
-    folder, truth = locations.build(profile, build), _dataset(chosen, profile)
-    return _ensured(_Order(chosen, regime, profile, truth, folder, where, precision, epochs), wanted, progress)
+    order = ordered(experiment, regime, profile, build, device, precision, epochs)
+    return _ensured(order, _checked_seeds(profiles.find(profile).seeds if seeds is None else seeds), progress)
 
 
 def trained_network(
@@ -162,8 +152,32 @@ def trained_network(
     )
 
 
+def ordered(
+    experiment: str,
+    regime: str,
+    profile: str,
+    build: str | os.PathLike = "",
+    device: str | None = None,
+    precision: str = "float32",
+    epochs: int | None = None,
+) -> "Order":
+    """What ``ensure`` was asked for, checked, with its data."""
+    chosen = experiments.find(experiment)
+    regimes.find(regime)
+    if regime not in chosen.regimes:
+        raise ValueError(f"{experiment} has no regime {regime!r}; it has: {', '.join(chosen.regimes)}.")
+    if epochs is not None and chosen.stages:
+        raise ValueError(f"{experiment} has stages, whose epochs a cap would change: leave out `epochs`.")
+    where = _checked_device(device)
+    allowed = PRECISIONS[:1] if isinstance(chosen.arch, FullyConnected) else PRECISIONS
+    if precision not in allowed:
+        raise ValueError(f"precision must be one of {', '.join(allowed)} for {experiment}; got {precision!r}.")
+    folder, truth = locations.build(profile, build), _dataset(chosen, profile)
+    return Order(chosen, regime, profile, truth, folder, where, precision, epochs)
+
+
 @dataclass
-class _Order:
+class Order:
     """A regime of an experiment that is to be had, whatever the seeds; ``truth`` has the labels as they are."""
 
     experiment: Experiment
@@ -249,7 +263,7 @@ class _Order:
                 )
 
 
-def _ensured(order: _Order, seeds: Sequence[int], progress: bool) -> list[Record]:
+def _ensured(order: Order, seeds: Sequence[int], progress: bool) -> list[Record]:
     """The records of an order, in the order of the seeds: read, or trained."""
     found = order.records(seeds)
     if set(found) != set(seeds):
@@ -262,7 +276,7 @@ def _ensured(order: _Order, seeds: Sequence[int], progress: bool) -> list[Record
     return [found[seed] for seed in seeds]
 
 
-def _trained(order: _Order, groups: Sequence[Sequence[int]], progress: bool) -> dict[int, Record]:
+def _trained(order: Order, groups: Sequence[Sequence[int]], progress: bool) -> dict[int, Record]:
     """The records of seeds in groups that are trained together; a DivergenceError once all are written."""
     chosen = order.experiment
     found: dict[int, Record] = {}
@@ -287,7 +301,7 @@ def _trained(order: _Order, groups: Sequence[Sequence[int]], progress: bool) -> 
     return found
 
 
-def _learnt(order: _Order, seeds: Sequence[int], progress: bool) -> dict[int, tuple[str, Network | None]]:
+def _learnt(order: Order, seeds: Sequence[int], progress: bool) -> dict[int, tuple[str, Network | None]]:
     """The ReLU networks whose gates are copied, if any, with their weights' digests; trained where there are none."""
     regime = regimes.find(order.regime)
     if regime.feature != "learnt":
@@ -313,7 +327,7 @@ def _learnt(order: _Order, seeds: Sequence[int], progress: bool) -> dict[int, tu
 class _Run:
     """The seeds of an order that are trained together, from start or checkpoint to records."""
 
-    def __init__(self, order: _Order, seeds: Sequence[int], networks: Sequence[Network], gates: Sequence[str]):
+    def __init__(self, order: Order, seeds: Sequence[int], networks: Sequence[Network], gates: Sequence[str]):
         chosen, probe = order.experiment, order.experiment.probe
         self.order, self.seeds, self.gates = order, list(seeds), list(gates)
         self.network: Network | None = None
@@ -472,7 +486,7 @@ def shuffled(dataset: data.Dataset) -> data.Dataset:
     return replace(dataset, train_labels=dataset.train_labels[order])
 
 
-def _learner(order: _Order, networks: Sequence[Network]) -> BatchedLearner | AutogradLearner:
+def _learner(order: Order, networks: Sequence[Network]) -> BatchedLearner | AutogradLearner:
     chosen, given = order.experiment, order.dataset
     parts = (networks, given.train_images, given.train_labels, given.test_images, given.test_labels, order.device)
     first = networks[0]
@@ -481,7 +495,7 @@ def _learner(order: _Order, networks: Sequence[Network]) -> BatchedLearner | Aut
         return BatchedLearner(*parts, loss=chosen.loss)
     if chosen.loss != "cross_entropy":
         raise ValueError(f"{chosen.name}: gates {first.gate!r} that learn are trained with cross_entropy only.")
-    return AutogradLearner(*parts, precision=order.precision)
+    return accelerated(AutogradLearner(*parts, precision=order.precision))
 
 
 def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
@@ -554,7 +568,7 @@ def _groups(place: Path, missing: list[int], wanted: Sequence[int]) -> list[list
     for path in sorted(place.glob("*.pt")):
         state = _read_checkpoint(path)
         seeds = [] if state is None else state["identity"]["seeds"]
-        if not set(seeds) & set(missing):
+        if set(seeds) <= set(wanted) - set(missing):
             path.unlink(missing_ok=True)  # all its records were written
         elif set(seeds) <= set(wanted) and not any(set(seeds) & set(group) for group in groups):
             groups.append(seeds)

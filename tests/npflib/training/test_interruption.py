@@ -263,6 +263,21 @@ def test_convolutional_runs_go_on_too(tmp_path, monkeypatch, regime, name, preci
     assert_same_bits(tmp_path / "cut", tmp_path / "whole", name, regime)
 
 
+def test_another_seeds_run_leaves_a_checkpoint_where_it_is(tmp_path, monkeypatch):
+    def alone(seed):
+        return ensure("mnist-fc-sgd", "ReLU", PROFILE, seeds=[seed], build=tmp_path, device="cpu", progress=False)
+
+    with monkeypatch.context() as patch:
+        stop_at(patch, BatchedLearner, "gradients", STEPS + 5)
+        with pytest.raises(StopHereError):
+            alone(1)
+    alone(0)
+    steps = count_steps(monkeypatch)
+    alone(1)
+    assert len(steps) == STEPS, "the second epoch only"
+    assert not list((tmp_path / "checkpoints").rglob("*.pt"))
+
+
 PROBED = {
     "before the first measure": (training._Run, "_measure", 1),
     "at the second measure": (training._Run, "_measure", 3),
