@@ -176,7 +176,15 @@ def recovered_by_paper(experiment: str) -> Estimate:
 
 
 def recovered_by_records(found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Estimate | float:
-    """The same by records of the same seeds; of one seed, the fraction alone."""
+    """The same by records of the same seeds; of one seed, the fraction alone.
+
+    Example:
+        >>> from types import SimpleNamespace as Run
+        >>> from companion.contrasts import recovered_by_records
+        >>> peaks = {"ReLU": 0.98, "FLNPF": 0.97, "FRNPF-DI": 0.95, "FRNPF-II": 0.94}
+        >>> round(recovered_by_records({regime: [Run(peak=peak)] for regime, peak in peaks.items()}), 4)
+        0.6667
+    """
     values = {regime: statistics.accuracies(found[regime], measure) for regime in ("FLNPF", *RANDOM, "ReLU")}
     random = max((values[regime] for regime in RANDOM), key=sum)
     if len(random) == 1:
