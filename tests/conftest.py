@@ -171,8 +171,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("slow"):
-        items[:] = [item for item in items if item.get_closest_marker("slow") is None]
+    import torch
+
+    left_out = {"slow": not config.getoption("slow"), "card": not torch.cuda.is_available()}
+    items[:] = [item for item in items if not any(left_out[m] and item.get_closest_marker(m) for m in left_out)]
     for item in items:
         needs = getattr(item, "fixturenames", ())
         for fixture, mark in (("smoke_book", "book"), ("browser", "browser")):

@@ -106,7 +106,7 @@ def test_a_learner_that_is_let_go_is_gone():
     assert gone() is None
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.card
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("regime", ["ReLU", "DLNPF", "FLNPF"])
 def test_on_a_card_graphs_are_recorded_and_agree(regime, precision, caplog):
