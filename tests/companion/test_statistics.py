@@ -1,13 +1,16 @@
 """Intervals against scipy's own and by simulation; verdicts by their definition; which records are chosen."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from strategies import seeds
 
 from companion import statistics
-from companion.statistics import Summary
+from companion.statistics import Summary, summarise
 from npflib import experiments
 from npflib.experiments import Reported
 from npflib.records import run_records
@@ -396,3 +399,69 @@ def test_the_table_has_all_thirty_cells_in_the_papers_order(folders):
     assert len(cells) == 30
     assert [cell.regime for cell in cells if cell.records] == ["ReLU"]
     assert sum(cell.verdict == "not run" for cell in cells) == 29
+
+
+# --- the recovered fraction ------------------------------------------------------------------------------------------
+
+
+def fieller(learnt, random, relu, level):
+    """The closed form for pairs: the roots of (a - ρ b)² = t² (v_aa - 2ρ v_ab + ρ² v_bb)."""
+    a, b = np.subtract(learnt, random), np.subtract(relu, random)
+    n = len(a)
+    square = stats.t.ppf((1 + level) / 2, n - 1) ** 2
+    (aa, ab), (_, bb) = np.cov(a, b) / n
+    polynomial = [b.mean() ** 2 - square * bb, -2 * (a.mean() * b.mean() - square * ab), a.mean() ** 2 - square * aa]
+    return a.mean() / b.mean(), polynomial
+
+
+@given(st.integers(2, 8), seeds, st.floats(0.02, 2.0), st.sampled_from([0.8, 0.9, 0.95]))
+def test_the_recovered_fraction_by_seed_has_fiellers_interval(runs, seed, spread, level):
+    draw = np.random.default_rng(seed)
+    learnt, random, relu = (mean + draw.normal(0, spread, runs) for mean in (97.5, 96.0, 98.0))
+    value, polynomial = fieller(learnt, random, relu, level)
+    found = statistics.recovered(learnt, random, relu, level)
+    assert found.value == pytest.approx(value)
+    assert found.low <= found.value <= found.high
+    roots = np.sort(np.roots(polynomial))
+    if polynomial[0] > 1e-9:  # the gap is surely not zero: both ends are there
+        assert [found.low, found.high] == pytest.approx([*roots.real], rel=1e-5, abs=1e-6)
+    elif polynomial[0] < -1e-9:
+        assert math.inf in (-found.low, found.high)
+
+
+def test_the_interval_of_the_recovered_fraction_covers_the_truth_as_often_as_it_says():
+    """By seed, with what the regimes of a seed share, and by summaries of independent runs: 90 % of 2,000."""
+    draw, paired, apart = np.random.default_rng(0), 0, 0
+    for _ in range(2_000):
+        means, shared = np.array([[97.5], [96.0], [98.0]]), draw.normal(0, 0.2, 5)
+        runs = means + draw.normal(0, 0.1, (3, 5))
+        inside = [
+            found.low <= 0.75 <= found.high
+            for found in (statistics.recovered(*(runs + shared)), statistics.recovered(*map(summarise, runs)))
+        ]
+        paired, apart = paired + inside[0], apart + inside[1]
+    for hits in (paired, apart):
+        assert 0.88 < hits / 2_000 < 0.93  # three standard errors are 2 points; Welch's is on the safe side
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (([97.0], [96.0], [98.0]), "two or more runs"),
+        (([97.0, 97.0], [96.0, 96.0], [96.0, 96.0]), "no gap"),
+        ((Summary(97.0, None, 5), Summary(96.0, 0.1, 5), Summary(98.0, 0.1, 5)), "their std"),
+        ((Summary(97.0, 0.1, 5), [96.0, 96.1], Summary(98.0, 0.1, 5)), "must be summaries, or numbers run by run"),
+    ],
+)
+def test_what_has_no_recovered_fraction_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        statistics.recovered(*given)
+
+
+def test_the_papers_std_divides_by_n_and_the_samples_is_taken():
+    runs = [97.7, 97.8, 97.9, 98.0, 97.85]
+    printed = Reported(float(np.mean(runs)), float(np.std(runs)), 5)  # as the released code prints it
+    assert statistics.sample(printed).std == pytest.approx(np.std(runs, ddof=1))
+    ours = Summary(97.0, 0.1, 5)
+    assert statistics.welch(ours, printed) == statistics.welch(ours, statistics.sample(printed))
+    assert statistics.sample(Reported(72.29)).std is None
