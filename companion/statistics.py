@@ -22,8 +22,8 @@ Needs scipy (the ``book`` extra).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import permutations
+from dataclasses import asdict, dataclass, replace
+from itertools import chain, permutations
 from math import exp, sqrt
 from pathlib import Path
 
@@ -417,10 +417,9 @@ def budget_text(records: Sequence[Record]) -> str:
     """The budget of records in words, e.g. "8 of 100 epochs, 60,000 images"."""
     spent = sorted({record.epochs for record in records})
     full = records[0].configuration["full_epochs"]
-    early = any(record.epochs < record.configuration["epochs"] for record in records)
     epochs = f"{spent[0]}" if len(spent) == 1 else f"{spent[0]}–{spent[-1]}"
     images = f"{records[0].configuration['train_examples']:,} images"
-    return f"{epochs} of {full} epochs{' (stopped early)' if early else ''}, {images}"
+    return f"{epochs} of {full} epochs, {images}"
 
 
 def evidence(
@@ -432,7 +431,7 @@ def evidence(
     budget, with ``least`` seeds or more in common. Preferred are, in this order: real data; the larger budget (images ×
     epochs); more seeds; the build's own. So published full-budget records stand in until the reader's own are as
     complete. Empty if no candidate has every regime; ValueError for an unknown name, RecordError for a record that
-    cannot be read.
+    cannot be read or was not made with the experiment's settings of today.
 
     Example:
         >>> from pathlib import Path
@@ -449,6 +448,8 @@ def evidence(
     folders = {True: Path(build) / "runs", False: locations.published() if published is None else published}
     for own, folder in folders.items():
         found = {regime: run_records.read_all(folder, experiment, regime) for regime in regimes}
+        for record in chain.from_iterable(found.values()):
+            _check_agreement(record, folder)
         for budget in set.intersection(*({_budget(r) for r in records} for records in found.values())):
             rows = {name: {r.seed: r for r in records if _budget(r) == budget} for name, records in found.items()}
             seeds = sorted(set.intersection(*map(set, rows.values())))
@@ -478,6 +479,21 @@ def table(build: Path, published: Path | None = None) -> list[Cell]:
         for row in experiments.TABLE
         for regime in row.reported
     ]
+
+
+def _check_agreement(record: Record, folder: Path) -> None:
+    """A record decides about the experiment as it is defined today, or about nothing."""
+    row = experiments.find(record.experiment)
+    today = {"architecture": type(row.arch).__name__, **asdict(row.arch), "full_epochs": row.full_epochs(record.regime)}
+    today |= {name: getattr(row, name) for name in ("optimiser", "learning_rate", "batch", "loss")}
+    for name, value in today.items():
+        value = list(value) if isinstance(value, tuple) else value
+        told = record.configuration.get(name, value)  # records published before there was another loss lack it
+        if told != value:
+            path = run_records.path_of(folder, record.experiment, record.regime, record.seed)
+            raise run_records.RecordError(
+                f"{path} was made with {name} {told!r}; {record.experiment} has {value!r}. Remove it, and run it again."
+            )
 
 
 def _budget(record: Record) -> tuple[bool, bool, int, int]:

@@ -139,7 +139,12 @@ def _fault(record: Record) -> str:
     numbers = [*chain.from_iterable((*history.values(), *series.values())), record.peak, record.final, record.seconds]
     if not all(isinstance(number, int | float) and isfinite(number) for number in numbers):
         return "it holds numbers that are not finite, as after a run that diverged"
-    accuracies = history["test_accuracy"]
+    for name, values in history.items():
+        if min(values) < 0 or (name.endswith("accuracy") and max(values) > 1):
+            return f"its {name} is not within its range"
+    accuracies, told = history["test_accuracy"], record.configuration.get("epochs")
+    if told is not None and len(accuracies) != told:
+        return f"its history has {len(accuracies)} epochs, its configuration {told}"
     if record.peak != max(accuracies) or record.final != accuracies[-1]:
         return "peak and final are not those of its history"
     if record.peak_epoch != accuracies.index(record.peak) + 1:

@@ -1,6 +1,7 @@
 """Intervals against scipy's own and by simulation; verdicts by their definition; which records are chosen."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -247,11 +248,6 @@ def test_a_cell_without_records_was_not_run():
     assert (cell.verdict, cell.ours, cell.difference, cell.paper.mean) == ("not run", None, None, 78.52)
 
 
-def test_a_run_stopped_early_says_so():
-    records = [make_record(0, ran=62), make_record(1)]
-    assert statistics.budget_text(records) == "62–100 of 100 epochs (stopped early), 60,000 images"
-
-
 def test_cells_refuse_what_does_not_belong():
     with pytest.raises(ValueError, match="unknown experiment 'mnist'"):
         statistics.table_cell("mnist", "ReLU", [])
@@ -465,3 +461,23 @@ def test_the_papers_std_divides_by_n_and_the_samples_is_taken():
     ours = Summary(97.0, 0.1, 5)
     assert statistics.welch(ours, printed) == statistics.welch(ours, statistics.sample(printed))
     assert statistics.sample(Reported(72.29)).std is None
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("learning_rate", 3e-4), ("optimiser", "sgd"), ("width", 64), ("batch", 64), ("full_epochs", 90)]
+)
+def test_a_record_made_with_other_settings_than_todays_decides_nothing(tmp_path, name, told):
+    record = make_record()
+    record.configuration[name] = told
+    path = run_records.write(record, tmp_path / "results")
+    with pytest.raises(run_records.RecordError, match=rf"{path.name} was made with {name} {told!r}; mnist-fc-adam has"):
+        statistics.evidence("mnist-fc-adam", ("ReLU",), tmp_path, tmp_path / "results")
+    record.configuration.pop(name)
+    run_records.write(record if name != "full_epochs" else make_record(), tmp_path / "results")
+    assert statistics.evidence("mnist-fc-adam", ("ReLU",), tmp_path, tmp_path / "results")
+
+
+def test_every_published_record_was_made_with_todays_settings():
+    for name, row in (dict(experiments.PAPER) | dict(experiments.COMPANION)).items():
+        for regime in row.regimes:
+            statistics.best_records(name, regime, Path("no-build"))

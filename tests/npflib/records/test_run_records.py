@@ -12,6 +12,7 @@ from npflib.records.run_records import Record, RecordError
 
 fractions = st.floats(0, 1)
 numbers = st.floats(-1e6, 1e6)
+losses = st.floats(0, 1e6)
 words = st.text(max_size=12)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | numbers | words,
@@ -35,9 +36,9 @@ def records(draw):
         profile=draw(st.sampled_from(["smoke", "quick", "paper"])),
         configuration={"train_examples": draw(st.integers(1, 60_000)), "more": draw(plain)},
         history={
-            "train_loss": series(numbers),
+            "train_loss": series(losses),
             "train_accuracy": series(fractions),
-            "test_loss": series(numbers),
+            "test_loss": series(losses),
             "test_accuracy": accuracy,
         },
         peak=max(accuracy),
@@ -186,6 +187,10 @@ CONTRADICTIONS = [
     ({"history": {"test_accuracy": [0.5, 0.25], "train_loss": [1.0]}}, "different lengths"),
     ({"history": {"test_accuracy": [0.5, 0.25], "train_loss": [1.0, float("nan")]}}, "not finite"),
     ({"history": {"test_accuracy": [0.5, 0.25], "train_loss": [1.0, None]}}, "not finite"),
+    ({"history": {"test_accuracy": [0.5, -0.25]}}, "test_accuracy is not within its range"),
+    ({"history": {"test_accuracy": [0.5, 0.25], "train_accuracy": [0.5, 1.5]}}, "train_accuracy is not within"),
+    ({"history": {"test_accuracy": [0.5, 0.25], "test_loss": [0.5, -1.0]}}, "test_loss is not within"),
+    ({"history": {"test_accuracy": [0.25, 0.5, 0.25]}, "peak_epoch": 2}, "3 epochs, its configuration 2"),
     ({"seconds": float("inf")}, "not finite"),
     ({"series": []}, "series are not lists by name"),
     ({"series": {"epoch": 0}}, "series are not lists by name"),
