@@ -1,6 +1,7 @@
 """pyproject.toml, constraints.txt and environment.yml describe one environment."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -72,3 +73,19 @@ def test_make_installs_the_same():
     makefile = (PROJECT / "Makefile").read_text()
     extras = re.search(r"-c constraints\.txt -e '\.\[(.*)\]'", makefile).group(1).split(",")
     assert sorted(extras) == sorted(EXTRAS)
+
+
+@pytest.mark.parametrize(("made_in", "remade"), [("here", False), ("/another/folder", True), ("", True)])
+def test_an_environment_that_came_with_a_copied_project_is_made_anew(tmp_path, made_in, remade):
+    """Its scripts would run the code of the folder that it was made in: `ready` and `pip` hold that folder's name."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(PROJECT / name, tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    place = str(tmp_path) if made_in == "here" else made_in
+    (tmp_path / ".venv" / "bin" / "pip").write_text(f"#!{place}/.venv/bin/python\n")
+    (tmp_path / ".venv" / "ready").write_text(place)
+    plan = subprocess.run(
+        ["make", "-n", "env", f"PYTHON={sys.executable}"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ("-e '.[book,dev]'" in plan.stdout) == remade
+    assert ("rm -rf .venv" in plan.stdout) == remade
