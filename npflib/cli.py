@@ -3,11 +3,21 @@
 import logging
 import sys
 from importlib.metadata import entry_points
+from typing import Any
 
 import click
 
 from npflib import experiments, profiles
 from npflib.regimes import REGIMES
+
+
+class _Count(click.IntRange):
+    """A number in digits alone, as --seeds takes them: Python reads 1_0 as 10."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "_" in str(value) or not str(value).isascii():
+            self.fail(f"{value!r} is not a valid integer, in digits alone.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def _seeds(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[int] | None:
@@ -34,7 +44,7 @@ for _entry in entry_points(group="npf.commands"):
 @click.option("--regime", required=True, help=f"One of the experiment's: {', '.join(REGIMES)}, FLNPF-stage-1, ….")
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(list(profiles.PROFILES)))
 @click.option("--seeds", callback=_seeds, help="Comma-separated, e.g. 0,1,2. Default: the profile's.")
-@click.option("--epochs", type=click.IntRange(min=1), help="At most so many epochs; the record says so.")
+@click.option("--epochs", type=_Count(min=1), help="At most so many epochs; the record says so.")
 @click.option("--build", default="", help="Build folder. Default: the profile's own.")
 @click.option("--device", default=None, help="cpu, cuda, … Default: CUDA where there is one.")
 @click.option(

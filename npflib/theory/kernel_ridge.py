@@ -137,8 +137,8 @@ def memory_needed(n: int) -> int:
 
     Example:
         >>> from npflib.theory.kernel_ridge import memory_needed
-        >>> memory_needed(5_000) / 1e9  # gigabytes
-        0.6
+        >>> memory_needed(5_000)
+        600000000
     """
     return 24 * n * n
 
@@ -185,13 +185,10 @@ def ridge_path(kernel: Tensor, targets: Tensor, ridges: Sequence[float] = RIDGES
 def fit(
     kernel: Tensor, labels: Tensor, ridge: float, *, classes: int | None = None, memory: int = MEMORY
 ) -> KernelClassifier:
-    """The machine with one ridge, by one Cholesky factorisation.
+    """The machine with one ridge, relative to the kernel's mean diagonal entry, by one Cholesky factorisation.
 
-    Args:
-        kernel: K [n, n] of the training examples, symmetric positive semidefinite.
-        labels, classes: their classes [n] and how many there are, as for :func:`class_targets`.
-        ridge: relative to the kernel's mean diagonal entry.
-        memory: bytes that the fit may take (see :func:`memory_needed`).
+    K [n, n] of the training examples is symmetric positive semidefinite; their labels [n] and how many classes there
+    are are as for :func:`class_targets`, and the fit takes ``memory`` bytes at most (:func:`memory_needed`).
 
     Example:
         >>> import torch
@@ -218,12 +215,8 @@ def choose_ridge(
     """The ridge with the highest accuracy on training examples that are held out from the fit.
 
     Of ridges that are equally accurate the largest is taken, which gives the smoothest function. Fit again on all
-    examples with the ridge found: it is relative, so it keeps its meaning.
-
-    Args:
-        kernel, labels, classes, memory: as for :func:`fit`, of training examples alone.
-        ridges: relative ridges to try.
-        share: share of the examples that is held out, chosen at random by ``seed``, a whole number ≥ 0.
+    examples with the ridge found: it is relative, so it keeps its meaning. The other arguments are those of
+    :func:`fit`, of training examples alone, of which ``share`` is held out at random by ``seed``, a whole number ≥ 0.
 
     Example:
         >>> import torch
@@ -252,8 +245,7 @@ def choose_ridge(
 class ReadOut:
     """What kernel ridge regression made of one set of gates: the test accuracy, fitted on all training examples.
 
-    The relative ridge is chosen on training examples held out; ``held_out`` is the accuracy on those, when fitted on
-    the others, and ``at_edge`` says whether no smaller, or no larger, one was tried.
+    The relative ridge is chosen by the accuracy ``held_out`` (see :class:`RidgeChoice`).
 
     Example:
         >>> from npflib.theory.kernel_ridge import ReadOut
@@ -270,10 +262,8 @@ class ReadOut:
 class KernelReadOut:
     """Ridge regression on fixed training and test examples, with the path kernel of any gates.
 
-    Args:
-        x, labels: training inputs [n, …], which are flattened, and their classes [n].
-        new_x, new_labels: of the test examples, which are counted against the predictions and used for nothing else.
-        ridges, seed, memory: as for :func:`choose_ridge`.
+    Training inputs x [n, …] are flattened, and have classes [n]; those of the test examples, ``new_x`` and
+    ``new_labels``, are counted against the predictions and used for nothing else. The rest as for :func:`choose_ridge`.
 
     Example:
         >>> import torch
@@ -345,10 +335,8 @@ class KernelReadOut:
         choice = choose_ridge(kernel, self.labels, self.ridges, seed=self.seed, **same)
         machine = fit(kernel, self.labels, choice.ridge, **same)
 
-        predicted = []
-        for start in range(0, len(self.new_x), CHUNK):
-            part = slice(start, start + CHUNK)
-            predicted.append(machine.predict(_with_overlap(self.new_gram[part], [g[part] for g in new_gates], gates)))
+        parts = zip(self.new_gram.split(CHUNK), *(gate.split(CHUNK) for gate in new_gates), strict=True)
+        predicted = [machine.predict(_with_overlap(rows, some, gates)) for rows, *some in parts]
         accuracy = (torch.cat(predicted) == self.new_labels).double().mean().item()
         return ReadOut(accuracy, choice.ridge, choice.accuracies[choice.ridge], choice.at_edge)
 
@@ -375,8 +363,7 @@ def _gram(x: Tensor, x2: Tensor) -> Tensor:
 def _with_overlap(kernel: Tensor, gates: Sequence[Tensor], gates2: Sequence[Tensor]) -> Tensor:
     """The kernel times Λ [n, m], 1 without gates, in blocks of rows that bound what is held beside both."""
     found = kernel.clone() if gates else kernel
-    for start in range(0, len(found), CHUNK):
-        part = slice(start, start + CHUNK)
-        for one, other in zip(gates, gates2, strict=True):
-            found[part].mul_(_gram(one[part], other))
+    for one, other in zip(gates, gates2, strict=True):
+        for rows, some in zip(found.split(CHUNK), one.split(CHUNK), strict=True):
+            rows.mul_(_gram(some, other))
     return found
