@@ -54,22 +54,18 @@ class Experiment:
     """One network trained on one data set with one optimiser: a row of the paper's table, or another experiment.
 
     Attributes:
-        name: identifier, as in records and on the command line; it begins with the data set's name.
-        dataset: a name that ``data.load`` knows.
-        optimiser: "sgd", "adam" or "rmsprop", with Keras' defaults for all but the learning rate.
-        learning_rate: constant through training.
+        name: identifier, as in records and on the command line; it begins with ``dataset``, which ``data.load`` knows.
+        optimiser: "sgd", "adam" or "rmsprop", with Keras' defaults but for the learning rate, which is constant.
         epochs: the full budget; ``value_epochs`` that of the regimes other than ReLU, where it is another.
         batch: examples to a step, reshuffled each epoch; a last smaller batch is used too.
-        reported: regime name → reported test accuracy; empty for an experiment of our own.
+        reported: regime name → reported test accuracy; ``lines``: name → that of others' methods to compare with.
         regimes: the regimes that it has, each after those whose networks it needs.
         classes: None for all classes; else the two that become the labels -1 and +1.
         loss: "cross_entropy", or "squared" for (ŷ - y)² on one linear output.
         initialisation: "glorot_uniform", or "signed": every weight ±√(2/w), with probability ½ each.
         shuffled: whether the training labels are permuted once, the same for every seed: a control.
-        stages: epochs of the ReLU run after which the best network so far is kept; FLNPF-stage-k takes its gates from
-            the k-th.
+        stages: epochs of the ReLU run after which its best network so far is kept, the k-th for FLNPF-stage-k.
         probe: what is measured along training, beside loss and accuracy.
-        lines: name → accuracy of others' methods to compare with.
 
     Example:
         >>> from npflib.experiments import find
@@ -218,12 +214,10 @@ _REGISTERED: dict[str, Experiment] = {}  # made known at run time; the workflow 
 
 
 def register(experiment: Experiment) -> Experiment:
-    """Makes an experiment known for as long as the process lasts; entered in ``COMPANION`` it is so for ever.
+    """Makes an experiment known for as long as the process lasts, and gives it back; in ``COMPANION`` it is for ever.
 
-    Registering the same experiment again changes nothing, so that a notebook's cell can be run twice.
-
-    Returns it. A ValueError refuses a name that is taken by another experiment or does not begin with its data set's,
-    and a data set that is not known.
+    The same again changes nothing. A ValueError refuses a name that is taken by another experiment or does not begin
+    with its data set's, and a data set that is not known.
 
     Example:
         >>> from npflib.experiments import find, register
@@ -302,19 +296,19 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
     if epochs is not None:
         checks.whole(epochs, "epochs")
     scale, chosen = profiles.find(profile_name), find(experiment)
-    limits = (scale.limit(experiment, chosen.dataset, what) for what in ("train_examples", "test_examples", "epochs"))
-    train_examples, test_examples, most = limits
+    caps = ("train_examples", "test_examples", "epochs")
+    train_examples, test_examples, most = (scale.limit(experiment, chosen.dataset, cap) for cap in caps)
     full = chosen.full_epochs(regime)
     epochs = min(epochs or full, most or full, full)
-    stages = chosen.stages
+    stages = chosen.stages if regime == "ReLU" else ()
     if stages and epochs < full:
-        # The stages scale together, each of one epoch at least: the ReLU run is as long as they are.
+        # The stages scale together, each of one epoch at least: the run is as long as they are.
         step = max(1, epochs // len(stages))
         stages = tuple(step * k for k in range(1, len(stages) + 1))
-    if stages and regime == "ReLU":
+    if stages:
         epochs = stages[-1]
     every = None if chosen.probe is None else max(1, round(chosen.probe.every * epochs / full))
-    return Budget(train_examples, test_examples, epochs, stages if regime == "ReLU" else (), every)
+    return Budget(train_examples, test_examples, epochs, stages, every)
 
 
 def runs_of(profile_name: str) -> list[tuple[str, str]]:

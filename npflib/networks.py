@@ -179,16 +179,11 @@ class DeepGatedNetwork(nn.Module):
 
     The pre-activations q_f of ``feature`` give the gates; its own output (and so its last layer) is not used. The DGN's
     output is that of ``value``, a value network of the same architecture. The two share no parameter, so the tangent
-    kernel splits exactly into a value and a gate part.
+    kernel splits exactly into a value and a gate part. Initial weights are drawn for ``feature`` first.
 
-    Args:
-        arch: the architecture of both networks.
-        gate: "hard", G = 1[q_f > 0], through which no gradient reaches ``feature``; "soft", through which it learns; or
-            another name in ``gates.GATES``.
-        generator: source of the initial weights, ``feature`` first; None is torch's global one.
-        beta, eps: β and ε of the soft gate G = (1 + ε) / (1 + exp(-β q_f)).
-        linear: whether ``feature`` is a :class:`DeepLinearNetwork`, which makes this a deep linearly gated network
-            (DLGN); else it is a ReLU network.
+    The gate is "hard", G = 1[q_f > 0], through which no gradient reaches ``feature``; "soft", through which it learns,
+    G = (1 + ε) / (1 + exp(-β q_f)); or another name in ``gates.GATES``. ``feature`` is a ReLU network, or ``linear``, a
+    :class:`DeepLinearNetwork`, which makes this a deep linearly gated network (DLGN).
 
     Example:
         >>> import torch
