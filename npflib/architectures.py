@@ -10,27 +10,20 @@ from math import prod
 
 from npflib import checks
 
+__all__ = ["FullyConnected", "GConv", "VConv"]
+
 MAX_DEPTH = 10_000  # weight layers; a list of many more would fill the memory before a message could be given
 MAX_WEIGHTS = 10**10  # 40 GB in float32; the paper's largest network has 34 million
 
 
 @dataclass(frozen=True)
 class DenseLayer:
-    """A fully connected layer: q = W z + b with W of shape [out_features, in_features].
-
-    ``before`` says what happens to the incoming hidden output: "flatten" makes it a vector, "pool" averages it over
-    positions, "" leaves it alone.
-
-    Example:
-        >>> from npflib.architectures import FullyConnected
-        >>> FullyConnected(depth=2, width=3, in_features=4).layers()[0]
-        DenseLayer(in_features=4, out_features=3, bias=True, before='flatten')
-    """
+    """A fully connected layer: q = W z + b with W of shape [out_features, in_features]."""
 
     in_features: int
     out_features: int
     bias: bool
-    before: str = ""
+    before: str = ""  # the incoming hidden output: "flatten" makes it a vector, "pool" averages it over positions
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -40,13 +33,7 @@ class DenseLayer:
 
 @dataclass(frozen=True)
 class ConvLayer:
-    """A 3×3 convolution, stride 1, zero padding 1 ('same'), kernel of shape [out_channels, in_channels, 3, 3].
-
-    Example:
-        >>> from npflib.architectures import GConv
-        >>> GConv().layers()[0]
-        ConvLayer(in_channels=3, out_channels=64, bias=True, before='')
-    """
+    """A 3×3 convolution, stride 1, zero padding 1 ('same'), kernel of shape [out_channels, in_channels, 3, 3]."""
 
     in_channels: int
     out_channels: int

@@ -51,25 +51,12 @@ for _entry in entry_points(group="npf.commands"):
     "--precision", default="float32", show_default=True, help="bfloat16 for a convolutional network's products."
 )
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def train(
-    experiment: str,
-    regime: str,
-    profile: str,
-    seeds: list[int] | None,
-    epochs: int | None,
-    build: str,
-    device: str | None,
-    precision: str,
-    quiet: bool,
-) -> None:
+def train(experiment: str, regime: str, profile: str, quiet: bool, **options: Any) -> None:
     """Train one regime of one experiment, all seeds at once. Repeat an interrupted command to go on."""
     from npflib import training
 
     try:
-        records = training.ensure(
-            experiment, regime, profile, seeds=seeds, epochs=epochs, build=build, device=device,
-            precision=precision, progress=not quiet,
-        )  # fmt: skip
+        records = training.ensure(experiment, regime, profile, progress=not quiet, **options)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

@@ -13,6 +13,8 @@ from npflib import checks, profiles
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.regimes import find as find_regime
 
+__all__ = ["COMPANION", "PAPER", "Experiment", "budget", "find", "register", "runs_of"]
+
 OPTIMISERS = ("sgd", "adam", "rmsprop")
 LOSSES = ("cross_entropy", "squared")
 INITIALISATIONS = ("glorot_uniform", "signed")
@@ -21,13 +23,7 @@ FIVE = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II")
 
 @dataclass(frozen=True)
 class Reported:
-    """A number of the paper: mean ± std over runs; ``std`` is None where the paper gives none.
-
-    Example:
-        >>> from npflib.experiments import find
-        >>> find("mnist-fc-adam").reported["FLNPF"]
-        Reported(mean=97.82, std=0.02, runs=5)
-    """
+    """A number of the paper: mean ± std over runs; ``std`` is None where the paper gives none."""
 
     mean: float
     std: float | None = None
@@ -36,13 +32,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Probe:
-    """Something measured along a run: a name in ``probes.MEASURES``, every how many epochs, on how many examples.
-
-    Example:
-        >>> from npflib.experiments import find
-        >>> find("mnist-alignment").probe
-        Probe(name='alignment', every=2, examples_a_class=100)
-    """
+    """Something measured along a run: a name in ``monitors.MEASURES``, every how many epochs, on how many examples."""
 
     name: str
     every: int
@@ -253,15 +243,7 @@ def _known() -> dict[str, Experiment]:
 
 @dataclass(frozen=True)
 class Budget:
-    """What one run may spend: epochs, and examples of all classes, where None means all there are.
-
-    ``stages`` are the experiment's, and ``every`` its probe's interval (None without one), scaled with the epochs.
-
-    Example:
-        >>> from npflib.experiments import budget
-        >>> budget("mnist-fc-sgd", "paper")  # None: all there are
-        Budget(train_examples=None, test_examples=None, epochs=300, stages=(), every=None)
-    """
+    """What one run may spend, None being all; stages and the probe's interval ``every`` are scaled with the epochs."""
 
     train_examples: int | None
     test_examples: int | None
@@ -290,8 +272,8 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
 
     Example:
         >>> from npflib.experiments import budget
-        >>> budget("mnist-fc-sgd", "paper").epochs, budget("mnist-fc-sgd", "paper", epochs=5).epochs
-        (300, 5)
+        >>> budget("mnist-fc-sgd", "paper", epochs=5)  # None: all there are
+        Budget(train_examples=None, test_examples=None, epochs=5, stages=(), every=None)
     """
     if epochs is not None:
         checks.whole(epochs, "epochs")

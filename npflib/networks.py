@@ -6,7 +6,6 @@ network (DGN) takes it from a second network of the same shape. Source: Lakshmin
 second network is linear is theirs of 2021 (arXiv 2110.03403).
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -107,13 +106,13 @@ class ValueNetwork(nn.Module):
         return x
 
 
-class _PlainNetwork(ValueNetwork, ABC):
+class _PlainNetwork(ValueNetwork):
     """A network whose hidden outputs are an activation of its own pre-activations: it needs no gates from outside."""
 
     @staticmethod
-    @abstractmethod
     def activation(q: Tensor) -> Tensor:
-        """z of a hidden layer from its pre-activation q."""
+        """z of a hidden layer from its pre-activation q: where a kind does not say otherwise, q."""
+        return q
 
     def pre_activations(self, x: Tensor) -> list[Tensor]:
         """q of every hidden layer, input side first."""
@@ -167,11 +166,6 @@ class DeepLinearNetwork(_PlainNetwork):
         >>> all(torch.equal(on + off, torch.ones(1, 3)) for on, off in zip(network.gates(x), network.gates(-x)))
         True
     """
-
-    @staticmethod
-    def activation(q: Tensor) -> Tensor:
-        """z = q of a hidden layer: nothing is switched off."""
-        return q
 
 
 class DeepGatedNetwork(nn.Module):

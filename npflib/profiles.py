@@ -7,16 +7,12 @@ from typing import Any
 
 from npflib import checks
 
+__all__ = ["PROFILES", "Profile", "find"]
+
 
 @dataclass(frozen=True)
 class Limit:
-    """What a profile allows one experiment, or every experiment on one data set; None is the profile's own rule.
-
-    Example:
-        >>> from npflib.profiles import Limit
-        >>> Limit(epochs=2)
-        Limit(train_examples=None, test_examples=None, epochs=2)
-    """
+    """What a profile allows one experiment, or every experiment on one data set; None is the profile's own rule."""
 
     train_examples: int | None = None
     test_examples: int | None = None

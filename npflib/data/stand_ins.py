@@ -5,7 +5,6 @@ neither says anything about the paper's numbers: ``Source.banner`` says so where
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
@@ -18,6 +17,7 @@ STRIPES = ("level stripes", "rising stripes", "upright stripes", "falling stripe
 TEXTURES = (*STRIPES, "checkers", "rings", "spokes", "dots", "waves", "clouds")
 # Seeds the split of the digits and the generation of the textures; changing it changes every stand-in number.
 SPLIT_SEED = 20200610
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +134,9 @@ def _pattern(kind: str, n: int, generator: np.random.Generator) -> np.ndarray:
             return np.sin(along)
 
 
-def _split(images: np.ndarray, labels: np.ndarray, share: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """Cuts one part in ``share`` of every class off for testing and shuffles both parts: training, then test."""
+def _split(images: np.ndarray, labels: np.ndarray, share: int, generator: np.random.Generator) -> Parts:
+    """Cuts one part in ``share`` of every class off for testing, and shuffles both parts."""
     members = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-    for cut in (slice(len(labels) // 10 // share, None), slice(len(labels) // 10 // share)):
-        order = generator.permutation(np.concatenate([some[cut] for some in members]))
-        yield from (images[order], labels[order])
+    order = generator.permutation(np.concatenate([some[len(some) // share :] for some in members]))
+    held = generator.permutation(np.concatenate([some[: len(some) // share] for some in members]))
+    return images[order], labels[order], images[held], labels[held]

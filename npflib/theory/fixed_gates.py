@@ -177,7 +177,14 @@ def expected_value_kernel(x: Tensor, gates: Sequence[Tensor], sigma: float) -> T
 
 
 def scaled(path_kernel: Tensor, depth: int, sigma: float) -> Tensor:
-    """d σ^{2(d-1)} H; a ValueError where it is beyond the range of float64, or σ vanishes in it."""
+    """d σ^{2(d-1)} H; a ValueError where it is beyond the range of float64, or σ vanishes in it.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.fixed_gates import scaled
+        >>> scaled(torch.tensor([[10.0]]), depth=2, sigma=3.0)
+        tensor([[180.]])
+    """
     checks.number(sigma, "sigma, the scale of the weights,")
     try:
         factor = depth * float(sigma) ** (2 * (depth - 1))

@@ -36,17 +36,12 @@ from torch import Tensor
 
 from npflib import checks
 
+__all__ = ["agreement", "flipped", "flipped_by_chance", "on_share"]
+
 
 @dataclass(frozen=True)
 class Agreement:
-    """Mean κ_l of all pairs of different inputs of one class (``within``), and of different classes (``across``).
-
-    Example:
-        >>> import torch
-        >>> from npflib.theory.gate_statistics import Agreement
-        >>> Agreement(within=torch.tensor([0.75]), across=torch.tensor([0.25])).contrast
-        tensor([0.5000])
-    """
+    """Mean κ_l of all pairs of different inputs of one class (``within``), and of different classes (``across``)."""
 
     within: Tensor
     across: Tensor

@@ -42,6 +42,8 @@ from npflib.kernels import checked_kernel, cholesky, square
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, hard_gates
 from npflib.randomness import generator
 
+__all__ = ["KernelClassifier", "KernelReadOut", "choose_ridge", "class_targets", "fit", "memory_needed", "ridge_path"]
+
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 MEMORY = 8 * 2**30  # bytes that a fit may take unless told otherwise
 CHUNK = 1000
@@ -55,12 +57,8 @@ class KernelClassifier:
         >>> import torch
         >>> from npflib.theory.kernel_ridge import fit
         >>> machine = fit(torch.eye(2), torch.tensor([0, 1]), ridge=1.0)  # α = Y / 2, Y = ±½
-        >>> machine.coefficients
-        tensor([[ 0.2500, -0.2500],
-                [-0.2500,  0.2500]], dtype=torch.float64)
-        >>> rows = torch.tensor([[1.0, 0.0], [1.0, 0.5]])
-        >>> machine.scores(rows[:1]), machine.accuracy(rows, torch.tensor([0, 1]))
-        (tensor([[ 0.2500, -0.2500]], dtype=torch.float64), 0.5)
+        >>> machine.scores(torch.tensor([[1.0, 0.0]]))
+        tensor([[ 0.2500, -0.2500]], dtype=torch.float64)
     """
 
     coefficients: Tensor
@@ -90,13 +88,7 @@ class KernelClassifier:
 
 @dataclass(frozen=True)
 class RidgeChoice:
-    """The relative ridge that :func:`choose_ridge` found, and how accurate each was on how many examples held out.
-
-    Example:
-        >>> from npflib.theory.kernel_ridge import RidgeChoice
-        >>> RidgeChoice(1.0, {0.1: 0.8, 1.0: 0.9}, held_out=100).at_edge  # a larger one might be better still
-        True
-    """
+    """The relative ridge that :func:`choose_ridge` found, and how accurate each was on how many examples held out."""
 
     ridge: float
     accuracies: dict[float, float]
@@ -243,19 +235,11 @@ def choose_ridge(
 
 @dataclass(frozen=True)
 class ReadOut:
-    """What kernel ridge regression made of one set of gates: the test accuracy, fitted on all training examples.
-
-    The relative ridge is chosen by the accuracy ``held_out`` (see :class:`RidgeChoice`).
-
-    Example:
-        >>> from npflib.theory.kernel_ridge import ReadOut
-        >>> ReadOut(accuracy=0.9, ridge=0.01, held_out=0.92, at_edge=False).ridge
-        0.01
-    """
+    """The test accuracy of one set of gates, fitted on all training examples, and what chose the relative ridge."""
 
     accuracy: float
     ridge: float
-    held_out: float
+    held_out: float  # the accuracy on training examples held out, when fitted on the others
     at_edge: bool
 
 

@@ -14,7 +14,7 @@ Source: Lakshminarayanan & Singh (2020), section 2, for paths; (2021, arXiv 2110
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -23,7 +23,6 @@ from torch import Tensor
 from npflib import checks
 from npflib.architectures import GConv, VConv
 from npflib.paths import MAX_PATHS, check_size
-from npflib.theory.fixed_gates import weight_shapes
 
 PADDINGS = ("zeros", "circular")
 OFFSETS = 9  # of a 3×3 kernel, row by row
@@ -155,7 +154,7 @@ def neural_path_value(weights: Sequence[Tensor], paths: ConvolutionPaths) -> Ten
     arch = paths.arch
     depth = len(arch.channels)
     shapes = [tuple(weight.shape) for weight in checks.tensors(weights, "weights of layer {}")]
-    expected = weight_shapes(replace(arch, bias=False, out_features=1))[:-1]
+    expected = [layer.shape for layer in arch.layers()[:-1]]
     outputs = shapes[-1][0] if shapes and shapes[-1] else 0
     if shapes != [*expected, (outputs, arch.dense[-1])]:
         raise ValueError(f"weights must have the shapes {[*expected, ('C', arch.dense[-1])]}; got {shapes}.")
