@@ -1,8 +1,8 @@
 """MNIST and CIFAR-10 as whole tensors in memory, and where they came from.
 
-torchvision fetches them; what is loaded has passed its checksums. Without the files and without a network
-a stand-in takes their place (:mod:`npflib.data.stand_ins`) and says so: in the log, in :class:`Source`, and thereby in
-every record, figure and table made from it.
+torchvision fetches them; what is loaded has passed its checksums. Without the files and without a network a stand-in
+takes their place (:mod:`npflib.data.stand_ins`) and says so: in the log, in :class:`Source`, and thereby in every
+record, figure and table made from it.
 """
 
 import logging
@@ -242,11 +242,9 @@ def subset(
     """Draws a part of a data set in which every class keeps its share.
 
     A class with n_c of the N examples gets n·n_c/N of the n asked for, rounded down; what that leaves goes one each to
-    the classes that lost most by rounding. Within a class the choice is random, by ``seed``, and the same for training
-    and test whatever is asked of the other. The examples keep their order. One seed's larger draw holds, class by
-    class, its smaller one.
-
-    None, or more than there are, takes all. A ValueError refuses what is no positive whole number, or a negative seed.
+    the classes that lost most by rounding. None, or more than there are, takes all. Within a class the choice is
+    random, by ``seed``, whatever is asked of the other part; the examples keep their order, and one seed's larger draw
+    holds, class by class, its smaller one. A ValueError refuses what is no positive whole number, or a negative seed.
 
     Example:
         >>> from npflib.data import load, subset

@@ -52,17 +52,14 @@ class _Replayed:
 
     def __call__(self, chosen: Tensor) -> None:
         if self.replay is not None and chosen.shape == self.chosen.shape:
-            self._again(chosen)
+            self.chosen.copy_(chosen)
+            self.replay()
+            self._put(self.gradients)  # a step of another shape puts its own in their place
             return
         self.step()(chosen)  # type: ignore[misc]  # the learner is there: it was called
         if self.record is not None:
-            self._try(self.record, chosen)
-            self.record = None
-
-    def _again(self, chosen: Tensor) -> None:
-        self.chosen.copy_(chosen)
-        self.replay()  # type: ignore[misc]
-        self._put(self.gradients)  # a step of another shape puts its own in their place
+            record, self.record = self.record, None
+            self._try(record, chosen)
 
     def _put(self, gradients: list[Tensor | None]) -> None:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
@@ -75,7 +72,7 @@ class _Replayed:
         try:
             self.replay = record(lambda: self.step()(self.chosen))  # type: ignore[misc]
             self.gradients = [p.grad for p in self.parameters]
-            self._again(chosen)
+            self(chosen)
             now, then = (torch.cat([g.flatten() for g in part if g is not None]) for part in (self.gradients, expected))
             if not (now - then).norm() <= ROUNDING * then.norm():  # NaN is not
                 raise RuntimeError("it gives other gradients than the step that it recorded")

@@ -67,8 +67,7 @@ def train(
     """Trains a learner's networks, each in its seed's own order, and tests them after each epoch, or the last alone.
 
     ``optimiser`` is "adam", "sgd" or "rmsprop", with Keras' defaults; a last smaller batch is used too. Returns for
-    each network its test accuracies. Raises a ValueError for a number of epochs that is not positive, or of seeds that
-    is not that of the networks.
+    each network its test accuracies. One seed a network, and one epoch or more, else a ValueError.
 
     Example:
         >>> import torch
@@ -107,8 +106,7 @@ def train_and_keep(
 
     ``rows`` [S, n] are the examples, among ``images`` [N, …] and ``labels`` [N], that each learns from by
     cross-entropy. ``keep`` holds the epochs: 0 is the start, and the largest is where training ends. The given networks
-    are left as they are. Returns for each a dictionary epoch → network. Raises a ValueError for numbers of networks,
-    seeds and rows that differ, rows that are not examples, or epochs that are not whole numbers ≥ 0.
+    are left as they are. Returns for each a dictionary epoch → network; what does not fit together is a ValueError.
 
     Example:
         >>> import torch

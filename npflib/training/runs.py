@@ -11,7 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -418,13 +418,10 @@ class _Run:
         for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
             if seed in self.diverged:
                 continue
-            accuracies = history["test_accuracy"]
+            accuracies, run = history["test_accuracy"], (order.experiment.name, order.regime, seed)
             kept = {"best": self.best[copy], "last": last[copy], **self.kept[copy]}
-            path = weights.path_of(order.runs, order.experiment.name, order.regime, seed)
             records[seed] = Record(
-                experiment=order.experiment.name,
-                regime=order.regime,
-                seed=seed,
+                *run,
                 profile=order.profile,
                 configuration=order.configuration,
                 history=history,
@@ -436,7 +433,7 @@ class _Run:
                 environment=environment_of(order.device),
                 library={"version": version("npflib"), "source": training_source_hash()},
                 series=self.series[copy],
-                weights=weights.write(kept, path),
+                weights=weights.write(kept, weights.path_of(order.runs, *run)),
                 gates=self.gates[copy],
             )
             # The record comes last: where it stands, its weights stand too.
@@ -455,11 +452,10 @@ def environment_of(device: torch.device) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    try:
+    with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return platform.processor() or platform.machine()
 
 
 def shuffled(dataset: data.Dataset) -> data.Dataset:
