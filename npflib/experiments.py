@@ -296,8 +296,7 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
 def runs_of(profile_name: str) -> list[tuple[str, str]]:
     """(experiment, regime) pairs that the book of a profile trains, an FLNPF always after its ReLU.
 
-    Every profile trains all experiments on MNIST; networks on CIFAR-10, hours of a processor or of an accelerator,
-    belong to the profile ``paper`` alone.
+    Every profile trains all experiments on MNIST; those on CIFAR-10, hours of work, belong to ``paper`` alone.
 
     Example:
         >>> from npflib.experiments import runs_of

@@ -87,8 +87,7 @@ def neural_tangent_kernel(
     """Empirical neural tangent kernel K(x, x') = Σ_c ⟨∂ŷ_c(x)/∂θ, ∂ŷ_c(x')/∂θ⟩, traced over the C outputs.
 
     The gradient with respect to a weight matrix is an outer product of the signal that enters the layer, z(l-1), and
-    the signal that comes back to it, δ_c(l) = ∂ŷ_c/∂q(l). Inner products of outer products are products of inner
-    products, hence
+    the one that comes back, δ_c(l) = ∂ŷ_c/∂q(l). Inner products of outer products are products of inner ones, hence
 
         K(x, x') = Σ_l (⟨z_x(l-1), z_x'(l-1)⟩ + b_l) · Σ_c ⟨δ_{x,c}(l), δ_{x',c}(l)⟩,
 
@@ -212,9 +211,8 @@ def well_above_rounding(pivots: Tensor, dtype: torch.dtype) -> bool:
     """Whether a kernel's least pivot (or eigenvalue) stands out of the rounding of the type it was computed in.
 
     Rounding changes each entry by about ε times the largest, ε that type's, and so an eigenvalue of a matrix of n by n
-    by some √n ε; what is divided by a pivot p is off by the share √n ε / p. 8 √n ε is the least that is let through:
-    what is found then has one digit or more. Pivots [n] are the squared diagonal of the Cholesky factor; whole numbers
-    count as float64.
+    by some √n ε; what is divided by a pivot p is off by the share √n ε / p. From 8 √n ε on it is let through, with one
+    digit or more. Pivots [n] are the squared diagonal of the Cholesky factor; whole numbers count as float64.
 
     Example:
         >>> import torch

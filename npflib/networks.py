@@ -33,9 +33,8 @@ Architecture = FullyConnected | VConv | GConv
 class ValueNetwork(nn.Module):
     """A network whose hidden units are *linear pre-activation × a gate given from outside*.
 
-    Given gates, it is linear in its input and its output is ⟨φ, v⟩: gates and input make the neural path feature φ,
-    its weights the neural path value v. They start Glorot-uniform, drawn from ``generator`` (None is torch's global
-    one), biases at zero.
+    Given gates, it is linear in its input and its output is ⟨φ, v⟩: gates and input make the neural path feature φ, its
+    weights the neural path value v. They start Glorot-uniform (``generator`` None is torch's global one), biases at 0.
 
     Example:
         >>> import torch
@@ -51,17 +50,13 @@ class ValueNetwork(nn.Module):
         self.arch = arch
         self.specification = arch.layers()
         self.layers = nn.ModuleList(_module(layer) for layer in self.specification)
+        self.hidden_layers = len(self.layers) - 1  # d - 1, the number of gate tensors
         initialise_(self, generator=generator)
 
     @property
     def weights(self) -> list[Tensor]:
         """Weight matrices [out, in] (kernels [out, in, 3, 3]), input side first."""
         return [layer.weight for layer in self.layers]  # type: ignore[misc]  # of a linear or a convolution
-
-    @property
-    def hidden_layers(self) -> int:
-        """d - 1, the number of gate tensors."""
-        return len(self.layers) - 1
 
     def pre_activation(self, index: int, z: Tensor) -> Tensor:
         """q of layer ``index`` (0 is the input side) from the hidden output z below it."""
@@ -155,8 +150,7 @@ class ReLUNetwork(_PlainNetwork):
 class DeepLinearNetwork(_PlainNetwork):
     """A network without activation: q(l) = Θ(l) q(l-1), linear in its input (affine with biases) at any depth.
 
-    Its hard gates 1[q > 0] are therefore half-spaces of the input: each gate is one hyperplane, whichever layer it is
-    in. It is what a deep linearly gated network takes its gates from.
+    Its hard gates 1[q > 0], which a deep linearly gated network takes, are half-spaces of the input in every layer.
 
     Example:
         >>> import torch
@@ -228,8 +222,7 @@ class DeepGatedNetwork(nn.Module):
 def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: int = 50) -> list[Tensor]:
     """The hard gates of a network on many inputs, n ≥ 1: one boolean tensor [n, …] a hidden layer.
 
-    Whole numbers are pixels and become pixels / 255. Pre-activations are held for ``chunk`` inputs at a time. Gates
-    that are not 0 or 1 are a ValueError.
+    Whole numbers are pixels and become pixels / 255. Pre-activations are held for ``chunk`` inputs at a time.
 
     Example:
         >>> import torch

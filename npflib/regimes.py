@@ -103,13 +103,9 @@ def register(regime: Regime) -> Regime:
     not be another regime's or read like a stage: else a ValueError. The same regime again changes nothing.
 
     Example:
-        >>> from npflib.regimes import Regime, find, register
+        >>> from npflib.regimes import find, register
         >>> register(find("DLNPF")) == find("DLNPF")  # known already: nothing changes
         True
-        >>> register(Regime("ReLU", "ReLU: frozen", "hard", "value", False))
-        Traceback (most recent call last):
-        ...
-        ValueError: the name 'ReLU' is taken by another regime; taken are: FRNPF-II, FRNPF-DI, DLNPF, FLNPF, ReLU, DLGN.
     """
     import torch
 

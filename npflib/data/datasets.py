@@ -115,7 +115,7 @@ def load(
         root: the folder that holds (or will hold) ``MNIST/raw/`` and ``cifar-10-batches-py/``; if not given, the
             variable ``NPF_DATA`` names it, else it is ``data/`` in the project.
         offline: never touch the network; if not given, the variable ``NPF_OFFLINE`` says so (1 or 0).
-        flatten: return images as [N, C·H·W] instead of [N, C, H, W].
+        flatten: images are [N, C·H·W] instead of [N, C, H, W].
         dtype: a floating dtype for pixels / 255, or torch.uint8 for the pixels as they are; labels are int64.
 
     A ValueError refuses an unknown name, dtype, root, ``NPF_OFFLINE`` or ``NPF_DATA``; a CorruptDataError a file that is

@@ -1,7 +1,7 @@
 """Data sets that need no network, for when MNIST or CIFAR-10 cannot be had.
 
-Both have the shapes of the data they stand for and ten classes of equal size, both are the same on every call, and
-neither says anything about the paper's numbers: ``Source.banner`` says so wherever they are used.
+Both have the shapes of the data they stand for and ten classes of equal size, and are the same on every call. Neither
+says anything about the paper's numbers: ``Source.banner`` says so wherever they are used.
 """
 
 import hashlib
@@ -77,14 +77,12 @@ def textures(per_class: int = 600) -> StandIn:
     generator, labels = np.random.default_rng(SPLIT_SEED), np.repeat(np.arange(10), per_class)
     patterns = np.concatenate([_pattern(kind, per_class, generator) for kind in TEXTURES])
 
-    shape = (len(labels), 3, 1, 1)
-    dark, light = 0.5 * generator.random((2, *shape), dtype=np.float32)
+    dark, light = 0.5 * generator.random((2, len(labels), 3, 1, 1), dtype=np.float32)
     light += 0.5
     noise = generator.standard_normal((len(labels), 3, 32, 32), dtype=np.float32)
     pixels = patterns[:, None] * (127.5 * (light - dark))
     pixels += 127.5 * (dark + light) + 0.5
-    noise *= 255.0 * 0.08
-    pixels += noise
+    pixels += np.multiply(noise, 255.0 * 0.08, out=noise)
     images = np.clip(pixels, 0.0, 255.0, out=pixels).astype(np.uint8)
     checksum = hashlib.md5(images.tobytes(), usedforsecurity=False).hexdigest()
     return StandIn(

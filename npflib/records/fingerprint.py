@@ -6,9 +6,8 @@ own name and its local names, and with a digest of each definition of this proje
 moving, renaming, rewording and typing change nothing, code does, and no list of files has to be kept. Syntax trees are
 written out by rules of this file, not by Python's, which differ from version to version.
 
-What a run's own configuration says does not enter (``RECORDED``): its data, by a digest of the examples; its budget;
-its regime, by its entry in the table of regimes and a digest of the code of its gate. So a new data set, regime or gate
-makes no old run invalid.
+What a run's own configuration says does not enter (``RECORDED``), so that a new data set, regime or gate makes no old
+run invalid: its data, by a digest of the examples; its budget; its regime's entry, with a digest of its gate's code.
 """
 
 import ast

@@ -43,8 +43,7 @@ MAX_NUMBERS = 4_000_000  # weights held at once: small enough to stay near the p
 def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ...]]:
     """Shapes of all weights of a scalar network without biases, input side first.
 
-    A convolution has one kernel [out, in, 3, 3], or, not ``shared``, one for each position, [out, in, 3, 3, s²]: a
-    locally connected layer.
+    A convolution has a kernel [out, in, 3, 3]; locally connected, not ``shared``, [out, in, 3, 3, s²], one a position.
 
     Example:
         >>> from npflib.architectures import GConv
@@ -90,9 +89,9 @@ def draw_weights(
 def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_to_sign: bool = False) -> list[Tensor]:
     """All 2^N ways of giving the N weights of a tiny network the values ±σ: the signed law itself, not a sample.
 
-    With ``up_to_sign`` the first sign of each of the d layers stays as it is, so that N - d are free. The mean over
-    them is that over all: turning every sign of one layer turns the sign of whole gradients and leaves K_value as it
-    is. d tensors [2^N, …] or [2^(N-d), …], float64, input side first; more free signs than the limit are a ValueError.
+    With ``up_to_sign`` the first sign of each of the d layers stays, so that N - d are free. The mean over them is that
+    over all: turning every sign of one layer turns whole gradients and leaves K_value as it is. d tensors [2^N, …] or
+    [2^(N-d), …], float64, input side first; more free signs than the limit are a ValueError.
 
     Example:
         >>> from npflib.theory.fixed_gates import FullyConnected, every_sign_pattern
@@ -293,6 +292,7 @@ def sample_with_random_gates(
         >>> kernels.shape, theorem.shape
         (torch.Size([100, 2, 2]), torch.Size([100, 2, 2]))
     """
+    scaled(torch.ones(()), arch.depth, sigma)  # which is refused, if at all, before any weight is drawn
     found, expected = [], []
     for count in _batches(arch, draws):
         weights = draw_weights(arch, count, sigma, law, generator, x.dtype)
@@ -329,9 +329,7 @@ def relative_variance(x: Tensor, gates: Sequence[Tensor], law: str = "signed") -
 def relative_variance_of(
     active: Sequence[Tensor | float], concentration: Tensor | float, law: str = "signed"
 ) -> Tensor:
-    """The same from what it depends on, each a number or a tensor of the common shape, float64.
-
-    These are the numbers of open units m_1, …, m_{d-1} and the concentration Σ_j x_j⁴ / (Σ_j x_j²)² of the input.
+    """The same, of numbers or tensors of one shape: open units m_1, …, m_{d-1}, concentration Σ_j x_j⁴ / (Σ_j x_j²)².
 
     Example:
         >>> from npflib.theory.fixed_gates import relative_variance_of

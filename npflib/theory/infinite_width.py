@@ -2,8 +2,8 @@
 
 Fully connected, no biases, one output, d weight layers of which **every** weight is independent, Gaussian, with mean 0
 and variance σ² = 2/w; the first layer too, whatever d_in, and the output layer. Then everything depends on two inputs
-through their norms and their angle ϑ_0 alone. With ϑ_l the angle of their hidden outputs z(l), as w → ∞ (first layer
-first; in probability, and in the mean):
+through their norms and their angle ϑ_0 alone. With ϑ_l the angle of their hidden outputs z(l), as w → ∞ (in probability
+and in the mean):
 
     ‖z(l)‖ → ‖x‖,   cos ϑ_l = (sin ϑ_{l-1} + (π - ϑ_{l-1}) cos ϑ_{l-1}) / π,                                    (angles)
     share of the units of hidden layer l that are on for both inputs → (π - ϑ_{l-1}) / (2π).                     (gates)
@@ -179,12 +179,8 @@ def _of_angle(pairs: _Pairs, depth: int, kinds: Sequence[str]) -> dict[str, Tens
         if layer < depth - 1:
             theta = _angle_of(versine)
             sine = (2 - versine).mul_(versine).clamp_(min=0).sqrt_()  # √(1 - cos² ϑ), ϑ at most π/2
-    made = {
-        "overlap": lambda: overlap.clone(),
-        "gates": lambda: overlap * cosine * depth,
-        "output": lambda: 1 - versine if depth > 1 else cosine.clone(),
-        "relu": lambda: relu,
-    }
+    made = {"overlap": lambda: overlap.clone(), "gates": lambda: overlap * cosine * depth, "relu": lambda: relu}
+    made["output"] = lambda: 1 - versine if depth > 1 else cosine.clone()
     return {kind: made[kind]() for kind in kinds}
 
 

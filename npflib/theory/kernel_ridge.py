@@ -1,7 +1,6 @@
 """Kernel ridge regression as a classifier, and the kernel read-out of gates: what it, and no network, does with them.
 
-For a kernel K of n training examples, their labels as targets Y and a ridge λ > 0, the coefficients and the scores of
-new examples are
+For a kernel K of n training examples, targets Y and a ridge λ > 0, the coefficients and the scores of new examples are
 
     α = (K + λ I)⁻¹ Y,    f(x) = Σ_i K(x, x_i) α_i,
 
@@ -12,20 +11,18 @@ predicted. With K = ΦΦᵀ it is ridge regression on the features Φ: f(x) = φ
   is like no other gets the score 0 for every class.
 * **The ridge is relative**: λ = ridge · tr K / n, so that a kernel's scale, which means nothing here, drops out. It is
   chosen on training examples held out from the fit (:func:`choose_ridge`), never on a test set.
-* **The zero kernel** has the function space {0}, so f = 0 is the minimiser whatever the targets and the ridge. Every α
-  gives it; α = 0 is taken, the least in norm. It is what gates that are shut for every training example leave: all
-  classes tie, for every example.
-* **Precision** is float64; no inverse is formed. Each ridge takes one Cholesky factorisation (n³/3 operations). A
-  kernel that was computed in float32 carries that type's rounding, and is refused where the ridge does not lift it
-  above that (:func:`npflib.kernels.well_above_rounding`).
+* **The zero kernel** has the function space {0}, so f = 0 is the minimiser; every α gives it, and 0 is taken, the least
+  in norm. It is what gates that are shut for every training example leave: all classes tie, for every example.
+* **Precision** is float64; each ridge takes one Cholesky factorisation (n³/3 operations). A kernel that was computed in
+  float32 is refused where the ridge does not lift it above rounding (:func:`npflib.kernels.well_above_rounding`).
 * **A ValueError** refuses kernels that are not square, symmetric and finite or are singular to working precision at a
   ridge, targets or labels that do not match, ridges that are not numbers ≥ 0, and a fit of more bytes than ``memory``.
 
 **Kernel read-out of gates.** By the fixed-gate theorem (Claim 4) a wide value network behind fixed gates does kernel
 regression with their neural path kernel H = Σ ⊙ Λ. So ridge regression with H is a read-out of the gates that trains
-nothing: the same inputs, labels and machine, and only the gates differ from one read-out to the next. Λ = 1, all gates
-open, leaves the linear kernel Σ: what the inputs say without any gates. Hard gates only: then ⟨G_s, G_s'⟩ counts units,
-which float32 holds exactly up to 2²⁴; the counts are multiplied in float64.
+nothing: only the gates differ from one read-out to the next. Λ = 1, all gates open, leaves the linear kernel Σ: what
+the inputs say without any. Gates are hard: then ⟨G_s, G_s'⟩ counts units, exactly in float32 up to 2²⁴; the counts are
+multiplied in float64.
 
 Source: Saunders, Gammerman & Vovk (1998), "Ridge regression learning algorithm in dual variables".
 """
@@ -206,9 +203,10 @@ def choose_ridge(
 ) -> RidgeChoice:
     """The ridge with the highest accuracy on training examples that are held out from the fit.
 
-    Of ridges that are equally accurate the largest is taken, which gives the smoothest function. Fit again on all
-    examples with the ridge found: it is relative, so it keeps its meaning. The other arguments are those of
-    :func:`fit`, of training examples alone, of which ``share`` is held out at random by ``seed``, a whole number ≥ 0.
+    Of ridges that are equally accurate the largest is taken, which gives the smoothest function; ``at_edge`` says that
+    it is the least or the greatest tried. Fit again on all examples with the ``ridge`` found: it is relative, so it
+    keeps its meaning. The other arguments are those of :func:`fit`, of training examples alone, of which ``share`` is
+    held out at random by ``seed``, a whole number ≥ 0.
 
     Example:
         >>> import torch
@@ -247,7 +245,8 @@ class KernelReadOut:
     """Ridge regression on fixed training and test examples, with the path kernel of any gates.
 
     Training inputs x [n, …] are flattened, and have classes [n]; those of the test examples, ``new_x`` and
-    ``new_labels``, are counted against the predictions and used for nothing else. The rest as for :func:`choose_ridge`.
+    ``new_labels``, are counted against the predictions and used for nothing else. The rest as for :func:`choose_ridge`,
+    whose choice and its accuracy ``held_out`` a reading tells beside its test ``accuracy``.
 
     Example:
         >>> import torch

@@ -37,8 +37,6 @@ class Batch:
 def first_of_each_class(labels: Tensor, count: int) -> Tensor:
     """Indices [classes · count] of the first ``count`` of each class, class by class: the released code's choice.
 
-    A class that has fewer is a ValueError, here and below.
-
     Example:
         >>> import torch
         >>> from npflib.training.monitors import first_of_each_class
@@ -79,8 +77,7 @@ def kernel_and_labels(network: ReLUNetwork, batch: Batch) -> dict[str, float]:
 
     ``nu`` = yᵀ (H / tr H)⁻¹ y for the true labels; ``nu_trained`` for the labels trained on; ``nu_chance`` =
     tr H · tr H⁻¹, the mean of ν over labels drawn ±1 at random, which changes with H's spectrum alone, so that
-    ν / ν_chance is alignment and not conditioning; ``condition``, the largest eigenvalue of H over the smallest;
-    ``trace`` of H.
+    ν / ν_chance is alignment and not conditioning; ``condition`` of H, its largest eigenvalue over the smallest; trace.
 
     Example:
         >>> import torch

@@ -84,7 +84,6 @@ def ensure(
         epochs: a cap on the profile's epochs, for a run that shall cost less and whose record says so; None is none.
         device: "cpu", "cuda", …; None takes CUDA where there is one.
         precision: "float32", or "bfloat16" for the products of convolutional networks.
-        progress: whether to show a progress bar.
 
     A ValueError refuses what is unknown, repeated, not there or not to be written, a cap where there are stages, and to
     replace a longer run of the same settings; a DivergenceError names the seeds whose loss was not finite after an
@@ -118,14 +117,11 @@ def trained_network(
     not been trained in this build, and that its weights are not published.
 
     Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> from npflib.training import MissingGatesError, trained_network
-        >>> with TemporaryDirectory() as build:
-        ...     try:
-        ...         network = trained_network("mnist-fc-adam", "ReLU", seed=0, profile="smoke", build=build)
-        ...     except MissingGatesError:
-        ...         print("train it first, by ensure")
-        train it first, by ensure
+        >>> from npflib.training import trained_network
+        >>> trained_network("mnist-fc-adam", "ReLU", seed=0, which="stage-1")
+        Traceback (most recent call last):
+            ...
+        ValueError: which must be one of 'best', 'last'; got 'stage-1'.
     """
     stages = experiments.find(experiment).stages if regime == "ReLU" else ()
     allowed = ("best", "last", *(f"stage-{k}" for k, _ in enumerate(stages, start=1)))
@@ -273,11 +269,11 @@ class Order:
         """The valid records of the build."""
         return {seed: record for seed in seeds if (record := self.record(self.runs, seed))}
 
-    def _learnt(self, seeds: Sequence[int], progress: bool) -> dict[int, tuple[str, Network]]:
-        """Seed → its ReLU network whose gates are copied, and the weights' digest; trained where there is none."""
+    def _learnt(self, seeds: Sequence[int], progress: bool) -> Mapping[int, tuple[str, Network | None]]:
+        """Seed → its ReLU network whose gates are copied, if any, and the weights' digest; trained where it lacks."""
         regime = regimes.find(self.regime)
         if regime.feature != "learnt":
-            return {}
+            return dict.fromkeys(seeds, ("", None))
         relu, published = replace(self, regime="ReLU"), locations.published()
         folders = dict.fromkeys(seeds, relu.runs)
         for seed in seeds:  # the build's network goes before a published one, by whichever code that was trained
@@ -304,14 +300,13 @@ class Order:
 class _Run:
     """The seeds of an order that are trained together, from start or checkpoint to records."""
 
-    def __init__(self, order: Order, seeds: Sequence[int], learnt: Mapping[int, tuple[str, Network]]):
+    def __init__(self, order: Order, seeds: Sequence[int], learnt: Mapping[int, tuple[str, Network | None]]):
         chosen, probe = order.experiment, order.experiment.probe
         self.order, self.seeds = order, list(seeds)
-        copied = [learnt.get(seed, ("", None)) for seed in seeds]
-        self.gates = [digest for digest, _ in copied]
+        self.gates = [learnt[seed][0] for seed in seeds]
         networks = [
-            regimes.start(order.regime, chosen.arch, seed, source, chosen.initialisation)  # type: ignore[arg-type]
-            for seed, (_, source) in zip(seeds, copied, strict=True)
+            regimes.start(order.regime, chosen.arch, seed, learnt[seed][1], chosen.initialisation)  # type: ignore[arg-type]
+            for seed in seeds
         ]
         self.network: Network | None = None
         if probe is not None:

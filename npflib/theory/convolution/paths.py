@@ -32,15 +32,10 @@ OFFSETS = 9  # of a 3×3 kernel, row by row
 class ConvolutionPaths:
     """All paths of a convolutional network, and which of them share their weights.
 
-    L convolutions, D hidden dense layers, P paths, B bundles. Positions are numbered row by row.
-
-    Attributes:
-        arch: the architecture.
-        channels: int64 [P, L + 1], i_0, …, i_L.
-        positions: int64 [P, L + 1], u_0, …, u_L.
-        offsets: int64 [P, L], which of the nine entries of the kernel leads from u_l to u_{l-1}.
-        units: int64 [P, D], the unit in each hidden dense layer.
-        bundles: int64 [P], the number of the bundle that a path belongs to, 0, …, B - 1.
+    For L convolutions, D hidden dense layers, P paths and B bundles, int64: ``channels`` [P, L + 1], i_0, …, i_L;
+    ``positions`` [P, L + 1], u_0, …, u_L, numbered row by row; ``offsets`` [P, L], which of the nine entries of the
+    kernel leads from u_l to u_{l-1}; ``units`` [P, D], that of each hidden dense layer; and ``bundles`` [P], the number
+    of the bundle that a path belongs to, 0, …, B - 1.
 
     Example:
         >>> from npflib.theory.convolution.paths import VConv, enumerate_paths
