@@ -10,42 +10,40 @@ from math import prod
 
 from npflib import checks
 
+__all__ = ["FullyConnected", "GConv", "VConv"]
+
 MAX_DEPTH = 10_000  # weight layers; a list of many more would fill the memory before a message could be given
+MAX_WEIGHTS = 10**10  # 40 GB in float32; the paper's largest network has 34 million
 
 
 @dataclass(frozen=True)
 class DenseLayer:
-    """A fully connected layer: q = W z + b with W of shape [out_features, in_features].
-
-    ``before`` says what happens to the incoming hidden output: "flatten" makes it a vector, "pool" averages it over
-    positions, "" leaves it alone.
-
-    Example:
-        >>> from npflib.architectures import FullyConnected
-        >>> FullyConnected(depth=2, width=3, in_features=4).layers()[0]
-        DenseLayer(in_features=4, out_features=3, bias=True, before='flatten')
-    """
+    """A fully connected layer: q = W z + b with W of shape [out_features, in_features]."""
 
     in_features: int
     out_features: int
     bias: bool
-    before: str = ""
+    before: str = ""  # the incoming hidden output: "flatten" makes it a vector, "pool" averages it over positions
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of its weight."""
+        return self.out_features, self.in_features
 
 
 @dataclass(frozen=True)
 class ConvLayer:
-    """A 3×3 convolution, stride 1, zero padding 1 ('same'), kernel of shape [out_channels, in_channels, 3, 3].
-
-    Example:
-        >>> from npflib.architectures import GConv
-        >>> GConv().layers()[0]
-        ConvLayer(in_channels=3, out_channels=64, bias=True, before='')
-    """
+    """A 3×3 convolution, stride 1, zero padding 1 ('same'), kernel of shape [out_channels, in_channels, 3, 3]."""
 
     in_channels: int
     out_channels: int
     bias: bool
     before: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of its kernel."""
+        return self.out_channels, self.in_channels, 3, 3
 
 
 Layer = DenseLayer | ConvLayer
@@ -53,14 +51,11 @@ Layer = DenseLayer | ConvLayer
 
 @dataclass(frozen=True)
 class FullyConnected:
-    """A fully connected network of d weight layers, hence d - 1 hidden layers of equal width.
+    """A fully connected network: depth d counts its weight layers, and its d - 1 hidden layers have the same width w.
 
-    Args:
-        depth: d ≥ 1, the number of weight layers. The paper's MNIST network has d = 6.
-        width: w ≥ 1, units in each hidden layer.
-        in_features: d_in ≥ 1. The input may have any shape of that many numbers; it is flattened.
-        out_features: C ≥ 1, the number of outputs.
-        bias: whether units have biases. Paths are defined without; the released table code has them.
+    The input may have any shape of d_in = ``in_features`` numbers; it is flattened. The paper's MNIST network has
+    d = 6; paths are defined without biases, which the released table code has. ``out_features`` is the number C of
+    outputs. A ValueError refuses numbers that are not whole and positive, and more weights than ``MAX_WEIGHTS``.
 
     Example:
         >>> from npflib.architectures import FullyConnected
@@ -79,6 +74,7 @@ class FullyConnected:
         _require_positive(self, "depth", "width", "in_features", "out_features")
         if self.depth > MAX_DEPTH:
             raise ValueError(f"FullyConnected: depth must be at most {MAX_DEPTH:,}; got {self.depth}.")
+        _require_room(self)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -115,6 +111,7 @@ class _Convolutional:
             object.__setattr__(self, name, sizes)
             if not sizes or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in sizes):
                 raise ValueError(f"{name} must be one or more positive whole numbers; got {sizes!r}.")
+        _require_room(self)
 
     @property
     def in_features(self) -> int:
@@ -163,3 +160,10 @@ def _dense(sizes: tuple[int, ...], bias: bool, before: str) -> tuple[Layer, ...]
 def _require_positive(arch: object, *names: str) -> None:
     for name in names:
         checks.whole(getattr(arch, name), f"{type(arch).__name__}: {name}")
+
+
+def _require_room(arch: FullyConnected | _Convolutional) -> None:
+    """Refuses more weights than a memory holds, before any is drawn."""
+    count = sum(prod(layer.shape) for layer in arch.layers())
+    if count > MAX_WEIGHTS:
+        raise ValueError(f"{arch} has {count:,} weights; at most {MAX_WEIGHTS:,} are allowed. Make it smaller.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from math import isfinite
 from numbers import Real
+from sys import float_info
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def whole(value: Any, name: str, of: str = "", least: int = 1) -> int:
 
 def number(value: Any, name: str, least: float | None = None) -> float:
     """The value, if it is a finite number of at least ``least``; without it, a positive one."""
-    good = isinstance(value, Real) and not isinstance(value, bool) and isfinite(value)
+    good = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= float_info.max  # type: ignore[operator]
     if not good or (value <= 0 if least is None else value < least):
         kind = "finite and positive" if least is None else f"a finite number of at least {least:g}"
         raise ValueError(f"{name} must be {kind}; got {value!r}.")

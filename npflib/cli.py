@@ -3,11 +3,21 @@
 import logging
 import sys
 from importlib.metadata import entry_points
+from typing import Any
 
 import click
 
 from npflib import experiments, profiles
 from npflib.regimes import REGIMES
+
+
+class _Count(click.IntRange):
+    """A number in digits alone, as --seeds takes them: Python reads 1_0 as 10."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "_" in str(value) or not str(value).isascii():
+            self.fail(f"{value!r} is not a valid integer, in digits alone.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def _seeds(_context: click.Context, _parameter: click.Parameter, text: str | None) -> list[int] | None:
@@ -34,32 +44,19 @@ for _entry in entry_points(group="npf.commands"):
 @click.option("--regime", required=True, help=f"One of the experiment's: {', '.join(REGIMES)}, FLNPF-stage-1, ….")
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(list(profiles.PROFILES)))
 @click.option("--seeds", callback=_seeds, help="Comma-separated, e.g. 0,1,2. Default: the profile's.")
-@click.option("--epochs", type=click.IntRange(min=1), help="At most so many epochs; the record says so.")
+@click.option("--epochs", type=_Count(min=1), help="At most so many epochs; the record says so.")
 @click.option("--build", default="", help="Build folder. Default: the profile's own.")
 @click.option("--device", default=None, help="cpu, cuda, … Default: CUDA where there is one.")
 @click.option(
     "--precision", default="float32", show_default=True, help="bfloat16 for a convolutional network's products."
 )
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def train(
-    experiment: str,
-    regime: str,
-    profile: str,
-    seeds: list[int] | None,
-    epochs: int | None,
-    build: str,
-    device: str | None,
-    precision: str,
-    quiet: bool,
-) -> None:
+def train(experiment: str, regime: str, profile: str, quiet: bool, **options: Any) -> None:
     """Train one regime of one experiment, all seeds at once. Repeat an interrupted command to go on."""
     from npflib import training
 
     try:
-        records = training.ensure(
-            experiment, regime, profile, seeds=seeds, epochs=epochs, build=build, device=device,
-            precision=precision, progress=not quiet,
-        )  # fmt: skip
+        records = training.ensure(experiment, regime, profile, progress=not quiet, **options)
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

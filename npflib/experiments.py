@@ -13,6 +13,8 @@ from npflib import checks, profiles
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.regimes import find as find_regime
 
+__all__ = ["COMPANION", "PAPER", "Experiment", "budget", "find", "register", "runs_of"]
+
 OPTIMISERS = ("sgd", "adam", "rmsprop")
 LOSSES = ("cross_entropy", "squared")
 INITIALISATIONS = ("glorot_uniform", "signed")
@@ -21,13 +23,7 @@ FIVE = ("ReLU", "DLNPF", "FLNPF", "FRNPF-DI", "FRNPF-II")
 
 @dataclass(frozen=True)
 class Reported:
-    """A number of the paper: mean ± std over runs; ``std`` is None where the paper gives none.
-
-    Example:
-        >>> from npflib.experiments import find
-        >>> find("mnist-fc-adam").reported["FLNPF"]
-        Reported(mean=97.82, std=0.02, runs=5)
-    """
+    """A number of the paper: mean ± std over runs; ``std`` is None where the paper gives none."""
 
     mean: float
     std: float | None = None
@@ -36,13 +32,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Probe:
-    """Something measured along a run: a name in ``probes.MEASURES``, every how many epochs, on how many examples.
-
-    Example:
-        >>> from npflib.experiments import find
-        >>> find("mnist-alignment").probe
-        Probe(name='alignment', every=2, examples_a_class=100)
-    """
+    """Something measured along a run: a name in ``monitors.MEASURES``, every how many epochs, on how many examples."""
 
     name: str
     every: int
@@ -54,22 +44,18 @@ class Experiment:
     """One network trained on one data set with one optimiser: a row of the paper's table, or another experiment.
 
     Attributes:
-        name: identifier, as in records and on the command line; it begins with the data set's name.
-        dataset: a name that ``data.load`` knows.
-        optimiser: "sgd", "adam" or "rmsprop", with Keras' defaults for all but the learning rate.
-        learning_rate: constant through training.
+        name: identifier, as in records and on the command line; it begins with ``dataset``, which ``data.load`` knows.
+        optimiser: "sgd", "adam" or "rmsprop", with Keras' defaults but for the learning rate, which is constant.
         epochs: the full budget; ``value_epochs`` that of the regimes other than ReLU, where it is another.
         batch: examples to a step, reshuffled each epoch; a last smaller batch is used too.
-        reported: regime name → reported test accuracy; empty for an experiment of our own.
+        reported: regime name → reported test accuracy; ``lines``: name → that of others' methods to compare with.
         regimes: the regimes that it has, each after those whose networks it needs.
         classes: None for all classes; else the two that become the labels -1 and +1.
         loss: "cross_entropy", or "squared" for (ŷ - y)² on one linear output.
         initialisation: "glorot_uniform", or "signed": every weight ±√(2/w), with probability ½ each.
         shuffled: whether the training labels are permuted once, the same for every seed: a control.
-        stages: epochs of the ReLU run after which the best network so far is kept; FLNPF-stage-k takes its gates from
-            the k-th.
+        stages: epochs of the ReLU run after which its best network so far is kept, the k-th for FLNPF-stage-k.
         probe: what is measured along training, beside loss and accuracy.
-        lines: name → accuracy of others' methods to compare with.
 
     Example:
         >>> from npflib.experiments import find
@@ -218,12 +204,10 @@ _REGISTERED: dict[str, Experiment] = {}  # made known at run time; the workflow 
 
 
 def register(experiment: Experiment) -> Experiment:
-    """Makes an experiment known for as long as the process lasts; entered in ``COMPANION`` it is so for ever.
+    """Makes an experiment known for as long as the process lasts, and gives it back; in ``COMPANION`` it is for ever.
 
-    Registering the same experiment again changes nothing, so that a notebook's cell can be run twice.
-
-    Returns it. A ValueError refuses a name that is taken by another experiment or does not begin with its data set's,
-    and a data set that is not known.
+    The same again changes nothing. A ValueError refuses a name that is taken by another experiment or does not begin
+    with its data set's, and a data set that is not known.
 
     Example:
         >>> from npflib.experiments import find, register
@@ -259,15 +243,7 @@ def _known() -> dict[str, Experiment]:
 
 @dataclass(frozen=True)
 class Budget:
-    """What one run may spend: epochs, and examples of all classes, where None means all there are.
-
-    ``stages`` are the experiment's, and ``every`` its probe's interval (None without one), scaled with the epochs.
-
-    Example:
-        >>> from npflib.experiments import budget
-        >>> budget("mnist-fc-sgd", "paper")  # None: all there are
-        Budget(train_examples=None, test_examples=None, epochs=300, stages=(), every=None)
-    """
+    """What one run may spend, None being all; stages and the probe's interval ``every`` are scaled with the epochs."""
 
     train_examples: int | None
     test_examples: int | None
@@ -296,32 +272,31 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
 
     Example:
         >>> from npflib.experiments import budget
-        >>> budget("mnist-fc-sgd", "paper").epochs, budget("mnist-fc-sgd", "paper", epochs=5).epochs
-        (300, 5)
+        >>> budget("mnist-fc-sgd", "paper", epochs=5)  # None: all there are
+        Budget(train_examples=None, test_examples=None, epochs=5, stages=(), every=None)
     """
     if epochs is not None:
         checks.whole(epochs, "epochs")
     scale, chosen = profiles.find(profile_name), find(experiment)
-    limits = (scale.limit(experiment, chosen.dataset, what) for what in ("train_examples", "test_examples", "epochs"))
-    train_examples, test_examples, most = limits
+    caps = ("train_examples", "test_examples", "epochs")
+    train_examples, test_examples, most = (scale.limit(experiment, chosen.dataset, cap) for cap in caps)
     full = chosen.full_epochs(regime)
     epochs = min(epochs or full, most or full, full)
-    stages = chosen.stages
+    stages = chosen.stages if regime == "ReLU" else ()
     if stages and epochs < full:
-        # The stages scale together, each of one epoch at least: the ReLU run is as long as they are.
+        # The stages scale together, each of one epoch at least: the run is as long as they are.
         step = max(1, epochs // len(stages))
         stages = tuple(step * k for k in range(1, len(stages) + 1))
-    if stages and regime == "ReLU":
+    if stages:
         epochs = stages[-1]
     every = None if chosen.probe is None else max(1, round(chosen.probe.every * epochs / full))
-    return Budget(train_examples, test_examples, epochs, stages if regime == "ReLU" else (), every)
+    return Budget(train_examples, test_examples, epochs, stages, every)
 
 
 def runs_of(profile_name: str) -> list[tuple[str, str]]:
     """(experiment, regime) pairs that the book of a profile trains, an FLNPF always after its ReLU.
 
-    Every profile trains all experiments on MNIST; networks on CIFAR-10, hours of a processor or of an accelerator,
-    belong to the profile ``paper`` alone.
+    Every profile trains all experiments on MNIST; those on CIFAR-10, hours of work, belong to ``paper`` alone.
 
     Example:
         >>> from npflib.experiments import runs_of

@@ -57,12 +57,10 @@ def gaussian_(weight: Tensor, sigma: float, generator: Generator | None = None) 
 def initialise_(
     network: nn.Module, scheme: str = "glorot_uniform", sigma: float | None = None, generator: Generator | None = None
 ) -> nn.Module:
-    """Draws all weights of a network anew, input side first, and sets its biases to zero.
+    """Draws all weights of a network (any module with a list ``layers``) anew, input side first, and zeroes its biases.
 
-    Args:
-        network: any module with a list ``layers`` (``networks.ReLUNetwork``, ``networks.ValueNetwork``); returned.
-        scheme: "glorot_uniform", "signed" (±σ) or "gaussian"; another is refused.
-        sigma: σ > 0 for the last two; None means sqrt(2 / fan_in), layer by layer, which keeps ReLU signals' size.
+    The scheme is "glorot_uniform", "signed" (±σ) or "gaussian"; for the last two σ > 0, where None means
+    sqrt(2 / fan_in), layer by layer, which keeps ReLU signals' size. Returns the network.
 
     Example:
         >>> from npflib.initialisation import initialise_

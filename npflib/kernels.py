@@ -1,11 +1,13 @@
 """The neural path kernel, the neural tangent kernel and its two parts, and a kernel's alignment with labels.
 
-Everything here is for fully connected networks, lists no path and builds no Jacobian. Kernels are computed in blocks of
-at most ``chunk`` by ``chunk`` examples, so memory is O(n·m + chunk·width); blocks are independent, so chunked and
-unchunked results differ by no more than the rounding of one matrix product (about 1e-6 relative in float32, 1e-15 in
-float64). Without a second set kernels are symmetric to the bit. A ValueError refuses shapes that do not match, a
-``dtype`` that is not floating, a ``chunk`` that is no positive whole number, and numbers that are not finite or beyond
-the type's range.
+Everything here is for fully connected networks, lists no path and builds no Jacobian. Kernels [n, m] are between inputs
+x [n, d_in] and x2 [m, d_in], with their gates, hard or soft, one tensor [n, w_l] or [m, w_l] for each of d - 1 hidden
+layers; without a second set they are between the first and itself, and symmetric to the bit. ``dtype`` is the type to
+compute in: None keeps the given one (float64 for whole numbers); what is to be inverted belongs in float64. Blocks of
+at most ``chunk`` by ``chunk`` examples make memory O(n·m + chunk·width); they are independent, so chunked and unchunked
+results differ by no more than the rounding of one matrix product (about 1e-6 relative in float32, 1e-15 in float64). A
+ValueError refuses shapes that do not match, a ``dtype`` that is not floating, a ``chunk`` that is no positive whole
+number, and numbers that are not finite or beyond the type's range.
 
 Source: Lakshminarayanan & Singh (2020), Claims 2, 3 and 5; Jacot et al. (2018) for the tangent kernel.
 """
@@ -35,17 +37,7 @@ def path_overlap(
     chunk: int = CHUNK,
 ) -> Tensor:
     """Λ(s, s') = Π_{l=1}^{d-1} ⟨G_s(l), G_s'(l)⟩: with hard gates, the number of paths, from any one input node, that
-    are active for both s and s'.
-
-    Args:
-        gates: d - 1 tensors [n, w_l].
-        gates2: d - 1 tensors [m, w_l] of other examples; None means the same examples.
-        dtype: type to compute in; None keeps the gates' own (float64 for boolean or whole-number gates). A count above
-            2^24 is rounded in float32, above 2^53 in float64.
-        chunk: examples to a block.
-
-    Returns:
-        Λ [n, m].
+    are active for both s and s'. A count above 2^24 is rounded in float32, above 2^53 in float64.
 
     Example:
         >>> import torch
@@ -68,17 +60,7 @@ def neural_path_kernel(
 ) -> Tensor:
     """Neural path kernel H(s, s') = ⟨φ_s, φ_s'⟩ = Σ(s, s') · Λ(s, s'), with Σ the Gram matrix of the inputs (Claim 2).
 
-    Args:
-        x: inputs [n, d_in].
-        gates: their gates, d - 1 tensors [n, w_l], hard or soft.
-        x2: other inputs [m, d_in]; None means x itself.
-        gates2: the other inputs' gates, d - 1 tensors [m, w_l]; given exactly when x2 is.
-        dtype: type to compute in; None keeps x's own (float64 for whole-number pixels). Use torch.float64 where H is to
-            be inverted.
-        chunk: examples to a block.
-
-    Returns:
-        H [n, m].
+    ``gates2`` are given exactly when ``x2`` is.
 
     Example:
         >>> import torch
@@ -105,8 +87,7 @@ def neural_tangent_kernel(
     """Empirical neural tangent kernel K(x, x') = Σ_c ⟨∂ŷ_c(x)/∂θ, ∂ŷ_c(x')/∂θ⟩, traced over the C outputs.
 
     The gradient with respect to a weight matrix is an outer product of the signal that enters the layer, z(l-1), and
-    the signal that comes back to it, δ_c(l) = ∂ŷ_c/∂q(l). Inner products of outer products are products of inner
-    products, hence
+    the one that comes back, δ_c(l) = ∂ŷ_c/∂q(l). Inner products of outer products are products of inner ones, hence
 
         K(x, x') = Σ_l (⟨z_x(l-1), z_x'(l-1)⟩ + b_l) · Σ_c ⟨δ_{x,c}(l), δ_{x',c}(l)⟩,
 
@@ -116,16 +97,8 @@ def neural_tangent_kernel(
     exactly (Claim 3). K_gate takes the gate's own derivative, by automatic differentiation, whatever gate it is. Hard
     gates have derivative 0 almost everywhere: then K_gate = 0 and K = K_value; the same holds for a ReLU network.
 
-    Args:
-        network: a fully connected ``ReLUNetwork`` or ``DeepGatedNetwork``.
-        x: inputs [n, …].
-        x2: other inputs [m, …]; None means x itself.
-        part: "all", "value" (parameters of the value network) or "gate" (parameters behind the gates).
-        dtype: type to compute in; None keeps the network's own.
-        chunk: examples to a block.
-
-    Returns:
-        K [n, m].
+    The network is a fully connected ``ReLUNetwork`` or ``DeepGatedNetwork``, whose own type ``dtype`` None keeps, and
+    ``part`` is "all", "value" (parameters of the value network) or "gate" (parameters behind the gates).
 
     Example:
         >>> import torch
@@ -238,9 +211,8 @@ def well_above_rounding(pivots: Tensor, dtype: torch.dtype) -> bool:
     """Whether a kernel's least pivot (or eigenvalue) stands out of the rounding of the type it was computed in.
 
     Rounding changes each entry by about ε times the largest, ε that type's, and so an eigenvalue of a matrix of n by n
-    by some √n ε; what is divided by a pivot p is off by the share √n ε / p. 8 √n ε is the least that is let through:
-    what is found then has one digit or more. Pivots [n] are the squared diagonal of the Cholesky factor; whole numbers
-    count as float64.
+    by some √n ε; what is divided by a pivot p is off by the share √n ε / p. From 8 √n ε on it is let through, with one
+    digit or more. Pivots [n] are the squared diagonal of the Cholesky factor; whole numbers count as float64.
 
     Example:
         >>> import torch

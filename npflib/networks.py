@@ -6,7 +6,6 @@ network (DGN) takes it from a second network of the same shape. Source: Lakshmin
 second network is linear is theirs of 2021 (arXiv 2110.03403).
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -34,9 +33,8 @@ Architecture = FullyConnected | VConv | GConv
 class ValueNetwork(nn.Module):
     """A network whose hidden units are *linear pre-activation × a gate given from outside*.
 
-    Given gates, it is linear in its input and its output is ⟨φ, v⟩: gates and input make the neural path feature φ,
-    its weights the neural path value v. They start Glorot-uniform, drawn from ``generator`` (None is torch's global
-    one), biases at zero.
+    Given gates, it is linear in its input and its output is ⟨φ, v⟩: gates and input make the neural path feature φ, its
+    weights the neural path value v. They start Glorot-uniform (``generator`` None is torch's global one), biases at 0.
 
     Example:
         >>> import torch
@@ -52,17 +50,13 @@ class ValueNetwork(nn.Module):
         self.arch = arch
         self.specification = arch.layers()
         self.layers = nn.ModuleList(_module(layer) for layer in self.specification)
+        self.hidden_layers = len(self.layers) - 1  # d - 1, the number of gate tensors
         initialise_(self, generator=generator)
 
     @property
     def weights(self) -> list[Tensor]:
         """Weight matrices [out, in] (kernels [out, in, 3, 3]), input side first."""
         return [layer.weight for layer in self.layers]  # type: ignore[misc]  # of a linear or a convolution
-
-    @property
-    def hidden_layers(self) -> int:
-        """d - 1, the number of gate tensors."""
-        return len(self.layers) - 1
 
     def pre_activation(self, index: int, z: Tensor) -> Tensor:
         """q of layer ``index`` (0 is the input side) from the hidden output z below it."""
@@ -107,13 +101,13 @@ class ValueNetwork(nn.Module):
         return x
 
 
-class _PlainNetwork(ValueNetwork, ABC):
+class _PlainNetwork(ValueNetwork):
     """A network whose hidden outputs are an activation of its own pre-activations: it needs no gates from outside."""
 
     @staticmethod
-    @abstractmethod
     def activation(q: Tensor) -> Tensor:
-        """z of a hidden layer from its pre-activation q."""
+        """z of a hidden layer from its pre-activation q: where a kind does not say otherwise, q."""
+        return q
 
     def pre_activations(self, x: Tensor) -> list[Tensor]:
         """q of every hidden layer, input side first."""
@@ -156,8 +150,7 @@ class ReLUNetwork(_PlainNetwork):
 class DeepLinearNetwork(_PlainNetwork):
     """A network without activation: q(l) = Θ(l) q(l-1), linear in its input (affine with biases) at any depth.
 
-    Its hard gates 1[q > 0] are therefore half-spaces of the input: each gate is one hyperplane, whichever layer it is
-    in. It is what a deep linearly gated network takes its gates from.
+    Its hard gates 1[q > 0], which a deep linearly gated network takes, are half-spaces of the input in every layer.
 
     Example:
         >>> import torch
@@ -168,27 +161,17 @@ class DeepLinearNetwork(_PlainNetwork):
         True
     """
 
-    @staticmethod
-    def activation(q: Tensor) -> Tensor:
-        """z = q of a hidden layer: nothing is switched off."""
-        return q
-
 
 class DeepGatedNetwork(nn.Module):
     """Deep gated network: a value network behind the gates of a separate feature network.
 
     The pre-activations q_f of ``feature`` give the gates; its own output (and so its last layer) is not used. The DGN's
     output is that of ``value``, a value network of the same architecture. The two share no parameter, so the tangent
-    kernel splits exactly into a value and a gate part.
+    kernel splits exactly into a value and a gate part. Initial weights are drawn for ``feature`` first.
 
-    Args:
-        arch: the architecture of both networks.
-        gate: "hard", G = 1[q_f > 0], through which no gradient reaches ``feature``; "soft", through which it learns; or
-            another name in ``gates.GATES``.
-        generator: source of the initial weights, ``feature`` first; None is torch's global one.
-        beta, eps: β and ε of the soft gate G = (1 + ε) / (1 + exp(-β q_f)).
-        linear: whether ``feature`` is a :class:`DeepLinearNetwork`, which makes this a deep linearly gated network
-            (DLGN); else it is a ReLU network.
+    The gate is "hard", G = 1[q_f > 0], through which no gradient reaches ``feature``; "soft", through which it learns,
+    G = (1 + ε) / (1 + exp(-β q_f)); or another name in ``gates.GATES``. ``feature`` is a ReLU network, or ``linear``, a
+    :class:`DeepLinearNetwork`, which makes this a deep linearly gated network (DLGN).
 
     Example:
         >>> import torch
@@ -239,8 +222,7 @@ class DeepGatedNetwork(nn.Module):
 def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: int = 50) -> list[Tensor]:
     """The hard gates of a network on many inputs, n ≥ 1: one boolean tensor [n, …] a hidden layer.
 
-    Whole numbers are pixels and become pixels / 255. Pre-activations are held for ``chunk`` inputs at a time. Gates
-    that are not 0 or 1 are a ValueError.
+    Whole numbers are pixels and become pixels / 255. Pre-activations are held for ``chunk`` inputs at a time.
 
     Example:
         >>> import torch

@@ -7,16 +7,12 @@ from typing import Any
 
 from npflib import checks
 
+__all__ = ["PROFILES", "Profile", "find"]
+
 
 @dataclass(frozen=True)
 class Limit:
-    """What a profile allows one experiment, or every experiment on one data set; None is the profile's own rule.
-
-    Example:
-        >>> from npflib.profiles import Limit
-        >>> Limit(epochs=2)
-        Limit(train_examples=None, test_examples=None, epochs=2)
-    """
+    """What a profile allows one experiment, or every experiment on one data set; None is the profile's own rule."""
 
     train_examples: int | None = None
     test_examples: int | None = None
@@ -30,16 +26,11 @@ class Limit:
 
 @dataclass(frozen=True)
 class Profile:
-    """A scale of all budgets.
+    """A scale of all budgets: its ``meaning`` says what may be concluded from it.
 
-    Attributes:
-        meaning: what may be concluded from it.
-        seeds: the runs of a training experiment.
-        train_examples: cap on training examples, and ``test_examples`` on test examples; None is all.
-        epochs: data set → cap on epochs; a data set without entry has none.
-        widths: grid for chapters that vary the width.
-        draws: Monte-Carlo draws for chapters that average over weights.
-        limits: name of a data set or of an experiment → what is allowed instead; the experiment's own comes first.
+    A training experiment has a run a seed, on ``train_examples`` and ``test_examples`` at most, None being all, and
+    ``epochs`` at most, by data set; ``limits`` allow something else, by data set or by experiment, whose own comes
+    first. ``widths`` are for chapters that vary the width, ``draws`` for those that average over weights.
 
     Example:
         >>> from npflib.profiles import find

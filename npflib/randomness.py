@@ -13,10 +13,7 @@ PURPOSES = ("relu", "value", "feature", "order", "examples", "monte carlo", "lab
 
 
 def generator(seed: int, purpose: str, *more: int) -> torch.Generator:
-    """A fresh generator for (seed, purpose, …), for example ``generator(3, "order", epoch)``.
-
-    Raises:
-        ValueError: the seed is not a whole number from 0 to 2^32 - 1, or the purpose is unknown.
+    """A fresh generator for (seed, purpose, …); seeds from 2^32 on and unknown purposes are a ValueError.
 
     Example:
         >>> import torch

@@ -42,8 +42,7 @@ class Regime:
         title: what a reader sees: a short label, and after a colon what it means.
         gate: "own" (a ReLU network), or the DGN's: "soft", "hard" or another name in ``gates.GATES``.
         feature: where the feature network's weights come from: "own" (there is none), "random", "value" (the value
-            network's initial weights) or "learnt" (a trained ReLU network).
-        trains_feature: whether the feature network learns too.
+            network's initial weights) or "learnt" (a trained ReLU network); ``trains_feature``: whether they learn too.
         stage: for gates "learnt" in stages, the stage of the ReLU network's training at which they were copied.
         linear: whether the feature network has no ReLU (``networks.DeepLinearNetwork``).
 
@@ -104,13 +103,9 @@ def register(regime: Regime) -> Regime:
     not be another regime's or read like a stage: else a ValueError. The same regime again changes nothing.
 
     Example:
-        >>> from npflib.regimes import Regime, find, register
+        >>> from npflib.regimes import find, register
         >>> register(find("DLNPF")) == find("DLNPF")  # known already: nothing changes
         True
-        >>> register(Regime("ReLU", "ReLU: frozen", "hard", "value", False))
-        Traceback (most recent call last):
-        ...
-        ValueError: the name 'ReLU' is taken by another regime; taken are: FRNPF-II, FRNPF-DI, DLNPF, FLNPF, ReLU, DLGN.
     """
     import torch
 
@@ -142,8 +137,8 @@ def register(regime: Regime) -> Regime:
 def definition(name: str) -> dict[str, str | bool]:
     """What a run's configuration says of its regime: its fields, and a digest of the gate's code.
 
-    The stage is said elsewhere, by the epoch whose gates were copied; titles change nothing. "linear" is said only
-    where true, so that records from before there were linear feature networks stay valid.
+    The stage is said elsewhere, by the epoch whose gates were copied. "linear" is said only where true, so that records
+    from before there were linear feature networks stay valid.
 
     Example:
         >>> from npflib.regimes import definition
@@ -192,17 +187,11 @@ def start(
 ) -> ReLUNetwork | DeepGatedNetwork:
     """The network with which a run of a regime starts; what is frozen does not require gradients.
 
-    One seed gives every regime the same initial value network, so that regimes differ in their gates only. The
-    ReLU network starts from other weights of the same distribution: FLNPF's value network is a fresh start and not
-    the start from which its gates were learnt.
-
-    Args:
-        regime: a name in ``REGIMES``.
-        arch: the architecture.
-        seed: the run's seed, a whole number ≥ 0.
-        learnt: the trained ReLU network of that architecture whose gates FLNPF copies; for the other regimes None.
-        initialisation: "glorot_uniform" with zero biases, or "signed": weights ±√(2/w) with probability ½ each, for a
-            fully connected network of width w.
+    One seed, a whole number ≥ 0, gives every regime the same initial value network, so that regimes differ in their
+    gates only. The ReLU network starts from other weights of the same distribution: FLNPF's value network is a fresh
+    start and not the start from which its gates were learnt. ``learnt`` is the trained ReLU network of that
+    architecture whose gates FLNPF copies, for the other regimes None. The initialisation is "glorot_uniform" with zero
+    biases, or "signed": weights ±√(2/w) with probability ½ each, for a fully connected network of width w.
 
     Example:
         >>> import torch

@@ -20,26 +20,18 @@ from npflib import checks
 from npflib.gates import hard_gate
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
 
+__all__ = ["class_gram", "softmax_jacobian", "tangent_signals"]
+
 PARTS = ("all", "value", "gate")
 
 
 @dataclass(frozen=True)
 class LayerSignals:
-    """What enters one layer and what comes back to it, by :func:`tangent_signals`.
-
-    ``forward`` is z(l-1) [n, w_{l-1}], ``backward`` δ_c(l) for every output c [n, C·w_l]; ``bias`` is 1.0 where the
-    layer has biases (their gradient is δ itself), else 0.0.
-
-    Example:
-        >>> import torch
-        >>> from npflib.signals import LayerSignals
-        >>> LayerSignals(forward=torch.ones(5, 2), backward=torch.ones(5, 3), bias=1.0).backward.shape
-        torch.Size([5, 3])
-    """
+    """What enters a layer, z(l-1) [n, w_{l-1}], and comes back to it, δ_c(l) of every output c [n, C·w_l]."""
 
     forward: Tensor
     backward: Tensor
-    bias: float
+    bias: float  # 1.0 where the layer has biases (their gradient is δ itself), else 0.0
 
 
 def tangent_signals(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "all") -> list[LayerSignals]:

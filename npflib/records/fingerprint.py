@@ -6,20 +6,18 @@ own name and its local names, and with a digest of each definition of this proje
 moving, renaming, rewording and typing change nothing, code does, and no list of files has to be kept. Syntax trees are
 written out by rules of this file, not by Python's, which differ from version to version.
 
-What a run's own configuration says does not enter (``RECORDED``): its data, by a digest of the examples; its budget;
-its regime, by its entry in the table of regimes and a digest of the code of its gate. So a new data set, regime or gate
-makes no old run invalid.
+What a run's own configuration says does not enter (``RECORDED``), so that a new data set, regime or gate makes no old
+run invalid: its data, by a digest of the examples; its budget; its regime's entry, with a digest of its gate's code.
 """
 
 import ast
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 TRAINING = "npflib.training.runs:ensure"
@@ -35,8 +33,7 @@ RECORDED = (
 _WORDLESS = ("annotation", "returns", "ctx", "kind", "type_comment", "type_params")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A definition: the module that holds it and its name there."""
 
     module: str
@@ -46,7 +43,7 @@ class Place:
     def recorded(self) -> bool:
         """Whether the search ends here."""
         within = f"{self.module}.".startswith(tuple(f"{part}." for part in RECORDED))
-        return within or f"{self.module}:{self.name}" in RECORDED
+        return within or ":".join(self) in RECORDED
 
 
 @cache
@@ -65,23 +62,19 @@ def reached(*roots: str) -> set[Place]:
     """The definitions that count: the roots and what their code names, over and over."""
     # An annotation counts as a reference to a class, whose methods are called on what it annotates, but the alias of a
     # type is no code.
-    queue, counted, seen = [], set(), set()
+    queue = []
     for root in roots:
         module, _, name = root.partition(":")
         if (place := _follow(module, name)) is None:
             raise ValueError(f"there is no {name!r} in {module}, a module of this project; roots are 'module:name'.")
         queue.append((place, True))
+    seen: dict[tuple[Place, bool], ast.stmt] = {}
     while queue:
         place, as_code = queue.pop()
-        if place.recorded or (place, as_code) in seen:
-            continue
-        seen.add((place, as_code))
-        definitions, _ = _read(place.module)
-        node = definitions[place.name]
-        if as_code or isinstance(node, ast.ClassDef):
-            counted.add(place)
-        queue += [(other, as_code and not typed) for other, typed in _references(place.module, node)]
-    return counted
+        if not place.recorded and (place, as_code) not in seen:
+            node = seen[place, as_code] = _read(place.module)[0][place.name]
+            queue += [(other, as_code and not typed) for other, typed in _references(place.module, node)]
+    return {place for (place, as_code), node in seen.items() if as_code or isinstance(node, ast.ClassDef)}
 
 
 @cache
@@ -90,10 +83,9 @@ def digest(place: Place, depth: int = 1) -> str:
     definitions, imports = _read(place.module)
 
     def named(node: ast.AST) -> str | None:
-        found = _target(place.module, node)
-        if found is None:
-            return imports.get(node.id) if isinstance(node, ast.Name) else None
-        return "recorded" if found.recorded else digest(found, 0) if depth else "project"
+        if (found := _target(place.module, node)) is not None:
+            return "recorded" if found.recorded else digest(found, 0) if depth else "project"
+        return imports.get(node.id) if isinstance(node, ast.Name) else None
 
     return _digest(definitions[place.name], named)
 
@@ -112,8 +104,10 @@ def code_digest(function: Callable) -> str:
 
 @cache
 def _read(module: str) -> tuple[Mapping[str, ast.stmt], Mapping[str, str]]:
-    """A module's definitions by name, and its imports: name here → "module" or "module:name"."""
-    tree = ast.parse(_path(module).read_text(encoding="utf-8"))  # type: ignore[union-attr]  # asked for where it is
+    """A module's definitions by name, and its imports: name → "module" or "module:name"; none of other projects'."""
+    stem = ROOT / module.replace(".", "/")
+    files = [path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()]
+    tree = ast.parse(files[0].read_text(encoding="utf-8") if files else "")
     definitions: dict[str, ast.stmt] = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -131,17 +125,8 @@ def _read(module: str) -> tuple[Mapping[str, ast.stmt], Mapping[str, str]]:
     return definitions, imports
 
 
-@cache
-def _path(module: str) -> Path | None:
-    """The file of a module of this project; None for others'."""
-    stem = ROOT / module.replace(".", "/")
-    return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
-
-
 def _follow(module: str, name: str) -> Place | None:
     """Where a module's name is defined, through the modules that pass it on; None outside this project."""
-    if _path(module) is None:
-        return None
     definitions, imports = _read(module)
     if name in definitions:
         return Place(module, name)
@@ -169,7 +154,8 @@ def _references(module: str, node: ast.AST, typed: bool = False) -> Iterator[tup
 
 
 def _digest(node: ast.stmt, named: Callable[[ast.AST], str | None]) -> str:
-    local = {name: str(index) for index, name in enumerate(_locals(node))}
+    """A piece of code written out and digested; ``named`` says what a name or an attribute stands for."""
+    local = {name: str(index) for index, name in enumerate(_locals(node, False))}
     outer = getattr(node, "name", None)
 
     def write(node: Any, own: bool = False) -> str:
@@ -200,19 +186,17 @@ def _digest(node: ast.stmt, named: Callable[[ast.AST], str | None]) -> str:
     return hashlib.sha256(given.encode()).hexdigest()[:16]
 
 
-def _locals(node: ast.AST) -> list[str]:
-    """The names that the functions in a piece of code bind, in the order in which they are met."""
+def _locals(node: ast.AST, inside: bool) -> dict[str, None]:
+    """The names that the functions in a piece of code, or around it, bind, in the order in which they are met."""
     found: dict[str, None] = {}
-
-    def visit(node: ast.AST, inside: bool) -> None:
-        if isinstance(node, ast.arg) or (inside and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)):
-            found[node.arg if isinstance(node, ast.arg) else node.id] = None
-        if inside and isinstance(node, ast.FunctionDef):
-            found[node.name] = None
-        inside = inside or isinstance(node, ast.FunctionDef | ast.Lambda)
-        for child in ast.iter_child_nodes(node):
-            # A class within a function keeps its names; one around it has its methods' locals counted alone.
-            visit(child, inside and not isinstance(node, ast.ClassDef))
-
-    visit(node, False)
-    return list(found)
+    if isinstance(node, ast.arg):
+        found[node.arg] = None
+    elif inside and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        found[node.id] = None
+    elif inside and isinstance(node, ast.FunctionDef):
+        found[node.name] = None
+    inside = inside or isinstance(node, ast.FunctionDef | ast.Lambda)
+    for child in ast.iter_child_nodes(node):
+        # A class within a function keeps its names; one around it has its methods' locals counted alone.
+        found |= _locals(child, inside and not isinstance(node, ast.ClassDef))
+    return found

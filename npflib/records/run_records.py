@@ -24,18 +24,15 @@ class Record:
     """One training run.
 
     Attributes:
-        profile: "smoke", "quick" or "paper": the scale of its budget.
-        configuration: everything that determines the result, budget included.
+        configuration: everything that determines the result, budget included; ``profile`` is the budget's scale.
         history: per epoch: "train_loss", "train_accuracy" (running means while the epoch's steps were taken),
             "test_loss", "test_accuracy". Accuracies are fractions.
         peak: largest test accuracy over the epochs: the paper's figure, selected on the test set; ``peak_epoch`` is the
-            first epoch (from 1) that reached it.
-        final: test accuracy after the last epoch: selected on nothing.
+            first epoch (from 1) that reached it. ``final``, that after the last epoch, is selected on nothing.
         seconds: wall-clock seconds of the run's share (the batch of seeds' time divided by its seeds).
-        data: where the data came from, checksums included.
-        environment: Python, torch, device, threads; ``library``: version and source hash of npflib.
-        series: what was measured along the run beside loss and accuracy, if anything: "epoch" (0 is the start) and, for
-            each of those epochs, one number a name.
+        data: where the data came from, with checksums; ``environment``: Python, torch, device, threads; ``library``:
+            version and source hash of npflib.
+        series: what else was measured along the run: "epoch" (0 is the start) and, for each of those, a number a name.
         weights: SHA-256 of the file of its networks' weights (``records.weights``), if one was kept; ``gates``: the
             same of the ReLU run whose gates it copied, if it copied any.
 
@@ -96,9 +93,8 @@ def write(record: Record, folder: Path) -> Path:
 def read(path: Path) -> Record:
     """The record in a file, checked.
 
-    Raises:
-        RecordError: the file is missing, not JSON, of another schema, lacks a field, contradicts itself, or lies
-            where another run's record belongs; the message names it and the mend.
+    A RecordError, which names the file and the mend, refuses one that is missing, not JSON, of another schema, lacks a
+    field, contradicts itself, or lies where another run's record belongs.
 
     Example:
         >>> from pathlib import Path
@@ -124,17 +120,16 @@ def read(path: Path) -> Record:
 
 def _fault(record: Record) -> str:
     """What a record says that cannot be; "" if nothing."""
-    history = record.history
+    history, series = record.history, record.series
     if not isinstance(history, dict) or "test_accuracy" not in history:
         return "its history holds no test_accuracy"
-    if any(not isinstance(series, list) or not series for series in history.values()):
+    if any(not isinstance(values, list) or not values for values in history.values()):
         return "each series of its history must be a list of one number or more"
-    if len({len(series) for series in history.values()}) != 1:
+    if len(set(map(len, history.values()))) != 1:
         return "the series of its history have different lengths"
-    series = record.series
     if not isinstance(series, dict) or any(not isinstance(values, list) for values in series.values()):
         return "its series are not lists by name"
-    if series and ("epoch" not in series or len({len(values) for values in series.values()}) != 1):
+    if series and ("epoch" not in series or len(set(map(len, series.values()))) != 1):
         return "its series lack their epochs or have different lengths"
     numbers = [*chain.from_iterable((*history.values(), *series.values())), record.peak, record.final, record.seconds]
     if not all(isinstance(number, int | float) and isfinite(number) for number in numbers):

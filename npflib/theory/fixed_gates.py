@@ -24,6 +24,7 @@ width corrections to the neural tangent kernel", find moments of the same kind f
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 
 import torch
 from torch import Generator, Tensor
@@ -42,8 +43,7 @@ MAX_NUMBERS = 4_000_000  # weights held at once: small enough to stay near the p
 def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ...]]:
     """Shapes of all weights of a scalar network without biases, input side first.
 
-    A convolution has one kernel [out, in, 3, 3], or, not ``shared``, one for each position, [out, in, 3, 3, s²]: a
-    locally connected layer.
+    A convolution has a kernel [out, in, 3, 3]; locally connected, not ``shared``, [out, in, 3, 3, s²], one a position.
 
     Example:
         >>> from npflib.architectures import GConv
@@ -55,12 +55,7 @@ def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ..
     if not isinstance(arch, Architecture) or arch.bias or arch.out_features != 1:
         raise ValueError(f"the theorem is about networks with bias=False and out_features=1; got {arch}.")
     own = () if shared or isinstance(arch, FullyConnected) else (arch.image_size**2,)
-    return [
-        (layer.out_channels, layer.in_channels, 3, 3, *own)
-        if isinstance(layer, ConvLayer)
-        else (layer.out_features, layer.in_features)
-        for layer in arch.layers()
-    ]
+    return [(*layer.shape, *(own if isinstance(layer, ConvLayer) else ())) for layer in arch.layers()]
 
 
 def draw_weights(
@@ -94,9 +89,9 @@ def draw_weights(
 def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_to_sign: bool = False) -> list[Tensor]:
     """All 2^N ways of giving the N weights of a tiny network the values ±σ: the signed law itself, not a sample.
 
-    With ``up_to_sign`` the first sign of each of the d layers stays as it is, so that N - d are free. The mean over
-    them is that over all: turning every sign of one layer turns the sign of whole gradients and leaves K_value as it
-    is. d tensors [2^N, …] or [2^(N-d), …], float64, input side first; more free signs than the limit are a ValueError.
+    With ``up_to_sign`` the first sign of each of the d layers stays, so that N - d are free. The mean over them is that
+    over all: turning every sign of one layer turns whole gradients and leaves K_value as it is. d tensors [2^N, …] or
+    [2^(N-d), …], float64, input side first; more free signs than the limit are a ValueError.
 
     Example:
         >>> from npflib.theory.fixed_gates import FullyConnected, every_sign_pattern
@@ -111,8 +106,7 @@ def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_
     free = sum(sizes)
     if free > limit:
         raise ValueError(f"{free} free weights have 2^{free} sign patterns; at most {limit} weights are listed.")
-    patterns = torch.arange(2**free)[:, None].bitwise_right_shift(torch.arange(free)) & 1
-    parts = (2 * patterns.double() - 1).split(sizes, dim=1)
+    parts = _sign_patterns(free).double().split(sizes, dim=1)
     if up_to_sign:
         parts = [torch.cat([torch.ones(2**free, 1, dtype=torch.float64), part], 1) for part in parts]
     return [sigma * part.reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)]
@@ -177,23 +171,41 @@ def expected_value_kernel(x: Tensor, gates: Sequence[Tensor], sigma: float) -> T
         >>> expected_value_kernel(x, gates, sigma=3.0)  # d = 2, σ² = 9, H = 5 · 2
         tensor([[180.]], dtype=torch.float64)
     """
-    gates, checked = list(gates), checks.number(sigma, "sigma, the scale of the weights,")
-    depth = len(gates) + 1
-    return depth * checked ** (2 * (depth - 1)) * kernels.neural_path_kernel(x, gates, dtype=torch.float64)
+    gates = list(gates)
+    return scaled(kernels.neural_path_kernel(x, gates, dtype=torch.float64), len(gates) + 1, sigma)
+
+
+def scaled(path_kernel: Tensor, depth: int, sigma: float) -> Tensor:
+    """d σ^{2(d-1)} H; a ValueError where it is beyond the range of float64, or σ vanishes in it.
+
+    Example:
+        >>> import torch
+        >>> from npflib.theory.fixed_gates import scaled
+        >>> scaled(torch.tensor([[10.0]]), depth=2, sigma=3.0)
+        tensor([[180.]])
+    """
+    checks.number(sigma, "sigma, the scale of the weights,")
+    try:
+        factor = depth * float(sigma) ** (2 * (depth - 1))
+    except OverflowError:
+        factor = inf
+    kernel = factor * path_kernel
+    if not factor or not bool(kernel.isfinite().all()):
+        raise ValueError(
+            f"d σ^(2(d-1)) H of the scale sigma = {sigma:.3g} and depth d = {depth} is beyond the range of float64: "
+            "take a scale near sqrt(2 / width), or fewer layers."
+        )
+    return kernel
 
 
 @dataclass(frozen=True)
 class Deviations:
     """How far the value kernels of R draws lie from the expected one E; all relative, so free of units.
 
-    Draws come in B groups of equal size. A group has one set of gates, so one E; ‖·‖ is the Frobenius norm.
-
-    Attributes:
-        bias: [R], ⟨K - E, E⟩ / ‖E‖²: its mean is 0 if the theorem's mean is right.
-        spread: [R], ‖K - E‖² / ‖E‖²: the square of the relative spread.
-        means: [B, n, n], the mean of n (K - E) / ‖E‖ over a group: one number an entry of the kernel.
-        diagonal: [B, n], the mean of (K(s,s) / E(s,s) - 1)² over a group; not a number where E(s,s) = 0.
-        predicted: [B, n], what ``diagonal`` should be, if the sampler was given a prediction; else empty.
+    Draws come in B groups of equal size. A group has one set of gates, so one E; ‖·‖ is the Frobenius norm. ``bias``
+    [R] is ⟨K - E, E⟩ / ‖E‖², of mean 0 if the theorem's mean is right, ``spread`` [R] is ‖K - E‖² / ‖E‖². Of a group,
+    ``means`` [B, n, n] is the mean of n (K - E) / ‖E‖, ``diagonal`` [B, n] that of (K(s,s) / E(s,s) - 1)², not a number
+    where E(s,s) = 0, and ``predicted`` [B, n] what that should be, if the sampler was given a prediction; else empty.
 
     Example:
         >>> import torch
@@ -223,11 +235,9 @@ def sample(
 ) -> Deviations:
     """Draws value kernels behind fixed gates and compares them with the theorem's mean.
 
-    Args:
-        gates_of: group 0 ≤ b < B → its gates, which may be the same for all. They must let some path through.
-        groups, draws: B ≥ 1, and draws in a group, so R = B · draws.
-        generator: source of the weights; the gates must come from another.
-        predict: gates → the predicted relative variance of K(s, s), [n]; None if there is none.
+    ``gates_of`` gives group 0 ≤ b < B = ``groups`` its gates, the same for all or not; they must let some path through,
+    and come from another generator than the weights. Each group has ``draws`` draws. ``predict`` gives, for gates, the
+    predicted relative variance of K(s, s), [n].
 
     Example:
         >>> import torch
@@ -244,11 +254,8 @@ def sample(
         norm = torch.linalg.matrix_norm(expected)
         if norm == 0:
             raise ValueError(f"the gates of group {group} let no path through for any input, so H = 0: widen the net.")
-        parts = [
-            value_kernels(x, gates, draw_weights(arch, count, sigma, law, generator, x.dtype))
-            for count in _batches(arch, draws)
-        ]
-        relative = (torch.cat(parts).double() - expected) / norm
+        batches = (draw_weights(arch, count, sigma, law, generator, x.dtype) for count in _batches(arch, draws))
+        relative = (torch.cat([value_kernels(x, gates, batch) for batch in batches]).double() - expected) / norm
         diagonal = relative.diagonal(dim1=1, dim2=2) / (expected.diagonal() / norm)
         found.append(
             (
@@ -285,6 +292,7 @@ def sample_with_random_gates(
         >>> kernels.shape, theorem.shape
         (torch.Size([100, 2, 2]), torch.Size([100, 2, 2]))
     """
+    scaled(torch.ones(()), arch.depth, sigma)  # which is refused, if at all, before any weight is drawn
     found, expected = [], []
     for count in _batches(arch, draws):
         weights = draw_weights(arch, count, sigma, law, generator, x.dtype)
@@ -294,7 +302,7 @@ def sample_with_random_gates(
         path_kernel = (x @ x.T).double()
         for gate in gates:
             path_kernel = path_kernel * (gate @ gate.mT).double()
-        expected.append((arch.depth * sigma ** (2 * (arch.depth - 1)) * path_kernel).expand_as(found[-1]))
+        expected.append(scaled(path_kernel, arch.depth, sigma).expand_as(found[-1]))
     return torch.cat(found), torch.cat(expected)
 
 
@@ -321,13 +329,11 @@ def relative_variance(x: Tensor, gates: Sequence[Tensor], law: str = "signed") -
 def relative_variance_of(
     active: Sequence[Tensor | float], concentration: Tensor | float, law: str = "signed"
 ) -> Tensor:
-    """The same from what it depends on, each a number or a tensor of the common shape, float64.
-
-    These are the numbers of open units m_1, …, m_{d-1} and the concentration Σ_j x_j⁴ / (Σ_j x_j²)² of the input.
+    """The same, of numbers or tensors of one shape: open units m_1, …, m_{d-1}, concentration Σ_j x_j⁴ / (Σ_j x_j²)².
 
     Example:
         >>> from npflib.theory.fixed_gates import relative_variance_of
-        >>> relative_variance_of([1.0], concentration=0.5)  # the example of ``relative_variance``
+        >>> relative_variance_of([1.0], concentration=0.5)  # that of ``relative_variance``
         tensor(0.2500, dtype=torch.float64)
     """
     checks.one_of(law, "law", KURTOSIS, "the weights")
@@ -417,16 +423,19 @@ def _batches(arch: FullyConnected, draws: int) -> list[int]:
 def _signs(shape: tuple[int, ...], generator: Generator | None, dtype: torch.dtype) -> Tensor:
     """Independent signs ±1. Each random byte picks eight at once: twenty times as fast as ``Tensor.bernoulli_``."""
     count = torch.Size(shape).numel()
-    bits = torch.arange(256)[:, None].bitwise_right_shift(torch.arange(8)) & 1
-    table = 2 * bits.to(dtype) - 1
     chosen = torch.empty(-(-count // 8), dtype=torch.uint8).random_(generator=generator)
-    return embedding(chosen.int(), table).flatten()[:count].view(shape)
+    return embedding(chosen.int(), _sign_patterns(8).to(dtype)).flatten()[:count].view(shape)
+
+
+def _sign_patterns(count: int) -> Tensor:
+    """All rows of so many signs ±1, [2^count, count]."""
+    return 2 * (torch.arange(2**count)[:, None].bitwise_right_shift(torch.arange(count)) & 1) - 1
 
 
 def _check(x: Tensor, gates: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> None:
     for what, some in (("inputs", [x]), ("gates", gates or []), ("weights", weights)):
         checks.tensors(some, what)
-    shapes = [tuple(weight.shape) for weight in weights]
+    shapes, given = ([tuple(each.shape) for each in some] for some in (weights, gates or []))
     sizes = [*x.shape[1:], *(size for shape in shapes for size in shape[1:2])]
     chain = [(len(weights[0]), out, into) for into, out in pairwise(sizes)]
     if not weights or shapes != chain or sizes[-1] != 1:
@@ -434,11 +443,9 @@ def _check(x: Tensor, gates: Sequence[Tensor] | None, weights: Sequence[Tensor])
             "inputs [n, d_in] and weights [R, w_1, d_in], [R, w_2, w_1], …, [R, 1, w_(d-1)] must chain; got "
             f"inputs {tuple(x.shape)} and weights {shapes}."
         )
-    if gates is None:
-        return
-    given = [tuple(gate.shape) for gate in gates]
     allowed = [((len(x), w), (r, len(x), w)) for r, w, _ in shapes[:-1]]
-    if len(gates) != len(allowed) or any(g not in a for g, a in zip(given, allowed, strict=True)):
+    fits = len(given) == len(allowed) and all(g in a for g, a in zip(given, allowed, strict=True))
+    if gates is not None and not fits:
         raise ValueError(
             f"{len(weights)} weight layers need {len(allowed)} gate tensors [n, w] or [R, n, w], that is one of "
             f"{allowed}; got {given}."

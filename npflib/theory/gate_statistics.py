@@ -2,8 +2,7 @@
 
 Hard gates G_s(l) ∈ {0, 1}^{m_l} of n inputs s in the hidden layers l = 1..d-1, one tensor [n, …] of zeros and ones a
 layer (others are a ValueError). A layer's m_l gates are its units; in a convolutional layer a unit is a channel at a
-position. Everything is counted in whole numbers and divided once, and no matrix of pairs is built: time and memory are
-O(n Σ m_l). Results are float64 [d - 1].
+position. Results are float64 [d - 1], counted in whole numbers and divided once, in time and memory O(n Σ m_l).
 
 **Flips.** Between gates G and G' of the same n inputs the share that flips is
 
@@ -20,12 +19,11 @@ the places on average, so
 
 is 1 for equal patterns, 0 on average for such coins, and negative where inputs differ more than that. (Its mean over
 all pairs is Fleiss' kappa of n inputs that rate every unit as on or off.) The mean over the pairs of different inputs
-of one class is the agreement within classes, over the pairs of different classes the agreement across them. What inputs
-of different classes agree in beyond chance are units that are on, or off, for nearly everything; within minus across
-is what the gates know of the classes.
+of one class is the agreement within classes, over the pairs of different classes the agreement across them. Inputs of
+different classes agree beyond chance in units that are on, or off, for nearly everything; within minus across is what
+the gates know of the classes.
 
-Both means need only counts: of n_c inputs of class c let k have unit i on; then k (n_c - k) of their pairs differ
-there.
+Both means need only counts: where k of n_c inputs of class c have unit i on, k (n_c - k) of their pairs differ.
 """
 
 from collections.abc import Sequence
@@ -36,17 +34,12 @@ from torch import Tensor
 
 from npflib import checks
 
+__all__ = ["agreement", "flipped", "flipped_by_chance", "on_share"]
+
 
 @dataclass(frozen=True)
 class Agreement:
-    """Mean κ_l of all pairs of different inputs of one class (``within``), and of different classes (``across``).
-
-    Example:
-        >>> import torch
-        >>> from npflib.theory.gate_statistics import Agreement
-        >>> Agreement(within=torch.tensor([0.75]), across=torch.tensor([0.25])).contrast
-        tensor([0.5000])
-    """
+    """Mean κ_l of all pairs of different inputs of one class (``within``), and of different classes (``across``)."""
 
     within: Tensor
     across: Tensor

@@ -2,8 +2,8 @@
 
 Fully connected, no biases, one output, d weight layers of which **every** weight is independent, Gaussian, with mean 0
 and variance σ² = 2/w; the first layer too, whatever d_in, and the output layer. Then everything depends on two inputs
-through their norms and their angle ϑ_0 alone. With ϑ_l the angle of their hidden outputs z(l), as w → ∞ (first layer
-first; in probability, and in the mean):
+through their norms and their angle ϑ_0 alone. With ϑ_l the angle of their hidden outputs z(l), as w → ∞ (in probability
+and in the mean):
 
     ‖z(l)‖ → ‖x‖,   cos ϑ_l = (sin ϑ_{l-1} + (π - ϑ_{l-1}) cos ϑ_{l-1}) / π,                                    (angles)
     share of the units of hidden layer l that are on for both inputs → (π - ϑ_{l-1}) / (2π).                     (gates)
@@ -70,9 +70,7 @@ def angles(theta: Tensor, depth: int) -> list[Tensor]:
 
 
 def of_angle(theta: Tensor, depth: int, kinds: Sequence[str] = KINDS) -> dict[str, Tensor]:
-    """The limits of inputs of norm 1 at angle ϑ_0 in [0, π]: the formulas at the top of this page without ‖x‖ ‖x'‖.
-
-    Kind, of "overlap", "gates", "output" and "relu", → tensor of theta's shape.
+    """The limits of inputs of norm 1 at angle ϑ_0 in [0, π]: kind → tensor of theta's shape.
 
     Example:
         >>> import torch
@@ -117,25 +115,16 @@ def kernels(
 ) -> dict[str, Tensor]:
     """The limits of all pairs of inputs, kind → kernel [n, m], several kinds for one recursion over the angles.
 
-    Blocks, types and errors are those of :mod:`npflib.kernels`. In float32 the error is about 1e-6 relative to the
-    diagonal: enough to multiply with (the kernel between test and training examples); what is inverted belongs in
-    float64. An input x = 0 opens no gate: its row is 0.
-
-    Args:
-        x, x2, dtype, chunk: as for :func:`npflib.kernels.neural_path_kernel`.
-        depth: d ≥ 1, weight layers.
-        kinds: which of "overlap", "gates", "output", "relu"; see the top of this page.
+    Arguments and errors are those of :mod:`npflib.kernels`; depth d ≥ 1 counts weight layers, and kinds are at the top
+    of this page. In float32 the error is about 1e-6 relative to the diagonal: enough to multiply with (the kernel
+    between test and training examples); what is inverted belongs in float64. The row of an input x = 0 is 0.
 
     Example:
         >>> import torch
         >>> from npflib.theory.infinite_width import kernels
         >>> found = kernels(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), depth=2, kinds=["gates", "relu"])
-        >>> found["gates"]  # 2 Σ (1 - ϑ/π), ϑ = π/4
-        tensor([[2.0000, 1.5000],
-                [1.5000, 4.0000]])
-        >>> found["relu"]  # and sin ϑ / π · ‖x‖ ‖x'‖ more
-        tensor([[2.0000, 1.8183],
-                [1.8183, 4.0000]])
+        >>> found["gates"][0], found["relu"][0]  # 2 Σ (1 - ϑ/π) with ϑ = π/4, and sin ϑ / π · ‖x‖ ‖x'‖ more
+        (tensor([2.0000, 1.5000]), tensor([2.0000, 1.8183]))
     """
     _check(depth, kinds)
 

@@ -1,7 +1,6 @@
 """Kernel ridge regression as a classifier, and the kernel read-out of gates: what it, and no network, does with them.
 
-For a kernel K of n training examples, their labels as targets Y and a ridge λ > 0, the coefficients and the scores of
-new examples are
+For a kernel K of n training examples, targets Y and a ridge λ > 0, the coefficients and the scores of new examples are
 
     α = (K + λ I)⁻¹ Y,    f(x) = Σ_i K(x, x_i) α_i,
 
@@ -12,20 +11,18 @@ predicted. With K = ΦΦᵀ it is ridge regression on the features Φ: f(x) = φ
   is like no other gets the score 0 for every class.
 * **The ridge is relative**: λ = ridge · tr K / n, so that a kernel's scale, which means nothing here, drops out. It is
   chosen on training examples held out from the fit (:func:`choose_ridge`), never on a test set.
-* **The zero kernel** has the function space {0}, so f = 0 is the minimiser whatever the targets and the ridge. Every α
-  gives it; α = 0 is taken, the least in norm. It is what gates that are shut for every training example leave: all
-  classes tie, for every example.
-* **Precision** is float64; no inverse is formed. Each ridge takes one Cholesky factorisation (n³/3 operations). A
-  kernel that was computed in float32 carries that type's rounding, and is refused where the ridge does not lift it
-  above that (:func:`npflib.kernels.well_above_rounding`).
+* **The zero kernel** has the function space {0}, so f = 0 is the minimiser; every α gives it, and 0 is taken, the least
+  in norm. It is what gates that are shut for every training example leave: all classes tie, for every example.
+* **Precision** is float64; each ridge takes one Cholesky factorisation (n³/3 operations). A kernel that was computed in
+  float32 is refused where the ridge does not lift it above rounding (:func:`npflib.kernels.well_above_rounding`).
 * **A ValueError** refuses kernels that are not square, symmetric and finite or are singular to working precision at a
   ridge, targets or labels that do not match, ridges that are not numbers ≥ 0, and a fit of more bytes than ``memory``.
 
 **Kernel read-out of gates.** By the fixed-gate theorem (Claim 4) a wide value network behind fixed gates does kernel
 regression with their neural path kernel H = Σ ⊙ Λ. So ridge regression with H is a read-out of the gates that trains
-nothing: the same inputs, labels and machine, and only the gates differ from one read-out to the next. Λ = 1, all gates
-open, leaves the linear kernel Σ: what the inputs say without any gates. Hard gates only: then ⟨G_s, G_s'⟩ counts units,
-which float32 holds exactly up to 2²⁴; the counts are multiplied in float64.
+nothing: only the gates differ from one read-out to the next. Λ = 1, all gates open, leaves the linear kernel Σ: what
+the inputs say without any. Gates are hard: then ⟨G_s, G_s'⟩ counts units, exactly in float32 up to 2²⁴; the counts are
+multiplied in float64.
 
 Source: Saunders, Gammerman & Vovk (1998), "Ridge regression learning algorithm in dual variables".
 """
@@ -42,6 +39,8 @@ from npflib.kernels import checked_kernel, cholesky, square
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, hard_gates
 from npflib.randomness import generator
 
+__all__ = ["KernelClassifier", "KernelReadOut", "choose_ridge", "class_targets", "fit", "memory_needed", "ridge_path"]
+
 RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 MEMORY = 8 * 2**30  # bytes that a fit may take unless told otherwise
 CHUNK = 1000
@@ -55,12 +54,8 @@ class KernelClassifier:
         >>> import torch
         >>> from npflib.theory.kernel_ridge import fit
         >>> machine = fit(torch.eye(2), torch.tensor([0, 1]), ridge=1.0)  # α = Y / 2, Y = ±½
-        >>> machine.coefficients
-        tensor([[ 0.2500, -0.2500],
-                [-0.2500,  0.2500]], dtype=torch.float64)
-        >>> rows = torch.tensor([[1.0, 0.0], [1.0, 0.5]])
-        >>> machine.scores(rows[:1]), machine.accuracy(rows, torch.tensor([0, 1]))
-        (tensor([[ 0.2500, -0.2500]], dtype=torch.float64), 0.5)
+        >>> machine.scores(torch.tensor([[1.0, 0.0]]))
+        tensor([[ 0.2500, -0.2500]], dtype=torch.float64)
     """
 
     coefficients: Tensor
@@ -90,13 +85,7 @@ class KernelClassifier:
 
 @dataclass(frozen=True)
 class RidgeChoice:
-    """The relative ridge that :func:`choose_ridge` found, and how accurate each was on how many examples held out.
-
-    Example:
-        >>> from npflib.theory.kernel_ridge import RidgeChoice
-        >>> RidgeChoice(1.0, {0.1: 0.8, 1.0: 0.9}, held_out=100).at_edge  # a larger one might be better still
-        True
-    """
+    """The relative ridge that :func:`choose_ridge` found, and how accurate each was on how many examples held out."""
 
     ridge: float
     accuracies: dict[float, float]
@@ -137,8 +126,8 @@ def memory_needed(n: int) -> int:
 
     Example:
         >>> from npflib.theory.kernel_ridge import memory_needed
-        >>> memory_needed(5_000) / 1e9  # gigabytes
-        0.6
+        >>> memory_needed(5_000)
+        600000000
     """
     return 24 * n * n
 
@@ -185,13 +174,10 @@ def ridge_path(kernel: Tensor, targets: Tensor, ridges: Sequence[float] = RIDGES
 def fit(
     kernel: Tensor, labels: Tensor, ridge: float, *, classes: int | None = None, memory: int = MEMORY
 ) -> KernelClassifier:
-    """The machine with one ridge, by one Cholesky factorisation.
+    """The machine with one ridge, relative to the kernel's mean diagonal entry, by one Cholesky factorisation.
 
-    Args:
-        kernel: K [n, n] of the training examples, symmetric positive semidefinite.
-        labels, classes: their classes [n] and how many there are, as for :func:`class_targets`.
-        ridge: relative to the kernel's mean diagonal entry.
-        memory: bytes that the fit may take (see :func:`memory_needed`).
+    K [n, n] of the training examples is symmetric positive semidefinite; their labels [n] and how many classes there
+    are are as for :func:`class_targets`, and the fit takes ``memory`` bytes at most (:func:`memory_needed`).
 
     Example:
         >>> import torch
@@ -217,13 +203,10 @@ def choose_ridge(
 ) -> RidgeChoice:
     """The ridge with the highest accuracy on training examples that are held out from the fit.
 
-    Of ridges that are equally accurate the largest is taken, which gives the smoothest function. Fit again on all
-    examples with the ridge found: it is relative, so it keeps its meaning.
-
-    Args:
-        kernel, labels, classes, memory: as for :func:`fit`, of training examples alone.
-        ridges: relative ridges to try.
-        share: share of the examples that is held out, chosen at random by ``seed``, a whole number ≥ 0.
+    Of ridges that are equally accurate the largest is taken, which gives the smoothest function; ``at_edge`` says that
+    it is the least or the greatest tried. Fit again on all examples with the ``ridge`` found: it is relative, so it
+    keeps its meaning. The other arguments are those of :func:`fit`, of training examples alone, of which ``share`` is
+    held out at random by ``seed``, a whole number ≥ 0.
 
     Example:
         >>> import torch
@@ -250,30 +233,20 @@ def choose_ridge(
 
 @dataclass(frozen=True)
 class ReadOut:
-    """What kernel ridge regression made of one set of gates: the test accuracy, fitted on all training examples.
-
-    The relative ridge is chosen on training examples held out; ``held_out`` is the accuracy on those, when fitted on
-    the others, and ``at_edge`` says whether no smaller, or no larger, one was tried.
-
-    Example:
-        >>> from npflib.theory.kernel_ridge import ReadOut
-        >>> ReadOut(accuracy=0.9, ridge=0.01, held_out=0.92, at_edge=False).ridge
-        0.01
-    """
+    """The test accuracy of one set of gates, fitted on all training examples, and what chose the relative ridge."""
 
     accuracy: float
     ridge: float
-    held_out: float
+    held_out: float  # the accuracy on training examples held out, when fitted on the others
     at_edge: bool
 
 
 class KernelReadOut:
     """Ridge regression on fixed training and test examples, with the path kernel of any gates.
 
-    Args:
-        x, labels: training inputs [n, …], which are flattened, and their classes [n].
-        new_x, new_labels: of the test examples, which are counted against the predictions and used for nothing else.
-        ridges, seed, memory: as for :func:`choose_ridge`.
+    Training inputs x [n, …] are flattened, and have classes [n]; those of the test examples, ``new_x`` and
+    ``new_labels``, are counted against the predictions and used for nothing else. The rest as for :func:`choose_ridge`,
+    whose choice and its accuracy ``held_out`` a reading tells beside its test ``accuracy``.
 
     Example:
         >>> import torch
@@ -345,10 +318,8 @@ class KernelReadOut:
         choice = choose_ridge(kernel, self.labels, self.ridges, seed=self.seed, **same)
         machine = fit(kernel, self.labels, choice.ridge, **same)
 
-        predicted = []
-        for start in range(0, len(self.new_x), CHUNK):
-            part = slice(start, start + CHUNK)
-            predicted.append(machine.predict(_with_overlap(self.new_gram[part], [g[part] for g in new_gates], gates)))
+        parts = zip(self.new_gram.split(CHUNK), *(gate.split(CHUNK) for gate in new_gates), strict=True)
+        predicted = [machine.predict(_with_overlap(rows, some, gates)) for rows, *some in parts]
         accuracy = (torch.cat(predicted) == self.new_labels).double().mean().item()
         return ReadOut(accuracy, choice.ridge, choice.accuracies[choice.ridge], choice.at_edge)
 
@@ -375,8 +346,7 @@ def _gram(x: Tensor, x2: Tensor) -> Tensor:
 def _with_overlap(kernel: Tensor, gates: Sequence[Tensor], gates2: Sequence[Tensor]) -> Tensor:
     """The kernel times Λ [n, m], 1 without gates, in blocks of rows that bound what is held beside both."""
     found = kernel.clone() if gates else kernel
-    for start in range(0, len(found), CHUNK):
-        part = slice(start, start + CHUNK)
-        for one, other in zip(gates, gates2, strict=True):
-            found[part].mul_(_gram(one[part], other))
+    for one, other in zip(gates, gates2, strict=True):
+        for rows, some in zip(found.split(CHUNK), one.split(CHUNK), strict=True):
+            rows.mul_(_gram(some, other))
     return found

@@ -30,6 +30,7 @@ from torch import Tensor
 from npflib import checks
 from npflib.gates import hard_gate
 from npflib.kernels import neural_path_kernel, path_overlap
+from npflib.theory.fixed_gates import scaled
 
 Blocks = Sequence[Sequence[Tensor]]
 Weights = tuple[Tensor, Blocks, Tensor]
@@ -151,10 +152,8 @@ def expected_value_kernel(x: Tensor, stem: Tensor, blocks: Blocks, sigma: float)
         >>> expected_value_kernel(one, one, [[one]], sigma=2.0).flatten()  # 2·2² by the skip, 3·2⁴ by the block
         tensor([ 8., 48.], dtype=torch.float64)
     """
-    checks.number(sigma, "sigma, the scale of the weights,")
     terms = residual_path_kernel(x, stem, blocks, dtype=torch.float64)
-    depths = 2 + len(blocks[0]) * torch.arange(len(terms), dtype=torch.float64)
-    return (depths * sigma ** (2 * (depths - 1)))[:, None, None] * terms
+    return torch.stack([scaled(term, 2 + len(blocks[0]) * j, sigma) for j, term in enumerate(terms)])
 
 
 def _check(x: Tensor, stem: Tensor, blocks: Blocks) -> None:

@@ -1,9 +1,8 @@
 """Networks of any architecture trained by automatic differentiation, one copy after the other.
 
 It is what convolutional networks train with, and an independent truth against which ``batched`` is tested. Images stay
-in memory as they were given, bytes or floats; bytes become pixels / 255 as each batch is taken. Behind frozen hard
-gates the feature network is evaluated once an example, without a graph, and its gates are looked up from then on
-(``gate_sources``): they are computed in float32 whatever the precision of training.
+in memory as they were given; bytes become pixels / 255 as each batch is taken. Frozen hard gates are computed once, in
+float32 whatever the precision of training, and looked up from then on (``gate_sources``).
 """
 
 from collections.abc import Sequence

@@ -4,9 +4,8 @@ The networks are copies of one architecture that differ in their seed. Copy s ke
 tensor and sees its own order of examples, so copies never mix. Forward and backward passes are written out (and tested
 against automatic differentiation) because building an autograd graph costs as much as the arithmetic at batch size 32.
 
-A seed's result does not depend on its company: the tests hold it to float32 rounding, and on the machine where it was
-measured (AMD EPYC, one thread, 64 steps) it was equal to the bit for 1, 2 and 5 copies in any order. With two threads
-a seed trained alone differed from the same seed in company by rounding, which long training amplifies.
+A seed's result does not depend on its company but for float32 rounding, which long training amplifies; with one thread
+(AMD EPYC, 64 steps) it was equal to the bit for 1, 2 and 5 copies in any order.
 
 Shapes: S copies, B examples to a step, w_l units, C outputs.
 """
@@ -91,8 +90,7 @@ class BatchedLearner(Scores):
     they are (1 + ε)·1[q > 0] instead, the limit as β → ∞, whose own derivative is zero almost everywhere, and learn by
     the soft gate's slope: only the direction in which they move is a surrogate.
 
-    With ``reuse_gates`` frozen gates are computed once and looked up, S · N · hidden units bytes: faster, and the same
-    to the bit where products round alike.
+    With ``reuse_gates`` frozen gates are computed once and looked up, in S · N · hidden units bytes.
     """
 
     def __init__(
@@ -146,18 +144,14 @@ class BatchedLearner(Scores):
         """Takes β and ε of each copy, [S, 1, 1]."""
         if not self.trains_feature:
             raise ValueError("networks with soft gates that learn are needed, as regimes.start('DLNPF', …) makes them.")
-        betas = [n.beta for n in networks] if betas is None else betas
-        excesses = [n.eps for n in networks] if excesses is None else excesses
-        if len(betas) != len(networks) or len(excesses) != len(networks):
-            raise ValueError(
-                f"one β and one ε a network: got {len(betas)} and {len(excesses)} for {len(networks)} networks."
-            )
+        betas = [n.beta for n in networks] if betas is None else list(betas)
+        excesses = [n.eps for n in networks] if excesses is None else list(excesses)
+        if not len(betas) == len(excesses) == self.copies:
+            given = f"{len(betas)} and {len(excesses)} for {self.copies}"
+            raise ValueError(f"one β and one ε a network: got {given} networks.")
         if not all(beta > 0 for beta in betas) or not all(eps >= 0 for eps in excesses):
-            raise ValueError(f"β must be positive and ε at least 0; got β {list(betas)!r} and ε {list(excesses)!r}.")
-        self.beta, self.eps = (
-            torch.tensor(numbers, dtype=torch.float32, device=self.device)[:, None, None]
-            for numbers in (betas, excesses)
-        )
+            raise ValueError(f"β must be positive and ε at least 0; got β {betas!r} and ε {excesses!r}.")
+        self.beta, self.eps = torch.tensor([betas, excesses], dtype=torch.float32, device=self.device)[..., None, None]
 
     def _given(self, gates: Tensor, images: Tensor, what: str) -> Tensor:
         wanted = (self.copies, len(images), self.hidden * self.width)
@@ -220,12 +214,11 @@ class BatchedLearner(Scores):
         """q and z of the value networks' hidden layers, x before the latter; q is kept where a gradient needs it."""
         qs, zs = [], [x]
         for index in range(self.hidden):
-            q = self.value.pre_activation(index, zs[-1])
-            qs.append(q)
+            qs.append(self.value.pre_activation(index, zs[-1]))
             if gates is None:
-                zs.append(q.relu_())
+                zs.append(qs[-1].relu_())
             else:
-                zs.append(q * gates[index] if self.trains_feature else q.mul_(gates[index]))
+                zs.append(qs[-1] * gates[index] if self.trains_feature else qs[-1].mul_(gates[index]))
         return qs, zs
 
     def _feature(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -276,10 +269,8 @@ class BatchedLearner(Scores):
         given = self.test_table if gates is None else gates
         scores = Scores(self.copies, self.device)
         for part, x in self._parts(self.test_images):
-            found = None
-            if given is not None:
-                found = given[:, part].to(x.dtype).split(self.width, 2)
-            elif self.feature is not None:
+            found = None if given is None else given[:, part].to(x.dtype).split(self.width, 2)
+            if given is None and self.feature is not None:
                 found = [self._gate(q) for q in self._feature(x)[0]]
             outputs = self.value.pre_activation(self.hidden, self._value(x, found)[1][-1])
             loss, correct, _ = self.loss_of(outputs, self.test_labels[part].expand(self.copies, -1)[..., None])

@@ -21,18 +21,7 @@ ROUNDING = 2**-7  # of bfloat16; gradients of other examples differ by about the
 
 
 def accelerated(learner: AutogradLearner) -> AutogradLearner:
-    """The same learner, whose steps are replayed from a graph where its device is CUDA.
-
-    Example:
-        >>> import torch
-        >>> from npflib.networks import FullyConnected, ReLUNetwork
-        >>> from npflib.training.autograd import AutogradLearner
-        >>> from npflib.training.cuda_graphs import accelerated
-        >>> x, y = torch.eye(2), torch.tensor([0, 1])
-        >>> learner = AutogradLearner([ReLUNetwork(FullyConnected(2, 3, in_features=2, out_features=2))], x, y, x, y)
-        >>> type(accelerated(learner).gradients).__name__  # on a processor, the method that it was
-        'method'
-    """
+    """The same learner, whose steps are replayed from a graph where its device is CUDA."""
     if learner.device.type == "cuda":
         learner.gradients = _Replayed(learner, partial(_record, learner.device))  # type: ignore[method-assign]
     return learner
@@ -63,17 +52,14 @@ class _Replayed:
 
     def __call__(self, chosen: Tensor) -> None:
         if self.replay is not None and chosen.shape == self.chosen.shape:
-            self._again(chosen)
+            self.chosen.copy_(chosen)
+            self.replay()
+            self._put(self.gradients)  # a step of another shape puts its own in their place
             return
         self.step()(chosen)  # type: ignore[misc]  # the learner is there: it was called
         if self.record is not None:
-            self._try(self.record, chosen)
-            self.record = None
-
-    def _again(self, chosen: Tensor) -> None:
-        self.chosen.copy_(chosen)
-        self.replay()  # type: ignore[misc]
-        self._put(self.gradients)  # a step of another shape puts its own in their place
+            record, self.record = self.record, None
+            self._try(record, chosen)
 
     def _put(self, gradients: list[Tensor | None]) -> None:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
@@ -86,18 +72,13 @@ class _Replayed:
         try:
             self.replay = record(lambda: self.step()(self.chosen))  # type: ignore[misc]
             self.gradients = [p.grad for p in self.parameters]
-            self._again(chosen)
+            self(chosen)
             now, then = (torch.cat([g.flatten() for g in part if g is not None]) for part in (self.gradients, expected))
-            fault = (
-                ""
-                if (now - then).norm() <= ROUNDING * then.norm()
-                else "it gives other gradients than the step that it recorded"
-            )
+            if not (now - then).norm() <= ROUNDING * then.norm():  # NaN is not
+                raise RuntimeError("it gives other gradients than the step that it recorded")
         except RuntimeError as error:
-            fault = str(error)
-        if fault:
             self.replay = None
-            log.warning("steps are taken without a CUDA graph: %s", fault)
+            log.warning("steps are taken without a CUDA graph: %s", error)
         self._put(expected)
         for total, kept in zip(self.sums, sums, strict=True):
             total.copy_(kept)

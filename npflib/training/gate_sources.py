@@ -6,7 +6,7 @@ Frozen gates are computed once and looked up ever after, one bit a gate: a GCONV
 
 from collections.abc import Sequence
 from math import prod
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -67,22 +67,20 @@ class GateTable:
         return [part.unflatten(1, shape) for part, shape in parts]
 
 
-class OpenGates:
+class OpenGates(NamedTuple):
     """A layer whose gates are all 1, of this shape for one example: it is linear."""
 
-    def __init__(self, shape: Sequence[int]):
-        self.shape = tuple(shape)
+    shape: Sequence[int]
 
     def lookup(self, indices: Tensor, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """Ones, [n, …] for n indices."""
         return [torch.ones(len(indices), *self.shape, dtype=dtype, device=indices.device)]
 
 
-class MixedGates:
+class MixedGates(NamedTuple):
     """The gates of all hidden layers, input side first, each layer's from where one likes."""
 
-    def __init__(self, layers: Sequence[LayerGates]):
-        self.layers = list(layers)
+    layers: Sequence[LayerGates]
 
     def lookup(self, indices: Tensor, dtype: torch.dtype = torch.float32) -> list[Tensor]:
         """One tensor a hidden layer, as value networks take them."""

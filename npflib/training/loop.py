@@ -1,7 +1,6 @@
 """The one loop over epochs, and what runs on it without records: training, and networks kept along the way.
 
-A run of the paper's experiments (``training.runs``) is this loop with checkpoints. A control often needs less: the same
-loop for seconds, on examples of its own choice.
+A run of the paper's experiments (``training.runs``) is this loop with checkpoints; a control often needs less.
 """
 
 from collections.abc import Collection, Generator, Sequence
@@ -36,11 +35,8 @@ def each_epoch(
     rows: Tensor | None = None,
     bar: tqdm | None = None,
 ) -> Generator[int, None, None]:
-    """Trains without end after ``done`` epochs, on all examples or ``rows`` [S, n]; says how many epochs there were.
-
-    The order of an epoch depends on a copy's seed and the epoch alone, so that a run may stop after any and go on.
-    """
-    for epoch in count(done):
+    """Trains without end after ``done`` epochs, on all examples or ``rows`` [S, n]; says how many epochs there were."""
+    for epoch in count(done):  # whose order depends on a copy's seed and the epoch alone: a run may stop and go on
         length = len(learner.labels) if rows is None else rows.shape[1]
         orders = torch.stack([torch.randperm(length, generator=generator(seed, "order", epoch)) for seed in seeds])
         chosen = orders if rows is None else rows.gather(1, orders)
@@ -67,8 +63,7 @@ def train(
     """Trains a learner's networks, each in its seed's own order, and tests them after each epoch, or the last alone.
 
     ``optimiser`` is "adam", "sgd" or "rmsprop", with Keras' defaults; a last smaller batch is used too. Returns for
-    each network its test accuracies. Raises a ValueError for a number of epochs that is not positive, or of seeds that
-    is not that of the networks.
+    each network its test accuracies. One seed a network, and one epoch or more, else a ValueError.
 
     Example:
         >>> import torch
@@ -107,8 +102,7 @@ def train_and_keep(
 
     ``rows`` [S, n] are the examples, among ``images`` [N, …] and ``labels`` [N], that each learns from by
     cross-entropy. ``keep`` holds the epochs: 0 is the start, and the largest is where training ends. The given networks
-    are left as they are. Returns for each a dictionary epoch → network. Raises a ValueError for numbers of networks,
-    seeds and rows that differ, rows that are not examples, or epochs that are not whole numbers ≥ 0.
+    are left as they are. Returns for each a dictionary epoch → network; what does not fit together is a ValueError.
 
     Example:
         >>> import torch

@@ -7,7 +7,7 @@ Source: Lakshminarayanan & Singh (2020), experiments, and the authors' released 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,8 +37,6 @@ class Batch:
 def first_of_each_class(labels: Tensor, count: int) -> Tensor:
     """Indices [classes · count] of the first ``count`` of each class, class by class: the released code's choice.
 
-    Raises a ValueError where a class has fewer.
-
     Example:
         >>> import torch
         >>> from npflib.training.monitors import first_of_each_class
@@ -51,8 +49,6 @@ def first_of_each_class(labels: Tensor, count: int) -> Tensor:
 def random_of_each_class(labels: Tensor, count: int, seed: int = 0) -> Tensor:
     """Indices [classes · count] of ``count`` examples drawn from each class, class by class.
 
-    Raises a ValueError where a class has fewer.
-
     Example:
         >>> import torch
         >>> from npflib.training.monitors import random_of_each_class
@@ -60,11 +56,9 @@ def random_of_each_class(labels: Tensor, count: int, seed: int = 0) -> Tensor:
         >>> labels[random_of_each_class(labels, count=2)]
         tensor([4, 4, 7, 7])
     """
-    chosen = []
-    for index, members in enumerate(_classes(labels, count)):
-        order = torch.randperm(len(members), generator=generator(seed, "examples", index))
-        chosen.append(members[order[:count]])
-    return torch.cat(chosen)
+    classes = _classes(labels, count)
+    orders = [torch.randperm(len(own), generator=generator(seed, "examples", k)) for k, own in enumerate(classes)]
+    return torch.cat([own[order[:count]] for own, order in zip(classes, orders, strict=True)])
 
 
 def _classes(labels: Tensor, count: int) -> list[Tensor]:
@@ -83,8 +77,7 @@ def kernel_and_labels(network: ReLUNetwork, batch: Batch) -> dict[str, float]:
 
     ``nu`` = yᵀ (H / tr H)⁻¹ y for the true labels; ``nu_trained`` for the labels trained on; ``nu_chance`` =
     tr H · tr H⁻¹, the mean of ν over labels drawn ±1 at random, which changes with H's spectrum alone, so that
-    ν / ν_chance is alignment and not conditioning; ``condition``, the largest eigenvalue of H over the smallest;
-    ``trace`` of H.
+    ν / ν_chance is alignment and not conditioning; ``condition`` of H, its largest eigenvalue over the smallest; trace.
 
     Example:
         >>> import torch
@@ -124,13 +117,11 @@ def value_and_gate_kernels(network: DeepGatedNetwork, batch: Batch) -> dict[str,
         >>> value_and_gate_kernels(network, Batch(x=torch.eye(2), labels=y, trained=y))["trace_gate"]  # hard gates
         0.0
     """
-    kernels = {}
-    for part in ("value", "gate"):
-        kernels[part] = neural_tangent_kernel(network, batch.x, part=part, dtype=torch.float64)
+    parts = ("value", "gate")
+    kernels = {part: neural_tangent_kernel(network, batch.x, part=part, dtype=torch.float64) for part in parts}
     gradients = zip(*(summed_softmax_gradient(network, x) for x in batch.x), strict=True)
-    for part, rows in zip(("value", "gate"), gradients, strict=True):
-        jacobian = torch.stack(rows)
-        kernels[f"{part}_summed"] = jacobian @ jacobian.T
+    jacobians = dict(zip(parts, map(torch.stack, gradients), strict=True))
+    kernels |= {f"{part}_summed": jacobian @ jacobian.T for part, jacobian in jacobians.items()}
     found: dict[str, float] = {}
     for part, kernel in kernels.items():
         found |= {f"trace_{part}": float(kernel.trace()), f"norm_{part}": float(kernel.norm())}
@@ -160,23 +151,16 @@ def summed_softmax_gradient(network: DeepGatedNetwork, x: Tensor) -> tuple[Tenso
     return parts[0], parts[1]
 
 
-@dataclass(frozen=True)
-class Measure:
-    """How a probe chooses its examples from labels, and what it measures on them.
-
-    Example:
-        >>> from npflib.training.monitors import MEASURES
-        >>> MEASURES["alignment"].choose.__name__
-        'first_of_each_class'
-    """
+class _Measure(NamedTuple):
+    """How a probe chooses its examples from labels, and what it measures on them."""
 
     choose: Callable[[Tensor, int], Tensor]
     measure: Callable[[Any, Batch], dict[str, float]]  # on the one kind of network that its experiments train
 
 
-MEASURES: Mapping[str, Measure] = MappingProxyType(
+MEASURES: Mapping[str, _Measure] = MappingProxyType(
     {
-        "alignment": Measure(first_of_each_class, kernel_and_labels),
-        "traces": Measure(random_of_each_class, value_and_gate_kernels),
+        "alignment": _Measure(first_of_each_class, kernel_and_labels),
+        "traces": _Measure(random_of_each_class, value_and_gate_kernels),
     }
 )

@@ -19,8 +19,7 @@ EPSILON = 1e-7
 class KerasAdam(torch.optim.Adam):
     """Adam as Keras computes it: θ ← θ - η √(1-β₂ᵗ)/(1-β₁ᵗ) · m / (√v + ε).
 
-    torch adds ε to √(v / (1-β₂ᵗ)) instead, so Keras' rule is torch's with ε / √(1-β₂ᵗ) at step t: about 32 times the
-    nominal ε at the first step.
+    torch adds ε to √(v / (1-β₂ᵗ)) instead, so Keras' rule is torch's with ε / √(1-β₂ᵗ) at step t, some 32 ε at first.
 
     Example:
         >>> import torch

@@ -10,8 +10,8 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -79,19 +79,15 @@ def ensure(
 
     Args:
         experiment, regime: names that ``experiments.find`` knows, and a regime that the experiment has.
-        profile: "smoke", "quick" or "paper".
-        seeds: whole numbers ≥ 0, in whose order the records come; None means the profile's own.
+        profile: "smoke", "quick" or "paper"; its own are the ``build`` folder "" and the ``seeds`` None.
+        seeds: whole numbers ≥ 0, in whose order the records come.
         epochs: a cap on the profile's epochs, for a run that shall cost less and whose record says so; None is none.
-        build: the build folder; "" is the profile's own.
         device: "cpu", "cuda", …; None takes CUDA where there is one.
         precision: "float32", or "bfloat16" for the products of convolutional networks.
-        progress: whether to show a progress bar.
 
-    Raises:
-        ValueError: an unknown name, a regime or a precision that the experiment does not have, seeds that are repeated
-            or not whole numbers ≥ 0, a device that is not there, a build folder that cannot be written, a cap on
-            epochs where there are stages, or a longer run of the same settings that would be replaced.
-        DivergenceError: a seed's loss was not finite after an epoch. The other seeds' records are written first.
+    A ValueError refuses what is unknown, repeated, not there or not to be written, a cap where there are stages, and to
+    replace a longer run of the same settings; a DivergenceError names the seeds whose loss was not finite after an
+    epoch, once the other seeds' records are written.
 
     Example:
         >>> from npflib.training import ensure
@@ -101,7 +97,7 @@ def ensure(
         ValueError: mnist-fc-adam has no regime 'FLNPF-stage-1'; it has: ReLU, DLNPF, FLNPF, FRNPF-DI, FRNPF-II.
     """
     wanted = _checked_seeds(profiles.find(profile).seeds if seeds is None else seeds)
-    return _ensured(ordered(experiment, regime, profile, build, device, precision, epochs), wanted, progress)
+    return ordered(experiment, regime, profile, build, device, precision, epochs).ensured(wanted, progress)
 
 
 def trained_network(
@@ -115,25 +111,17 @@ def trained_network(
 ) -> Network:
     """The network of a finished run, on the CPU: of the build, or a published one of the same profile.
 
-    Args:
-        experiment, regime, seed, profile: the run's.
-        build: the build folder; "" is the profile's own.
-        which: "best", the epoch of highest test accuracy (the paper's choice); "last"; or "stage-k", the best up to the
-            k-th stage of an experiment that has stages.
-
-    Raises:
-        ValueError: unknown name or ``which``, or weights that are not those of the record beside them.
-        MissingGatesError: that run has not been trained in this build, and its weights are not published.
+    ``which`` is "best", the epoch of highest test accuracy (the paper's choice), "last", or "stage-k", the best up to
+    the k-th stage of an experiment that has stages; the build folder "" is the profile's own. A ValueError refuses an
+    unknown name, and weights that are not those of the record beside them; a MissingGatesError says that the run has
+    not been trained in this build, and that its weights are not published.
 
     Example:
-        >>> from tempfile import TemporaryDirectory
-        >>> from npflib.training import MissingGatesError, trained_network
-        >>> with TemporaryDirectory() as build:
-        ...     try:
-        ...         network = trained_network("mnist-fc-adam", "ReLU", seed=0, profile="smoke", build=build)
-        ...     except MissingGatesError:
-        ...         print("train it first, by ensure")
-        train it first, by ensure
+        >>> from npflib.training import trained_network
+        >>> trained_network("mnist-fc-adam", "ReLU", seed=0, which="stage-1")
+        Traceback (most recent call last):
+            ...
+        ValueError: which must be one of 'best', 'last'; got 'stage-1'.
     """
     stages = experiments.find(experiment).stages if regime == "ReLU" else ()
     allowed = ("best", "last", *(f"stage-{k}" for k, _ in enumerate(stages, start=1)))
@@ -168,11 +156,15 @@ def ordered(
         raise ValueError(f"{experiment} has no regime {regime!r}; it has: {', '.join(chosen.regimes)}.")
     if epochs is not None and chosen.stages:
         raise ValueError(f"{experiment} has stages, whose epochs a cap would change: leave out `epochs`.")
-    where = _checked_device(device)
-    allowed = PRECISIONS[:1] if isinstance(chosen.arch, FullyConnected) else PRECISIONS
+    where, dense = _checked_device(device), isinstance(chosen.arch, FullyConnected)
+    allowed = PRECISIONS[:1] if dense else PRECISIONS
     if precision not in allowed:
         raise ValueError(f"precision must be one of {', '.join(allowed)} for {experiment}; got {precision!r}.")
-    folder, truth = locations.build(profile, build), _dataset(chosen, profile)
+    folder, budget = locations.build(profile, build), experiments.budget(experiment, profile)
+    # CIFAR-10 stays in bytes, a quarter of the memory; batches become pixels / 255 as they are taken.
+    whole = data.load(chosen.dataset, dtype=torch.float32 if dense else torch.uint8)
+    truth = data.subset(whole, budget.train_examples, budget.test_examples)
+    truth = truth if chosen.classes is None else data.binary(truth, *chosen.classes)
     return Order(chosen, regime, profile, truth, folder, where, precision, epochs)
 
 
@@ -190,6 +182,7 @@ class Order:
     epochs: int | None
 
     def __post_init__(self) -> None:
+        self.name = f"{self.experiment.name} {self.regime}"
         self.dataset = shuffled(self.truth) if self.experiment.shuffled else self.truth
         self.configuration = self._configuration()
         self.runs = self.folder / "runs"
@@ -246,11 +239,52 @@ class Order:
             log.info("%s was made by other code, data or settings: it is not used", path)
         return record if valid else None
 
-    def records(self, seeds: Sequence[int]) -> dict[int, Record]:
+    def ensured(self, seeds: Sequence[int], progress: bool) -> list[Record]:
+        """The records of the seeds, in their order: read, or trained; a DivergenceError once all others are written."""
+        found = self._valid(seeds)
+        if set(found) == set(seeds):
+            return [found[seed] for seed in seeds]
+        diverged: dict[int, int] = {}
+        with _sole_use(self.checkpoints):
+            found = self._valid(seeds)  # another process may have trained some of them meanwhile
+            missing = sorted(set(seeds) - set(found))
+            if self.epochs is not None:
+                self._spare_longer_runs(missing)
+            groups = _groups(self.checkpoints, missing, seeds)
+            learnt = self._learnt([seed for group in groups for seed in group], progress)
+            for group in groups:
+                run = _Run(self, group, learnt)
+                found |= run.finish(progress)
+                diverged |= run.diverged
+        if diverged:
+            raise DivergenceError(
+                f"{self.name} diverged: its loss was not finite after "
+                + ", ".join(f"epoch {epoch} of seed {seed}" for seed, epoch in diverged.items())
+                + f". It is trained by {self.experiment.optimiser} at the rate {self.experiment.learning_rate:g}: take "
+                "a smaller one. The other seeds' records are kept."
+            )
+        return [found[seed] for seed in seeds]
+
+    def _valid(self, seeds: Sequence[int]) -> dict[int, Record]:
         """The valid records of the build."""
         return {seed: record for seed in seeds if (record := self.record(self.runs, seed))}
 
-    def spare_longer_runs(self, seeds: Sequence[int]) -> None:
+    def _learnt(self, seeds: Sequence[int], progress: bool) -> Mapping[int, tuple[str, Network | None]]:
+        """Seed → its ReLU network whose gates are copied, if any, and the weights' digest; trained where it lacks."""
+        regime = regimes.find(self.regime)
+        if regime.feature != "learnt":
+            return dict.fromkeys(seeds, ("", None))
+        relu, published = replace(self, regime="ReLU"), locations.published()
+        folders = dict.fromkeys(seeds, relu.runs)
+        for seed in seeds:  # the build's network goes before a published one, by whichever code that was trained
+            if not relu.record(relu.runs, seed) and relu.record(published, seed, any_code=True):
+                log.info("%s seed %d: gates of the published ReLU network", self.experiment.name, seed)
+                folders[seed] = published
+        relu.ensured([seed for seed in seeds if folders[seed] == relu.runs], progress)
+        which = "best" if regime.stage is None else f"stage-{regime.stage}"
+        return {seed: _network(folder, self.experiment.name, "ReLU", seed, which) for seed, folder in folders.items()}
+
+    def _spare_longer_runs(self, seeds: Sequence[int]) -> None:
         """A capped run must not take the place of a longer one that differs in its length alone."""
         for seed in seeds:
             path = run_records.path_of(self.runs, self.experiment.name, self.regime, seed)
@@ -263,73 +297,17 @@ class Order:
                 )
 
 
-def _ensured(order: Order, seeds: Sequence[int], progress: bool) -> list[Record]:
-    """The records of an order, in the order of the seeds: read, or trained."""
-    found = order.records(seeds)
-    if set(found) != set(seeds):
-        with _sole_use(order.checkpoints):
-            found = order.records(seeds)  # another process may have trained some of them meanwhile
-            missing = sorted(set(seeds) - set(found))
-            if order.epochs is not None:
-                order.spare_longer_runs(missing)
-            found |= _trained(order, _groups(order.checkpoints, missing, seeds), progress)
-    return [found[seed] for seed in seeds]
-
-
-def _trained(order: Order, groups: Sequence[Sequence[int]], progress: bool) -> dict[int, Record]:
-    """The records of seeds in groups that are trained together; a DivergenceError once all are written."""
-    chosen = order.experiment
-    found: dict[int, Record] = {}
-    diverged: dict[int, int] = {}
-    learnt = _learnt(order, [seed for group in groups for seed in group], progress)
-    for group in groups:
-        networks = [
-            # What was learnt is a ReLU network.
-            regimes.start(order.regime, chosen.arch, seed, learnt[seed][1], chosen.initialisation)  # type: ignore[arg-type]
-            for seed in group
-        ]
-        run = _Run(order, group, networks, [learnt[seed][0] for seed in group])
-        found |= run.finish(progress)
-        diverged |= run.diverged
-    if diverged:
-        raise DivergenceError(
-            f"{chosen.name} {order.regime} diverged: its loss was not finite after "
-            + ", ".join(f"epoch {epoch} of seed {seed}" for seed, epoch in diverged.items())
-            + f". It is trained by {chosen.optimiser} at the rate {chosen.learning_rate:g}: take a smaller one. The "
-            "other seeds' records are kept."
-        )
-    return found
-
-
-def _learnt(order: Order, seeds: Sequence[int], progress: bool) -> dict[int, tuple[str, Network | None]]:
-    """The ReLU networks whose gates are copied, if any, with their weights' digests; trained where there are none."""
-    regime = regimes.find(order.regime)
-    if regime.feature != "learnt":
-        return dict.fromkeys(seeds, ("", None))
-    relu = replace(order, regime="ReLU")
-    folders: dict[int, Path] = {}
-    for seed in seeds:  # the build's network goes before a published one, by whichever code that was trained
-        if relu.record(relu.runs, seed):
-            folders[seed] = relu.runs
-        elif relu.record(locations.published(), seed, any_code=True):
-            log.info("%s seed %d: gates of the published ReLU network", relu.experiment.name, seed)
-            folders[seed] = locations.published()
-    if lacking := [seed for seed in seeds if seed not in folders]:
-        _ensured(relu, lacking, progress)
-    which = "best" if regime.stage is None else f"stage-{regime.stage}"
-    found: dict[int, tuple[str, Network | None]] = {}
-    for seed in seeds:
-        record, network = _network(folders.get(seed, relu.runs), relu.experiment.name, "ReLU", seed, which)
-        found[seed] = record.weights, network
-    return found
-
-
 class _Run:
     """The seeds of an order that are trained together, from start or checkpoint to records."""
 
-    def __init__(self, order: Order, seeds: Sequence[int], networks: Sequence[Network], gates: Sequence[str]):
+    def __init__(self, order: Order, seeds: Sequence[int], learnt: Mapping[int, tuple[str, Network | None]]):
         chosen, probe = order.experiment, order.experiment.probe
-        self.order, self.seeds, self.gates = order, list(seeds), list(gates)
+        self.order, self.seeds = order, list(seeds)
+        self.gates = [learnt[seed][0] for seed in seeds]
+        networks = [
+            regimes.start(order.regime, chosen.arch, seed, learnt[seed][1], chosen.initialisation)  # type: ignore[arg-type]
+            for seed in seeds
+        ]
         self.network: Network | None = None
         if probe is not None:
             self.network, self.probe = deepcopy(networks[0]), MEASURES[probe.name]
@@ -362,7 +340,7 @@ class _Run:
         self._resume()
         batch = self.order.experiment.batch
         steps = -(-len(self.order.dataset.train_labels) // batch)
-        label = f"{self.order.experiment.name} {self.order.regime} ({len(self.seeds)} seeds, {self.epochs} epochs)"
+        label = f"{self.order.name} ({len(self.seeds)} seeds, {self.epochs} epochs)"
         with tqdm(
             desc=label, total=self.epochs * steps, initial=self.done * steps, unit="step", disable=not progress,
             mininterval=1.0,
@@ -417,9 +395,8 @@ class _Run:
         state = _read_checkpoint(self.checkpoint)
         if state is None:
             return
-        name = f"{self.order.experiment.name} {self.order.regime}"
         if state["identity"] != self.identity:
-            log.warning("the checkpoint of %s was made by other code, data or settings: starting afresh", name)
+            log.warning("the checkpoint of %s is of other code, data or settings: starting afresh", self.order.name)
             return
         with torch.no_grad():
             for parameter, saved in zip(self.parameters, state["parameters"], strict=True):
@@ -427,7 +404,7 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         for attribute in PROGRESS:
             setattr(self, attribute, state[attribute])
-        log.info("%s goes on after epoch %d", name, self.done)
+        log.info("%s goes on after epoch %d", self.order.name, self.done)
 
     def _write(self) -> dict[int, Record]:
         order, records = self.order, {}
@@ -436,13 +413,10 @@ class _Run:
         for copy, (seed, history) in enumerate(zip(self.seeds, self.history, strict=True)):
             if seed in self.diverged:
                 continue
-            accuracies = history["test_accuracy"]
+            accuracies, run = history["test_accuracy"], (order.experiment.name, order.regime, seed)
             kept = {"best": self.best[copy], "last": last[copy], **self.kept[copy]}
-            path = weights.path_of(order.runs, order.experiment.name, order.regime, seed)
             records[seed] = Record(
-                experiment=order.experiment.name,
-                regime=order.regime,
-                seed=seed,
+                *run,
                 profile=order.profile,
                 configuration=order.configuration,
                 history=history,
@@ -454,7 +428,7 @@ class _Run:
                 environment=environment_of(order.device),
                 library={"version": version("npflib"), "source": training_source_hash()},
                 series=self.series[copy],
-                weights=weights.write(kept, path),
+                weights=weights.write(kept, weights.path_of(order.runs, *run)),
                 gates=self.gates[copy],
             )
             # The record comes last: where it stands, its weights stand too.
@@ -473,11 +447,10 @@ def environment_of(device: torch.device) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    try:
+    with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return platform.processor() or platform.machine()
 
 
 def shuffled(dataset: data.Dataset) -> data.Dataset:
@@ -498,14 +471,6 @@ def _learner(order: Order, networks: Sequence[Network]) -> BatchedLearner | Auto
     return accelerated(AutogradLearner(*parts, precision=order.precision))
 
 
-def _dataset(experiment: Experiment, profile: str) -> data.Dataset:
-    budget = experiments.budget(experiment.name, profile)
-    # CIFAR-10 stays in bytes, a quarter of the memory; batches become pixels / 255 as they are taken.
-    dtype = torch.float32 if isinstance(experiment.arch, FullyConnected) else torch.uint8
-    dataset = data.subset(data.load(experiment.dataset, dtype=dtype), budget.train_examples, budget.test_examples)
-    return dataset if experiment.classes is None else data.binary(dataset, *experiment.classes)
-
-
 def _digest(dataset: data.Dataset) -> str:
     """Sixteen hexadecimal digits over every pixel and label: the data that were used, however they were loaded."""
     digest = hashlib.blake2b(digest_size=8)
@@ -519,13 +484,13 @@ def _whole(folder: Path, *run: Any) -> bool:
     return run_records.path_of(folder, *run).exists() and weights.path_of(folder, *run).exists()
 
 
-def _network(folder: Path, experiment: str, regime: str, seed: int, which: str) -> tuple[Record, Network]:
-    """A run's record and one of its networks, from a folder of records."""
+def _network(folder: Path, experiment: str, regime: str, seed: int, which: str) -> tuple[str, Network]:
+    """One of a run's networks, from a folder of records, and the digest of the file that holds it."""
     record = run_records.read(run_records.path_of(folder, experiment, regime, seed))
     arch, kind = experiments.find(experiment).arch, regimes.find(regime)
     network = ReLUNetwork(arch) if kind.gate == "own" else DeepGatedNetwork(arch, kind.gate, linear=kind.linear)
     network.load_state_dict(weights.read(weights.path_of(folder, experiment, regime, seed), record.weights)[which])
-    return record, network
+    return record.weights, network
 
 
 @contextmanager
@@ -589,7 +554,7 @@ def _checked_device(device: str | None) -> torch.device:
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, device=device).tolist()  # "meta" is known to torch, but nothing is there
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device {device!r} is not there; use 'cpu', or leave it out. ({error})") from error
     return torch.device(device)

@@ -9,6 +9,7 @@ from hypothesis import given
 from strategies import convolutional, fully_connected
 
 from npflib.architectures import ConvLayer, DenseLayer, FullyConnected, GConv, VConv
+from npflib.networks import ReLUNetwork
 
 
 def test_the_papers_fully_connected_network():
@@ -86,6 +87,25 @@ def test_convolutional_refuses_sizes(arch, name, bad):
 def test_convolutional_refuses_layer_lists(name, bad):
     with pytest.raises(ValueError, match=rf"{name} must be one or more positive whole numbers; got"):
         GConv(**{name: bad})
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes", "count"),
+    [
+        (FullyConnected, {"depth": 3, "width": 10**12}, "1,000,000,000,794,000,000,000,000"),
+        (FullyConnected, {"depth": 10_000, "width": 1_001}, "10,018,994,4"),
+        (VConv, {"channels": (10**9,)}, "262,171,000,068,096"),
+        (GConv, {"dense": (10**6, 10**6)}, "1,000,138,257,472"),
+    ],
+)
+def test_more_weights_than_a_memory_holds_are_refused_before_any_is_drawn(kind, sizes, count):
+    with pytest.raises(ValueError, match=f"has {count}.* weights; at most 10,000,000,000 are allowed"):
+        kind(**sizes)
+
+
+def test_a_layer_knows_the_shape_of_its_weight():
+    network = ReLUNetwork(GConv(in_channels=1, image_size=4, channels=(2, 3), dense=(5,)))
+    assert [tuple(weight.shape) for weight in network.weights] == [layer.shape for layer in network.arch.layers()]
 
 
 def test_planning_does_not_import_torch():

@@ -59,6 +59,8 @@ def test_help_names_both_commands(npf):
         ({"epochs": 0}, "0 is not in the range x>=1"),
         ({"epochs": -1}, "-1 is not in the range x>=1"),
         ({"epochs": "all"}, "'all' is not a valid integer"),
+        ({"epochs": "1_0"}, "'1_0' is not a valid integer, in digits alone"),
+        ({"epochs": "４"}, "'４' is not a valid integer, in digits alone"),
     ],
 )
 def test_bad_options_are_usage_errors_with_what_is_allowed(npf, tmp_path, changes, message):

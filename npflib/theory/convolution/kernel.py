@@ -48,18 +48,12 @@ def flattened_path_kernel(
 ) -> Tensor:
     """H of a convolutional network whose last feature maps are flattened (VConv), or whose weights are not shared.
 
-    H [n, m] takes n·m·s²·Σ_l c_l multiplications and additions for s² positions and c_l channels, half of it for one
-    set. Memory beside H and a copy of the gates: 4 · s² · chunk² numbers. Symmetry and errors: :mod:`npflib.kernels`.
+    For images x [n, c, h, w] and gates, hard or soft, [n, c_l, h, w] of each convolution, then [n, w_l] of any number
+    of hidden dense layers; ``x2`` and ``gates2`` are m others. ``kernel_size`` is the odd side of every convolution's
+    kernel, with stride 1 and 'same' padding: "zeros" or "circular". Types, symmetry, errors: :mod:`npflib.kernels`.
 
-    Args:
-        x: images [n, c, h, w].
-        gates: one tensor [n, c_l, h, w] for each convolution, then any number [n, w_l] for hidden dense layers; hard
-            or soft.
-        x2, gates2: other images [m, c, h, w] and their gates, given together; None means x itself.
-        kernel_size: odd side of the square kernel of every convolution; stride 1, 'same' padding.
-        padding: "zeros" or "circular".
-        dtype: type to compute in; None keeps x's own.
-        chunk: examples of the first set in a block; of the second it takes twice as many.
+    H [n, m] takes n·m·s²·Σ_l c_l multiplications and additions for s² positions and c_l channels, half of it for one
+    set. Memory beside H and a copy of the gates: 4 · s² · chunk² numbers, for blocks of chunk by 2 · chunk examples.
 
     Example:
         >>> import torch

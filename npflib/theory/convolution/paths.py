@@ -14,7 +14,7 @@ Source: Lakshminarayanan & Singh (2020), section 2, for paths; (2021, arXiv 2110
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 import torch
@@ -23,7 +23,6 @@ from torch import Tensor
 from npflib import checks
 from npflib.architectures import GConv, VConv
 from npflib.paths import MAX_PATHS, check_size
-from npflib.theory.fixed_gates import weight_shapes
 
 PADDINGS = ("zeros", "circular")
 OFFSETS = 9  # of a 3×3 kernel, row by row
@@ -33,15 +32,10 @@ OFFSETS = 9  # of a 3×3 kernel, row by row
 class ConvolutionPaths:
     """All paths of a convolutional network, and which of them share their weights.
 
-    L convolutions, D hidden dense layers, P paths, B bundles. Positions are numbered row by row.
-
-    Attributes:
-        arch: the architecture.
-        channels: int64 [P, L + 1], i_0, …, i_L.
-        positions: int64 [P, L + 1], u_0, …, u_L.
-        offsets: int64 [P, L], which of the nine entries of the kernel leads from u_l to u_{l-1}.
-        units: int64 [P, D], the unit in each hidden dense layer.
-        bundles: int64 [P], the number of the bundle that a path belongs to, 0, …, B - 1.
+    For L convolutions, D hidden dense layers, P paths and B bundles, int64: ``channels`` [P, L + 1], i_0, …, i_L;
+    ``positions`` [P, L + 1], u_0, …, u_L, numbered row by row; ``offsets`` [P, L], which of the nine entries of the
+    kernel leads from u_l to u_{l-1}; ``units`` [P, D], that of each hidden dense layer; and ``bundles`` [P], the number
+    of the bundle that a path belongs to, 0, …, B - 1.
 
     Example:
         >>> from npflib.theory.convolution.paths import VConv, enumerate_paths
@@ -155,7 +149,7 @@ def neural_path_value(weights: Sequence[Tensor], paths: ConvolutionPaths) -> Ten
     arch = paths.arch
     depth = len(arch.channels)
     shapes = [tuple(weight.shape) for weight in checks.tensors(weights, "weights of layer {}")]
-    expected = weight_shapes(replace(arch, bias=False, out_features=1))[:-1]
+    expected = [layer.shape for layer in arch.layers()[:-1]]
     outputs = shapes[-1][0] if shapes and shapes[-1] else 0
     if shapes != [*expected, (outputs, arch.dense[-1])]:
         raise ValueError(f"weights must have the shapes {[*expected, ('C', arch.dense[-1])]}; got {shapes}.")

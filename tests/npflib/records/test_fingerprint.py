@@ -57,7 +57,7 @@ def project(tmp_path, monkeypatch):
     texts = {"main": MAIN, "helpers": HELPERS, "elsewhere": ELSEWHERE}
 
     def changed(changes=(), **more: str) -> str:
-        for cached in (fingerprint.fingerprint, fingerprint._read, fingerprint._path, fingerprint.digest):
+        for cached in (fingerprint.fingerprint, fingerprint._read, fingerprint.digest):
             cached.cache_clear()
         for path in tmp_path.glob("*.py"):
             path.unlink()
@@ -71,7 +71,7 @@ def project(tmp_path, monkeypatch):
 
     yield changed
     monkeypatch.undo()
-    for cached in (fingerprint.fingerprint, fingerprint._read, fingerprint._path, fingerprint.digest):
+    for cached in (fingerprint.fingerprint, fingerprint._read, fingerprint.digest):
         cached.cache_clear()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from npflib import kernels
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
-from npflib.theory import fixed_gates
+from npflib.theory import fixed_gates, residual
 
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(1, 5))  # d, w, d_in, n
 
@@ -287,3 +287,23 @@ def test_the_variance_refuses_bad_input():
         fixed_gates.relative_variance(torch.ones(1, 2), [torch.full((1, 3), 0.5)])
     with pytest.raises(ValueError, match=r"'cauchy'.*signed, gaussian"):
         fixed_gates.relative_variance_of([3], 0.5, "cauchy")
+
+
+@pytest.mark.parametrize("sigma", [1e30, 1e-30, 1e300, 10**300])
+def test_a_scale_beyond_the_range_of_floats_is_refused(sigma):
+    x, gates = torch.ones(1, 2), [torch.ones(1, 3)] * 10
+    arch = FullyConnected(depth=11, width=3, in_features=2, out_features=1, bias=False)
+    blocks = [gates[1:3], gates[3:5], gates[5:7], gates[7:9], gates[8:10]]
+    calls = {
+        "expected": lambda: fixed_gates.expected_value_kernel(x, gates, sigma),
+        "sampled": lambda: fixed_gates.sample_with_random_gates(arch, x, 2, sigma, shared=False),
+        "residual": lambda: residual.expected_value_kernel(x, gates[0], blocks, sigma),
+    }
+    for call in calls.values():
+        with pytest.raises(ValueError, match=r"sigma = 1e[-+]\d+ and depth d = \d+ is beyond the range of float64"):
+            call()
+
+
+def test_a_scale_that_no_float_holds_is_no_number():
+    with pytest.raises(ValueError, match="sigma, the scale of the weights, must be finite and positive"):
+        fixed_gates.expected_value_kernel(torch.ones(1, 2), [torch.ones(1, 3)], 10**400)

@@ -828,6 +828,7 @@ def test_a_broken_record_is_named_and_not_overwritten(tiny):
         ({"seeds": "01"}, r"whole number.*'0'"),
         ({"device": "abacus"}, r"device 'abacus' is not there; use 'cpu'"),
         ({"device": "cuda:99"}, r"device 'cuda:99' is not there; use 'cpu'"),
+        ({"device": "meta"}, r"device 'meta' is not there; use 'cpu'"),  # which torch knows, without memory
     ],
 )
 def test_bad_requests_are_refused_before_any_data_are_loaded(monkeypatch, tmp_path, changes, message):
