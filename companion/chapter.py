@@ -260,6 +260,7 @@ class Chapter:
         expected: float,
         reason: str,
         *,
+        kind: str = "",
         predicted: str = "",
         unit: str = "",
         tolerance: float = 0.0,
@@ -271,28 +272,27 @@ class Chapter:
     ) -> Claim | None:
         """Records a claim by ``ledger.record`` for this chapter, profile and build; it knows what else is ``judged``.
 
-        It is the paper's if it is named "claim-…" and its source is the paper, else the companion's. ``measured`` is a
-        number, an estimate, or (number, [low, high]); None where this build has not measured it. ``reason`` says why
-        that tolerance; ``predicted``, "number: prediction" in a few words, and ``unit`` are for ``outcomes``. Profile,
-        data and seeds are those of the records or of the study's table that are judged, unless given.
+        Its ``kind`` must be said unless it is ``predicted``, "number: prediction" in a few words, which ``outcomes``
+        lists with its ``unit``. ``measured`` is a number, an estimate, or (number, [low, high]) and then ``level``;
+        None where this build has not measured it. ``reason`` says why that tolerance. Profile, data and seeds are those
+        of the records or of the study's table that are judged, unless given; an estimate knows its runs.
         """
         if predicted:
             self._predictions[id] = (*predicted.split(": ", 1), unit)  # type: ignore[assignment]
         if measured is None:
             return None
         if isinstance(measured, Estimate):
-            seeds = measured.runs if seeds is None and not records and table is None else seeds
-            measured = measured.value, measured.interval
+            seeds = measured.runs or None if seeds is None else seeds
+            judged["level"], measured = measured.level, (measured.value, measured.interval)
         value, interval = measured if isinstance(measured, tuple) else (measured, None)
         if table is not None:
             small = "" if table.name == "full" else "the budget of this build is too small"
             judged = {"profile": table.name, "needs_budget": True, "undecidable": small} | judged
             data, seeds = data or table, table.seeds if seeds is None else seeds
         if records:
-            judged = {"profile": records[0].profile} | judged
+            judged = {"profile": records[0].profile, "trained": True} | judged
             data, seeds = data or records[0].data, len(records) if seeds is None else seeds
-        paper = id.startswith("claim-") and "Lakshminarayanan" in source
-        judged = {"profile": self.profile, "origin": "paper" if paper else "companion"} | judged
+        judged = {"profile": self.profile, "kind": kind or ("predicted" if predicted else "")} | judged
         if seeds is None:
             raise ValueError(f"claim {id}: say on how many independent repetitions it rests, by seeds=….")
         self.claims[id] = ledger.record(

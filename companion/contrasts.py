@@ -200,16 +200,15 @@ def record(
     *,
     measure: str = "peak",
     source: str = "Lakshminarayanan & Singh (2020), results table; claim 6",
-    standing: str | None = None,
+    kind: str = "seen after",
     **where: str,
 ) -> tuple[Claim, Difference]:
     """Judges a contrast on records, regime → records of one budget, and writes it into the ledger.
 
-    On a network of the paper's it is the paper's claim. It is then recorded from full-budget records alone, since
-    nothing less tests the paper; and without ``standing`` it stands at the verdict that the paper's own table supports,
-    or at "holds", as the paper says, where the table leaves it undecided. On a network of the companion's it is a
-    finding of ours, left undecided where the budget is reduced: after a few epochs regimes differ in how fast they
-    learn. ``where`` is id, chapter and figure. Raises ValueError for records that lack a regime, or reduced ones.
+    On a network of the paper's the paper reports it. It is then recorded from full-budget records alone, since nothing
+    less tests the paper. On a network of the companion's it is of the ``kind`` given, left undecided where the budget
+    is reduced: after a few epochs regimes differ in how fast they learn. ``where`` is id, chapter and figure. Raises
+    ValueError for records that lack a regime, or reduced ones.
 
     Example:
         >>> from pathlib import Path
@@ -220,14 +219,11 @@ def record(
         ValueError: there are no records of ReLU, FLNPF.
     """
     difference = by_records(contrast, found, measure)
-    reported = experiments.find(experiment).reported
-    in_table = all(regime in reported and reported[regime].std is not None for regime in contrast.regimes)
-    own = by_paper(contrast, experiment).verdict if in_table else "undecided"
     claim = _record(
         experiment, contrast.sentence, [record for regime in contrast.regimes for record in found[regime]], difference,
         quantity=f"{contrast.first} − {difference.against}, {measure} test accuracy in points, 90 % interval by seed "
         "pairs", relation=contrast.relation, tolerance=contrast.tolerance, tolerance_reason=contrast.tolerance_reason,
-        standing=standing or ("holds" if own == "undecided" else own), source=source, build=build, **where,
+        kind=kind, source=source, build=build, **where,
     )  # fmt: skip
     return claim, difference
 
@@ -265,7 +261,7 @@ def record_above_line(
         experiment, f"{regime} passes the {line}'s {lines[line]:g} %.", records, difference,
         quantity=f"{regime} − {line}, {measure} test accuracy in points, 90 % interval over seeds",
         relation="at least", tolerance=0.0, tolerance_reason="the whole interval must lie above the line",
-        standing="holds", source=source, build=build, **where,
+        kind="seen after", source=source, build=build, **where,
     )  # fmt: skip
     return claim, difference
 
@@ -280,10 +276,10 @@ def _record(
             f"{title}: a claim of the paper needs full-budget records on the real data; these are {budget}, "
             f"{records[0].data['title']}."
         )
+    found, judged["kind"] = difference.estimate, "reported" if own else judged["kind"]
     return ledger.record(
-        id, f"{title}: {sentence}", measured=difference.estimate.value, interval=difference.estimate.interval,
-        expected=0.0, profile=records[0].profile, seeds=difference.estimate.runs, data=records[0].data,
-        origin="paper" if own else "companion", needs_budget=True,
+        id, f"{title}: {sentence}", measured=found.value, interval=found.interval, level=found.level, expected=0.0,
+        profile=records[0].profile, seeds=found.runs, data=records[0].data, needs_budget=True,
         undecidable="" if full else f"reduced budget: {budget}", **judged,
     )  # fmt: skip
 

@@ -92,8 +92,7 @@ def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_p
     assert set(found) == set(statement.regimes)
     claim, lead = contrasts.record(statement, ROW, found, build, id=f"claim-6-x-{label}", chapter="06_cifar10")
     assert claim.verdict == lead.verdict == "holds"
-    assert claim.origin == "paper"
-    assert claim.standing == "holds"
+    assert (claim.kind, claim.level, claim.standing) == ("reported", 0.9, "open")
     assert claim.seeds == 3
     assert claim.profile == "paper"
     assert json.loads((build / "claims" / f"claim-6-x-{label}.json").read_text())["measured"] == lead.estimate.value
@@ -113,14 +112,17 @@ def test_reduced_records_never_become_the_papers_claim(changes, tmp_path):
     assert not (tmp_path / "claims").exists()
 
 
-def test_a_claim_stands_where_the_papers_own_table_puts_it(tmp_path):
-    """VCONV with SGD: the published FLNPF is about four points below ReLU, against the paper's own sentence."""
-    name, statement = "cifar10-vconv-sgd", BY_LABEL["flnpf-near-relu"]
+def test_a_claim_stands_where_published_evidence_puts_it_and_nowhere_else(tmp_path, monkeypatch):
+    """VCONV with SGD: the paper's FLNPF is four points below ReLU, which is no evidence about records of ours."""
+    name, statement, folder = "cifar10-vconv-sgd", BY_LABEL["flnpf-near-relu"], tmp_path / "results"
+    monkeypatch.setattr("companion.ledger.locations.published", lambda: folder)
     assert contrasts.by_paper(statement, name).verdict == "refuted"
-    claim, _ = contrasts.record(statement, name, row_of(name), tmp_path, id="claim-6-y", chapter="06_cifar10")
-    assert claim.standing == "refuted"
-    assert claim.verdict == "holds"
-    assert ledger.contradictions([claim]) == [claim]
+    given = (statement, name, row_of(name), tmp_path)
+    claim, _ = contrasts.record(*given, id="claim-6-y", chapter="06_cifar10")
+    assert (claim.verdict, claim.standing, ledger.contradictions([claim])) == ("holds", "open", [])
+    ledger.publish([replace(claim, verdict="refuted")])
+    claim, _ = contrasts.record(*given, id="claim-6-y", chapter="06_cifar10")
+    assert (claim.verdict, claim.standing, ledger.contradictions([claim])) == ("holds", "refuted", [claim])
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_a_claim_stands_where_the_papers_own_table_puts_it(tmp_path):
 def test_a_quarter_of_a_network_is_a_finding_of_ours_that_a_reduced_budget_leaves_open(changes, tmp_path):
     name, statement = "cifar10-quarter-gconv-adam", BY_LABEL["flnpf-above-frnpf"]
     claim, lead = contrasts.record(statement, name, row_of(name), tmp_path, id="companion-x", chapter="06_cifar10")
-    assert (claim.origin, claim.standing, claim.verdict) == ("companion", "holds", "holds")
+    assert (claim.kind, claim.standing, claim.verdict) == ("seen after", "open", "holds")
     claim, again = contrasts.record(
         statement, name, row_of(name, **changes), tmp_path, id="companion-x", chapter="06_cifar10"
     )
@@ -139,12 +141,11 @@ def test_a_quarter_of_a_network_is_a_finding_of_ours_that_a_reduced_budget_leave
     assert ledger.read(tmp_path / "claims" / "companion-x.json") == claim
 
 
-def test_another_standing_can_be_given(tmp_path):
-    name, statement = "cifar10-quarter-gconv-adam", BY_LABEL["flnpf-near-relu"]
-    claim, _ = contrasts.record(
-        statement, name, row_of(name), tmp_path, id="companion-x", chapter="06_cifar10", standing="refuted"
-    )
-    assert ledger.contradictions([claim]) == [claim]
+def test_what_the_paper_reports_of_its_network_may_be_predicted_of_another(tmp_path):
+    given = {"build": tmp_path, "chapter": "06_cifar10", "kind": "predicted"}
+    for name, kind in (("cifar10-quarter-gconv-adam", "predicted"), (ROW, "reported")):
+        claim, _ = contrasts.record(BY_LABEL["di-equals-ii"], name, row_of(name), id="companion-x", **given)
+        assert claim.kind == kind
 
 
 def staged(experiment, peak, regime, seeds=3, **changes):
@@ -159,7 +160,7 @@ def test_gates_that_are_learnt_in_stages_become_claims(tmp_path):
     save(found, tmp_path / "results")
     found = statistics.evidence(name, statement.regimes, tmp_path, tmp_path / "results", least=2)
     claim, _ = contrasts.record(statement, name, found, tmp_path, id="claim-6-rises", chapter="07")
-    assert (claim.origin, claim.verdict, claim.standing) == ("paper", "holds", "holds")
+    assert (claim.kind, claim.verdict) == ("reported", "holds")
     assert claim.measured == pytest.approx(12.4)
     last = found["FLNPF-stage-6"]
     claim, lead = contrasts.record_above_line(
