@@ -29,6 +29,7 @@ from npflib.records.run_records import Record
 
 __all__ = ["Chapter", "ParameterError"]
 
+TABLE = "Lakshminarayanan & Singh (2020), results table; claim 6"
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
 
@@ -302,12 +303,25 @@ class Chapter:
         )  # fmt: skip
         return self.claims[id]
 
-    def contrast(self, contrast: contrasts.Contrast, experiment: str, found: Any, id: str, **judged: Any) -> Claim:
-        """Records a statement on two regimes by ``contrasts.record``."""
-        self.claims[id], _ = contrasts.record(
-            contrast, experiment, found, self.folder, id=id, chapter=self.name, **judged
-        )
-        return self.claims[id]
+    def contrast(
+        self, contrast: contrasts.Contrast, experiment: str, found: Mapping[str, Sequence[Record]], id: str, *,
+        measure: str = "peak", kind: str = "seen after", source: str = TABLE, figure: str = "",
+    ) -> Claim | None:  # fmt: skip
+        """Records a statement on two regimes, judged on regime → records by ``contrasts.by_records``.
+
+        On a network of the paper's the paper reports it; on another it is of the ``kind`` given. A reduced budget
+        leaves it undecided: after a few epochs regimes differ in how fast they learn.
+        """
+        judged = contrasts.by_records(contrast, found, measure)
+        records = [record for regime in contrast.regimes for record in found[regime]]
+        full = all(record.is_full for record in records)
+        return self.claim(
+            id, f"{experiments.find(experiment).title}: {contrast.sentence}", source,
+            f"{contrast.first} − {judged.against}, {measure} test accuracy in points, 90 % interval by seed pairs",
+            judged.estimate, 0.0, contrast.tolerance_reason, tolerance=contrast.tolerance, relation=contrast.relation,
+            kind="reported" if experiment in experiments.PAPER else kind, records=records, needs_budget=True,
+            undecidable="" if full else f"reduced budget: {statistics.budget_text(records)}", figure=figure,
+        )  # fmt: skip
 
     def verdicts(self, caption: str) -> HTML:
         """The claims that were recorded, with what was measured and what is accepted."""
