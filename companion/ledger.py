@@ -237,8 +237,7 @@ def chance(found: Sequence[Claim]) -> str:
     levels = [claim.level for claim in predicted if claim.level is not None]
     miss = sum(1 - level for level in levels)
     return (
-        f"Of {len(predicted)} predictions {held} held ({100 * held / len(predicted):.0f} %), {decided - held} were "
-        f"refuted and {len(predicted) - decided} are undecided. Of {len(levels)} intervals at their levels {miss:.1f} "
-        f"miss the true value by chance on average, {miss / 2:.1f} of them on the side that can refute a true "
-        "prediction."
+        f"Predictions: {held} of {len(predicted)} held ({100 * held / len(predicted):.0f} %), {decided - held} "
+        f"refuted, {len(predicted) - decided} undecided; at their level, {miss:.1f} of their {len(levels)} intervals "
+        f"miss the true value by chance on average, {miss / 2:.1f} on the side that can refute a true prediction."
     )

@@ -356,7 +356,7 @@ def test_the_share_of_predictions_that_held_and_what_chance_does(tmp_path):
         record(tmp_path, kind="seen after", interval=near),
     ]
     assert ledger.chance(claims) == (
-        "Of 4 predictions 2 held (50 %), 1 were refuted and 1 are undecided. Of 3 intervals at their levels 0.2 miss "
-        "the true value by chance on average, 0.1 of them on the side that can refute a true prediction."
+        "Predictions: 2 of 4 held (50 %), 1 refuted, 1 undecided; at their level, 0.2 of their 3 intervals miss the "
+        "true value by chance on average, 0.1 on the side that can refute a true prediction."
     )
     assert ledger.chance(claims[-1:]) == ""

@@ -86,11 +86,15 @@ def test_the_ledger_says_how_many_contradict():
 def test_the_findings_beyond_the_paper_are_the_ledgers_numbers():
     ledger = [
         replace(make_claim("companion-wide-share", "holds"), measured=0.9842, interval=[0.976, 0.993]),
-        replace(make_claim("companion-layers-last-layer", "holds"), measured=-0.16, interval=[-0.3, 0.02]),
+        replace(
+            make_claim("companion-layers-last-layer", "holds", kind="seen after"), measured=-0.16, interval=[-0.3, 0.02]
+        ),
     ]
     text = overview.beyond(ledger)
     assert "random gates give 98.4 [97.6, 99.3] % of the gain" in text
     assert "last hidden layer](12_which_gates_matter.ipynb) differs by −0.16 [−0.30, +0.02] points from" in text
+    assert text.endswith(" That was seen after the run.")
+    assert text.count("seen after") == 1
     assert "kernel ridge regression" not in text
     assert overview.beyond([make_claim("claim-1-identity", "holds")]) == ""
     every = overview.beyond([make_claim(id, "holds") for id, _, _ in overview.BEYOND])
