@@ -11,7 +11,8 @@ otherwise. For "equal" with a 90 % interval the rule is the equivalence test of 
 
 A claim's kind says what a verdict is worth, and kinds are never counted together:
 
-* ``identity``: exact, and judged to rounding; or exact in expectation, and judged by a test at its interval's level;
+* ``identity``: exact, and judged to rounding, without an interval; or exact in expectation, as a Monte Carlo check of a
+  theorem, and judged by a test at its interval's level (or at a level that its tolerance's reason states);
 * ``reported``: by the paper, and measured again;
 * ``predicted``: written down before the run, where the chapter or ``results/`` lists it;
 * ``seen after``: found in a run's numbers, or otherwise not written down before; its verdict confirms nothing.
