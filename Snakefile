@@ -42,7 +42,8 @@ READ_THE_LEDGER = [name for name in NOTEBOOKS if name.endswith(("_overview", "_s
 WRITE_THE_LEDGER = [name for name in NOTEBOOKS if name not in READ_THE_LEDGER]
 
 LIBRARY = sorted(str(path) for name in ("npflib", "companion") for path in Path(name).rglob("*.py"))
-PUBLISHED = sorted(map(str, Path("results").rglob("*.json")))
+PUBLISHED = sorted(map(str, Path("results").glob("*/**/*.json")))
+STANDINGS = [path for path in ["results/standings.json"] if Path(path).exists()]  # read when claims are collected
 
 
 def dataset_of(experiment):
@@ -264,6 +265,7 @@ rule ledger:
     """One list of all the claims that the chapters recorded."""
     input:
         expand(f"{BUILD}/notebooks/{{name}}.ipynb", name=WRITE_THE_LEDGER),
+        STANDINGS,
     output:
         update(f"{BUILD}/claims.json"),
     message:

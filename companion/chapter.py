@@ -29,6 +29,7 @@ from npflib.records.run_records import Record
 
 __all__ = ["Chapter", "ParameterError"]
 
+TABLE = "Lakshminarayanan & Singh (2020), results table; claim 6"
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
 
@@ -260,6 +261,7 @@ class Chapter:
         expected: float,
         reason: str,
         *,
+        kind: str = "",
         predicted: str = "",
         unit: str = "",
         tolerance: float = 0.0,
@@ -271,28 +273,27 @@ class Chapter:
     ) -> Claim | None:
         """Records a claim by ``ledger.record`` for this chapter, profile and build; it knows what else is ``judged``.
 
-        It is the paper's if it is named "claim-…" and its source is the paper, else the companion's. ``measured`` is a
-        number, an estimate, or (number, [low, high]); None where this build has not measured it. ``reason`` says why
-        that tolerance; ``predicted``, "number: prediction" in a few words, and ``unit`` are for ``outcomes``. Profile,
-        data and seeds are those of the records or of the study's table that are judged, unless given.
+        Its ``kind`` must be said unless it is ``predicted``, "number: prediction" in a few words, which ``outcomes``
+        lists with its ``unit``. ``measured`` is a number, an estimate, or (number, [low, high]) and then ``level``;
+        None where this build has not measured it. ``reason`` says why that tolerance. Profile, data and seeds are those
+        of the records or of the study's table that are judged, unless given; an estimate knows its runs.
         """
         if predicted:
             self._predictions[id] = (*predicted.split(": ", 1), unit)  # type: ignore[assignment]
         if measured is None:
             return None
         if isinstance(measured, Estimate):
-            seeds = measured.runs if seeds is None and not records and table is None else seeds
-            measured = measured.value, measured.interval
+            seeds = measured.runs or None if seeds is None else seeds
+            judged["level"], measured = measured.level, (measured.value, measured.interval)
         value, interval = measured if isinstance(measured, tuple) else (measured, None)
         if table is not None:
             small = "" if table.name == "full" else "the budget of this build is too small"
             judged = {"profile": table.name, "needs_budget": True, "undecidable": small} | judged
             data, seeds = data or table, table.seeds if seeds is None else seeds
         if records:
-            judged = {"profile": records[0].profile} | judged
+            judged = {"profile": records[0].profile, "trained": True} | judged
             data, seeds = data or records[0].data, len(records) if seeds is None else seeds
-        paper = id.startswith("claim-") and "Lakshminarayanan" in source
-        judged = {"profile": self.profile, "origin": "paper" if paper else "companion"} | judged
+        judged = {"profile": self.profile, "kind": kind or ("predicted" if predicted else "")} | judged
         if seeds is None:
             raise ValueError(f"claim {id}: say on how many independent repetitions it rests, by seeds=….")
         self.claims[id] = ledger.record(
@@ -302,12 +303,25 @@ class Chapter:
         )  # fmt: skip
         return self.claims[id]
 
-    def contrast(self, contrast: contrasts.Contrast, experiment: str, found: Any, id: str, **judged: Any) -> Claim:
-        """Records a statement on two regimes by ``contrasts.record``."""
-        self.claims[id], _ = contrasts.record(
-            contrast, experiment, found, self.folder, id=id, chapter=self.name, **judged
-        )
-        return self.claims[id]
+    def contrast(
+        self, contrast: contrasts.Contrast, experiment: str, found: Mapping[str, Sequence[Record]], id: str, *,
+        measure: str = "peak", kind: str = "seen after", source: str = TABLE, figure: str = "",
+    ) -> Claim | None:  # fmt: skip
+        """Records a statement on two regimes, judged on regime → records by ``contrasts.by_records``.
+
+        On a network of the paper's the paper reports it; on another it is of the ``kind`` given. A reduced budget
+        leaves it undecided: after a few epochs regimes differ in how fast they learn.
+        """
+        judged = contrasts.by_records(contrast, found, measure)
+        records = [record for regime in contrast.regimes for record in found[regime]]
+        full = all(record.is_full for record in records)
+        return self.claim(
+            id, f"{experiments.find(experiment).title}: {contrast.sentence}", source,
+            f"{contrast.first} − {judged.against}, {measure} test accuracy in points, 90 % interval by seed pairs",
+            judged.estimate, 0.0, contrast.tolerance_reason, tolerance=contrast.tolerance, relation=contrast.relation,
+            kind="reported" if experiment in experiments.PAPER else kind, records=records, needs_budget=True,
+            undecidable="" if full else f"reduced budget: {statistics.budget_text(records)}", figure=figure,
+        )  # fmt: skip
 
     def verdicts(self, caption: str) -> HTML:
         """The claims that were recorded, with what was measured and what is accepted."""

@@ -22,19 +22,31 @@ def _seeds(*given: object) -> list[int] | None:
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(list(profiles.PROFILES)))
 @click.option("--build", default="", help="Build folder. Default: the profile's own.")
 @click.option("--check", is_flag=True, help="Fail when a verdict contradicts its claim's standing.")
-def ledger(profile: str, build: str, check: bool) -> None:
+@click.option("--publish", is_flag=True, help="Let claims stand, in results/, where this build's evidence puts them.")
+def ledger(profile: str, build: str, check: bool, publish: bool) -> None:
     """Collect the claims of a build into its ledger, claims.json."""
-    from companion.ledger import collect, contradictions
+    from companion.ledger import chance, collect, contradictions, counted
+    from companion.ledger import publish as put
 
     folder: Path = locations.build(profile, build)
     if not folder.is_dir():
         raise click.ClickException(f"there is no build folder {folder}. Build the book first, or name another folder.")
+    if publish and profile == "paper":
+        raise click.ClickException(
+            "a paper build may rest on records of its own. Put these into results/, and publish from a smoke or quick "
+            "build, which reads them there: npf ledger --profile quick --publish."
+        )
     try:
         found = collect(folder)
+        if publish:
+            click.echo(f"published: {put(found)}", err=True)
+            found = collect(folder)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     for claim in found:
         click.echo(f"{claim.verdict:10} {claim.id}: {claim.sentence}")
+    for line in filter(None, (*counted(found), chance(found))):
+        click.echo(line)
     if check and not found:
         raise click.ClickException(f"{folder} holds no claim, so nothing was checked. Run the chapters first.")
     broken = contradictions(found)

@@ -14,13 +14,8 @@ Source: Lakshminarayanan & Singh (2020), experiments and the results table.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from companion import ledger, statistics
-from companion.ledger import Claim
 from companion.statistics import Estimate
 from npflib import experiments
 from npflib.records.run_records import Record
@@ -190,102 +185,6 @@ def recovered_by_records(found: Mapping[str, Sequence[Record]], measure: str = "
     if len(random) == 1:
         return (values["FLNPF"][0] - random[0]) / (values["ReLU"][0] - random[0])
     return statistics.recovered(values["FLNPF"], random, values["ReLU"], LEVEL)
-
-
-def record(
-    contrast: Contrast,
-    experiment: str,
-    found: Mapping[str, Sequence[Record]],
-    build: Path,
-    *,
-    measure: str = "peak",
-    source: str = "Lakshminarayanan & Singh (2020), results table; claim 6",
-    standing: str | None = None,
-    **where: str,
-) -> tuple[Claim, Difference]:
-    """Judges a contrast on records, regime → records of one budget, and writes it into the ledger.
-
-    On a network of the paper's it is the paper's claim. It is then recorded from full-budget records alone, since
-    nothing less tests the paper; and without ``standing`` it stands at the verdict that the paper's own table supports,
-    or at "holds", as the paper says, where the table leaves it undecided. On a network of the companion's it is a
-    finding of ours, left undecided where the budget is reduced: after a few epochs regimes differ in how fast they
-    learn. ``where`` is id, chapter and figure. Raises ValueError for records that lack a regime, or reduced ones.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.contrasts import record, stated
-        >>> record(stated(margin=0.5)[0], "mnist-fc-adam", {}, Path("no-build"), id="one", chapter="example.ipynb")
-        Traceback (most recent call last):
-            ...
-        ValueError: there are no records of ReLU, FLNPF.
-    """
-    difference = by_records(contrast, found, measure)
-    reported = experiments.find(experiment).reported
-    in_table = all(regime in reported and reported[regime].std is not None for regime in contrast.regimes)
-    own = by_paper(contrast, experiment).verdict if in_table else "undecided"
-    claim = _record(
-        experiment, contrast.sentence, [record for regime in contrast.regimes for record in found[regime]], difference,
-        quantity=f"{contrast.first} − {difference.against}, {measure} test accuracy in points, 90 % interval by seed "
-        "pairs", relation=contrast.relation, tolerance=contrast.tolerance, tolerance_reason=contrast.tolerance_reason,
-        standing=standing or ("holds" if own == "undecided" else own), source=source, build=build, **where,
-    )  # fmt: skip
-    return claim, difference
-
-
-def record_above_line(
-    experiment: str,
-    regime: str,
-    line: str,
-    records: Sequence[Record],
-    build: Path,
-    *,
-    measure: str = "peak",
-    source: str = "Lakshminarayanan & Singh (2020), figure on continuous learning; claim 6",
-    **where: str,
-) -> tuple[Claim, Difference]:
-    """Judges whether a regime's mean accuracy lies above another method's reported one, and writes it down.
-
-    The interval is the 90 % t interval of the mean over seeds; the other method's number counts as exact. Raises
-    ValueError for an unknown line, fewer than two records, or reduced ones of a network of the paper's.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.contrasts import record_above_line
-        >>> record_above_line("mnist-fc-adam", "ReLU", "CNTK", [], Path("no-build"), id="one", chapter="example.ipynb")
-        Traceback (most recent call last):
-            ...
-        ValueError: mnist-fc-adam has no line 'CNTK'; it has: none.
-    """
-    lines = experiments.find(experiment).lines
-    if line not in lines:
-        raise ValueError(f"{experiment} has no line {line!r}; it has: {', '.join(lines) or 'none'}.")
-    estimate = statistics.mean(np.subtract(statistics.accuracies(records, measure), lines[line]), LEVEL)
-    difference = Difference(line, estimate, ledger.judge(estimate.interval, 0.0, "at least"))
-    claim = _record(
-        experiment, f"{regime} passes the {line}'s {lines[line]:g} %.", records, difference,
-        quantity=f"{regime} − {line}, {measure} test accuracy in points, 90 % interval over seeds",
-        relation="at least", tolerance=0.0, tolerance_reason="the whole interval must lie above the line",
-        standing="holds", source=source, build=build, **where,
-    )  # fmt: skip
-    return claim, difference
-
-
-def _record(
-    experiment: str, sentence: str, records: Sequence[Record], difference: Difference, id: str, **judged: Any
-) -> Claim:
-    full, own = all(record.is_full for record in records), experiment in experiments.PAPER
-    title, budget = experiments.find(experiment).title, statistics.budget_text(records)
-    if own and not full:
-        raise ValueError(
-            f"{title}: a claim of the paper needs full-budget records on the real data; these are {budget}, "
-            f"{records[0].data['title']}."
-        )
-    return ledger.record(
-        id, f"{title}: {sentence}", measured=difference.estimate.value, interval=difference.estimate.interval,
-        expected=0.0, profile=records[0].profile, seeds=difference.estimate.runs, data=records[0].data,
-        origin="paper" if own else "companion", needs_budget=True,
-        undecidable="" if full else f"reduced budget: {budget}", **judged,
-    )  # fmt: skip
 
 
 def _judged(contrast: Contrast, against: str, estimate: Estimate) -> Difference:

@@ -1,4 +1,4 @@
-"""The claims ledger: each claim measured, judged by one rule, and held against what our best evidence supports.
+"""The claims ledger: each claim measured, judged by one rule, and held against what published evidence supports.
 
 A claim compares a measured quantity, with its interval, to an expected value or bound:
 
@@ -8,22 +8,42 @@ A claim compares a measured quantity, with its interval, to an expected value or
 
 The verdict is ``holds`` if the whole interval lies in the region, ``refuted`` if none of it does, and ``undecided``
 otherwise. For "equal" with a 90 % interval the rule is the equivalence test of two one-sided tests at 5 %.
+
+A claim's kind says what a verdict is worth, and kinds are never counted together:
+
+* ``identity``: exact, and judged to rounding, without an interval; or exact in expectation, as a Monte Carlo check of a
+  theorem, and judged by a test at its interval's level (or at a level that its tolerance's reason states);
+* ``reported``: by the paper, and measured again;
+* ``predicted``: written down before the run, where the chapter or ``results/`` lists it;
+* ``seen after``: found in a run's numbers, or otherwise not written down before; its verdict confirms nothing.
+
+A claim stands at its verdict on published evidence (``publish``), and is open where there is none.
 """
 
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from npflib import profiles
+from npflib.records import locations
 from npflib.records.atomic import read_json, write_text
 
 RELATIONS = ("equal", "at most", "at least")
 VERDICTS = ("holds", "refuted", "undecided")
-ORIGINS = ("paper", "companion")
+STANDINGS = (*VERDICTS, "open")
+KINDS = {
+    "identity": "identities, exact or exact in expectation",
+    "reported": "reported by the paper",
+    "predicted": "predicted before the run",
+    "seen after": "seen after the run, which confirm nothing",
+}
+LEVELS = (0.90, 0.95, None)
+PUBLISHED = ("paper", "full")  # profiles of published records and tables
 
 
 @dataclass(frozen=True)
@@ -33,18 +53,20 @@ class Claim:
     id: str  # letters, digits and hyphens; unique in the book
     sentence: str
     source: str  # where in the paper, or which reference
-    origin: str  # "paper" or "companion" (a finding of our own)
+    kind: str  # one of KINDS
     quantity: str  # what was measured, in words, with its unit
     measured: float
     interval: list[float]  # its confidence interval; the value twice where the measurement has no spread
+    level: float | None  # of the interval; None where there is none
     expected: float  # value or bound
     relation: str
     tolerance: float
     tolerance_reason: str
     verdict: str
     reason: str  # why it is undecided
-    standing: str  # the verdict that our best evidence supports; "undecided" where it is open
+    standing: str  # the verdict that published evidence supports; "open" where there is none
     profile: str  # of the evidence; "full" is all that a study of ours asks for, which may be less than the paper's
+    trained: bool  # whether it rests on trained networks
     seeds: int  # independent repetitions behind the interval: seeds, draws, networks
     data: str  # title
     stand_in: bool
@@ -71,6 +93,7 @@ def record(
     sentence: str,
     source: str,
     *,
+    kind: str,
     quantity: str,
     measured: float,
     expected: float,
@@ -82,9 +105,9 @@ def record(
     data: dict[str, Any] | None,
     build: Path,
     interval: Sequence[float] | None = None,
+    level: float | None = None,
     relation: str = "equal",
-    standing: str = "holds",
-    origin: str = "paper",
+    trained: bool = False,
     needs_budget: bool = False,
     undecidable: str = "",
     figure: str = "",
@@ -93,13 +116,14 @@ def record(
 
     A claim that ``needs_budget`` is about trained accuracy: stand-in data or the smoke profile leave it undecided, as
     does any other reason why it is ``undecidable``, e.g. a reduced budget. ``data`` is a ``Source.as_dict()`` or None.
+    It stands where ``standings`` puts it; nothing else can say where it stands.
     """
     if not re.fullmatch(r"[A-Za-z0-9-]+", id):
         raise ValueError(f"a claim's id is made of letters, digits and hyphens; got {id!r}.")
-    known = {"relation": RELATIONS, "standing": VERDICTS, "origin": ORIGINS, "profile": (*profiles.PROFILES, "full")}
-    for (name, allowed), value in zip(known.items(), (relation, standing, origin, profile), strict=True):
+    known = {"relation": RELATIONS, "kind": KINDS, "level": LEVELS, "profile": (*profiles.PROFILES, "full")}
+    for (name, allowed), value in zip(known.items(), (relation, kind, level, profile), strict=True):
         if value not in allowed:
-            raise ValueError(f"claim {id}: unknown {name} {value!r}; allowed: {', '.join(allowed)}.")
+            raise ValueError(f"claim {id}: unknown {name} {value!r}; allowed: {', '.join(map(str, allowed))}.")
     if interval is not None and len(interval) != 2:
         raise ValueError(f"claim {id}: an interval is two numbers [low, high]; got {list(interval)}.")
     low, high = (float(bound) for bound in ((measured, measured) if interval is None else interval))
@@ -110,6 +134,8 @@ def record(
         )
     if not low <= measured <= high:
         raise ValueError(f"claim {id}: the interval [{low}, {high}] does not hold the measured value {measured}.")
+    if (level is None) != (interval is None):
+        raise ValueError(f"claim {id}: an interval and its level belong together; got {interval}, level {level}.")
     stand_in = bool(data and data["stand_in"])
     verdict = judge((low, high), expected, relation, tolerance)
     reason = "the interval straddles the bound: more repetitions are needed" if verdict == "undecided" else ""
@@ -118,9 +144,10 @@ def record(
     if undecidable:
         verdict, reason = "undecided", undecidable
     claim = Claim(
-        id, sentence, source, origin, quantity, float(measured), [low, high], float(expected), relation,
-        float(tolerance), tolerance_reason, verdict, reason, standing, profile, int(seeds),
-        data["title"] if data else "none: random networks and inputs", stand_in, chapter, figure,
+        id, sentence, source, kind, quantity, float(measured), [low, high], level, float(expected), relation,
+        float(tolerance), tolerance_reason, verdict, reason, standings().get(id, "open"), profile,
+        trained or needs_budget, int(seeds), data["title"] if data else "none: random networks and inputs", stand_in,
+        chapter, figure,
     )  # fmt: skip
     write_text(Path(build) / "claims" / f"{id}.json", json.dumps(asdict(claim), indent=1, ensure_ascii=False) + "\n")
     return claim
@@ -131,17 +158,46 @@ def read(path: Path) -> Claim:
     mend = "Delete it and run its chapter again."
     found = read_json(path, "claim", mend, fields=[f.name for f in fields(Claim)])
     claim = Claim(**found)
-    if claim.verdict not in VERDICTS or claim.standing not in VERDICTS:
+    if claim.verdict not in VERDICTS or claim.standing not in STANDINGS:
         raise ValueError(
             f"{path} is not a readable claim: its verdict {claim.verdict!r} and standing {claim.standing!r} must be "
-            f"among {', '.join(VERDICTS)}. {mend}"
+            f"among {', '.join(STANDINGS)}. {mend}"
         )
     return claim
 
 
+def standings() -> dict[str, str]:
+    """Where claims stand by published evidence, id → verdict: ``results/standings.json``; none without the file."""
+    path = locations.published() / "standings.json"
+    mend = "Make it again: npf ledger --publish."
+    found = read_json(path, "list of standings", mend) if path.exists() else {}
+    if wrong := [id for id, verdict in found.items() if verdict not in VERDICTS]:
+        raise ValueError(f"{path}: the standing of {wrong[0]} must be one of {', '.join(VERDICTS)}. {mend}")
+    return found
+
+
+def publish(found: Iterable[Claim]) -> Path:
+    """Writes into ``standings`` what the claims of a smoke or quick build support, and returns the file.
+
+    A claim on published records or a published table stands at its verdict. One that rests on a build's own training
+    is open. Of those that need none the decided stand at their verdict; the others, e.g. for too few draws or on
+    stand-ins, and whatever is not in the build, stay as they were.
+    """
+    known = standings()
+    for claim in found:
+        if claim.trained and claim.profile not in PUBLISHED:
+            known.pop(claim.id, None)
+        elif not claim.stand_in and (claim.profile in PUBLISHED or claim.verdict != "undecided"):
+            known[claim.id] = claim.verdict
+    path = locations.published() / "standings.json"
+    write_text(path, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    return path
+
+
 def collect(build: Path) -> list[Claim]:
-    """Collects the claims of a build into ``<build>/claims.json`` (a list of objects) and returns them by id."""
-    found = sorted((read(p) for p in (Path(build) / "claims").glob("*.json")), key=lambda claim: claim.id)
+    """Collects the claims of a build, as they stand now, by id into ``<build>/claims.json``, a list of objects."""
+    stand, paths = standings(), sorted((Path(build) / "claims").glob("*.json"))
+    found = [replace(claim, standing=stand.get(claim.id, "open")) for claim in map(read, paths)]
     text = json.dumps([asdict(claim) for claim in found], indent=1, ensure_ascii=False)
     write_text(Path(build) / "claims.json", text + "\n")
     return found
@@ -157,5 +213,32 @@ def collected(build: Path) -> list[Claim]:
 
 
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:
-    """The claims whose verdict is decided, and not the one they stand at."""
-    return [c for c in claims if c.verdict != "undecided" and c.verdict != c.standing]
+    """The claims that are decided and stand at the other decided verdict."""
+    return [c for c in claims if {c.verdict, c.standing} == {"holds", "refuted"}]
+
+
+def counted(found: Sequence[Claim]) -> list[str]:
+    """Each kind's verdicts in words, e.g. "12 predicted before the run: 9 hold, 1 refuted, 2 undecided"."""
+    lines = []
+    for kind, meaning in KINDS.items():
+        count = Counter(claim.verdict for claim in found if claim.kind == kind)
+        hold = "as it was seen" if kind == "seen after" else "hold"
+        words = {"holds": hold, "refuted": "refuted", "undecided": "undecided"}
+        said = ", ".join(f"{count[verdict]} {word}" for verdict, word in words.items() if count[verdict])
+        lines += [f"{count.total()} {meaning}: {said}"] if said else []
+    return lines
+
+
+def chance(found: Sequence[Claim]) -> str:
+    """What share of the predictions held, and how many intervals of theirs miss by chance; "" without predictions."""
+    predicted = [claim for claim in found if claim.kind == "predicted"]
+    if not predicted:
+        return ""
+    held, decided = (sum(c.verdict in words for c in predicted) for words in (("holds",), ("holds", "refuted")))
+    levels = [claim.level for claim in predicted if claim.level is not None]
+    miss = sum(1 - level for level in levels)
+    return (
+        f"Predictions: {held} of {len(predicted)} held ({100 * held / len(predicted):.0f} %), {decided - held} "
+        f"refuted, {len(predicted) - decided} undecided; at their level, {miss:.1f} of their {len(levels)} intervals "
+        f"miss the true value by chance on average, {miss / 2:.1f} on the side that can refute a true prediction."
+    )

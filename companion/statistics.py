@@ -223,15 +223,28 @@ def mean(values: Sequence[float] | np.ndarray, level: float = 0.90) -> Estimate:
     return paired(values, np.zeros(len(values)), level)
 
 
-def normal(centre: float, error: float, runs: int = 0) -> Estimate:
-    """A value with its 95 % normal interval, from its standard error.
+def normal(centre: float, error: float, runs: int = 0, level: float = 0.90) -> Estimate:
+    """A value with its normal interval, from its standard error.
 
     Example:
         >>> from companion.statistics import normal
-        >>> print(f"{normal(1.0, 0.5):.2f}")
-        1.00 [0.02, 1.98]
+        >>> print(f"{normal(1.0, 0.5):.2f}")  # 1 ± 1.645 / 2
+        1.00 [0.18, 1.82]
     """
-    return Estimate(float(centre), float(centre - 1.96 * error), float(centre + 1.96 * error), 0.95, runs)
+    _check_level(level)
+    half = float(stats.norm.ppf((1 + level) / 2)) * error
+    return Estimate(float(centre), float(centre - half), float(centre + half), level, runs)
+
+
+def sampling(accuracy: float, images: int, level: float = 0.95) -> float:
+    """By how many points another test set would move an accuracy in per cent: half the binomial's normal interval.
+
+    Example:
+        >>> from companion.statistics import sampling
+        >>> f"{sampling(98.0, 10_000):.2f}"  # 1.96 · √(98 · 2 / 10,000)
+        '0.27'
+    """
+    return normal(0.0, sqrt(accuracy * (100 - accuracy) / images), level=level).high
 
 
 def in_words(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
@@ -320,6 +333,13 @@ def recovered(learnt: Sample, random: Sample, relu: Sample, level: float = 0.90)
         return float(optimize.brentq(kept, value, value + sign * step, xtol=1e-9))
 
     return Estimate(value, end(-1), end(1), level, int(runs.min()))
+
+
+def per_cent(found: Estimate | float) -> str:
+    """A fraction in per cent, with its interval where there is one, e.g. "89 % [83, 95]"."""
+    if isinstance(found, float):
+        return f"{100 * found:.0f} % (one seed)"
+    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]".replace("-", "−")
 
 
 def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:

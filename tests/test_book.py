@@ -206,13 +206,17 @@ def test_ledger_is_valid_and_no_verdict_contradicts_its_standing(smoke_book):
     assert isinstance(ledger, list)
     assert ledger
     assert len({claim["id"] for claim in ledger}) == len(ledger)
-    fields = {"id", "sentence", "source", "measured", "expected", "tolerance", "verdict", "standing"}
+    fields = {"id", "sentence", "source", "kind", "measured", "level", "expected", "tolerance", "verdict", "standing"}
     fields |= {"profile", "seeds", "data"}
+    published = json.loads((PROJECT / "results" / "standings.json").read_text())
+    assert set(published) <= {claim["id"] for claim in ledger}, "a standing of a claim that no chapter makes"
     for claim in ledger:
         assert fields <= set(claim)
         assert claim["verdict"] in ("holds", "refuted", "undecided")
-        assert claim["standing"] in ("holds", "refuted", "undecided")
-        assert claim["verdict"] in ("undecided", claim["standing"]), claim["sentence"]
+        assert claim["kind"] in ("identity", "reported", "predicted", "seen after")
+        assert claim["level"] in (0.9, None), "one column, one level"
+        assert claim["standing"] == published.get(claim["id"], "open"), claim["id"]
+        assert {claim["verdict"], claim["standing"]} != {"holds", "refuted"}, claim["sentence"]
 
 
 def test_a_second_build_executes_nothing(smoke_book):

@@ -99,14 +99,17 @@ def tools(folder: Path, **programs: str) -> dict[str, str]:
     return os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
 
+STANDS = next((id for id, verdict in ledger.standings().items() if verdict == "holds"), "")
+
+
 def contradicted_ledger(folder: Path) -> str:
     """What the ledger says of a build in which one claim contradicts its standing."""
     common = {
-        "source": "s", "quantity": "q", "expected": 0.0, "tolerance": 0.1, "tolerance_reason": "r", "chapter": "c",
-        "profile": "quick", "seeds": 1, "data": None, "build": folder / "build",
+        "kind": "identity", "source": "s", "quantity": "q", "expected": 0.0, "tolerance": 0.1, "tolerance_reason": "r",
+        "chapter": "c", "profile": "quick", "seeds": 1, "data": None, "build": folder / "build",
     }  # fmt: skip
     ledger.record("claim-a", "Zero is zero.", measured=0.0, **common)
-    ledger.record("claim-b", "One is zero.", measured=1.0, **common)
+    ledger.record(STANDS, "One is zero.", measured=1.0, **common)
     code = "from npflib.cli import main; main()"
     arguments = ["ledger", "--profile", "quick", "--build", str(folder / "build"), "--check"]
     found = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=PROJECT)
@@ -127,7 +130,7 @@ while [ $# -gt 0 ]; do [ "$1" = --body-file ] && cat "$2" >> "{tmp_path}/body"; 
     assert [call.split()[1:2] for call in calls] == [["issue"], ["issue"]]
     assert calls[1].startswith(f"gh issue {verb} ")
     text = (tmp_path / "body").read_text()
-    assert "CONTRADICTS ITS STANDING (holds): claim-b is refuted" in text
+    assert f"CONTRADICTS ITS STANDING (holds): {STANDS} is refuted" in text
     assert "claim-a" not in text
     assert "https://example.org/run/1" in text
 

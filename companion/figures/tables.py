@@ -140,7 +140,7 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
             entry(Html(f"{_RELATIONS[claim.relation]} {number(claim.expected)}"), why, least=7.5),
         ]
         rows.append(row)
-    return table(("verdict", "claim", "measured [interval]", "expected"), rows, caption=caption)
+    return table(("verdict", "claim", _with_level(found), "expected"), rows, caption=caption)
 
 
 def verdicts(found: Sequence[Claim], caption: str = "") -> str:
@@ -154,7 +154,15 @@ def verdicts(found: Sequence[Claim], caption: str = "") -> str:
         ]
         for claim in found
     ]
-    return table(("verdict", "claim", "measured [interval]", "acceptance region"), rows, caption=caption)
+    return table(("verdict", "claim", _with_level(found), "acceptance region"), rows, caption=caption)
+
+
+def _with_level(found: Sequence[Claim]) -> str:
+    """The heading of a column of measured values; ValueError where their intervals are not of one level."""
+    levels = {claim.level for claim in found if claim.level is not None}
+    if len(levels) > 1:
+        raise ValueError(f"intervals of one column must be of one level; these are of {sorted(levels)}.")
+    return f"measured [{100 * levels.pop():.0f} % interval]" if levels else "measured"
 
 
 def measured(claim: Claim) -> str:

@@ -209,47 +209,51 @@ DATA = {"title": "made up", "stand_in": False}
 
 
 def test_a_claim_carries_its_chapter_profile_and_build(chapter, tmp_path):
-    found = chapter.claim("one", *CLAIM, 2.0, 2.0, "exact", seeds=range(3), data=DATA)
+    found = chapter.claim("one", *CLAIM, 2.0, 2.0, "exact", kind="identity", seeds=range(3), data=DATA)
     assert ledger.collect(tmp_path) == [found] == list(chapter.claims.values())
     assert (found.chapter, found.profile, found.seeds, found.data) == ("example", "smoke", 3, "made up")
     assert found.verdict == "holds"
 
 
 def test_an_estimate_brings_its_interval_and_its_runs(chapter):
-    found = chapter.claim("one", *CLAIM, Estimate(1.0, 0.5, 2.0, 0.9, 7), 0.0, "none", relation="at least")
-    assert (found.measured, found.interval, found.seeds) == (1.0, [0.5, 2.0], 7)
-    assert chapter.claim("one", *CLAIM, (1.0, [0.0, 3.0]), 0.0, "none", seeds=2).interval == [0.0, 3.0]
+    seen = {"kind": "seen after", "relation": "at least"}
+    found = chapter.claim("one", *CLAIM, Estimate(1.0, 0.5, 2.0, 0.9, 7), 0.0, "none", **seen)
+    assert (found.measured, found.interval, found.level, found.seeds) == (1.0, [0.5, 2.0], 0.9, 7)
+    found = chapter.claim("one", *CLAIM, (1.0, [0.0, 3.0]), 0.0, "none", level=0.95, seeds=2, **seen)
+    assert (found.interval, found.level) == ([0.0, 3.0], 0.95)
+    with pytest.raises(ValueError, match="claim one: an interval and its level belong together"):
+        chapter.claim("one", *CLAIM, (1.0, [0.0, 3.0]), 0.0, "none", seeds=2, **seen)
     assert len(chapter.claims) == 1  # measured again, not twice
 
 
 def test_records_bring_profile_data_and_seeds(chapter):
     records = [SimpleNamespace(profile="paper", data=DATA)] * 2
-    found = chapter.claim("one", *CLAIM, 1.0, 1.0, "none", records=records)
-    assert (found.profile, found.seeds, found.data) == ("paper", 2, "made up")
+    found = chapter.claim("one", *CLAIM, 1.0, 1.0, "none", kind="reported", records=records)
+    assert (found.profile, found.seeds, found.data, found.trained) == ("paper", 2, "made up", True)
 
 
 def test_a_claim_says_on_how_much_it_rests(chapter):
     with pytest.raises(ValueError, match="claim one: say on how many independent repetitions it rests"):
-        chapter.claim("one", *CLAIM, 1.0, 1.0, "none")
+        chapter.claim("one", *CLAIM, 1.0, 1.0, "none", kind="identity")
     assert not chapter.claims
 
 
-def test_a_claim_is_the_papers_by_its_name_and_source(chapter):
-    paper = "Lakshminarayanan & Singh (2020)"
-    for id, source, origin in (
-        ("claim-1", paper, "paper"),
-        ("claim-1", "ours", "companion"),
-        ("x", paper, "companion"),
-    ):
-        assert chapter.claim(id, "s", source, "q", 1.0, 1.0, "none", seeds=1).origin == origin
+def test_a_claim_says_its_kind_unless_it_is_a_prediction(chapter):
+    assert chapter.claim("one", *CLAIM, 1.0, 1.0, "none", seeds=1, predicted="1: one").kind == "predicted"
+    with pytest.raises(ValueError, match="claim two: unknown kind ''; allowed: identity, reported, predicted, seen"):
+        chapter.claim("two", *CLAIM, 1.0, 1.0, "none", seeds=1)
+    assert list(chapter.claims) == ["one"]
 
 
 @pytest.mark.parametrize(("name", "reason"), [("full", ""), ("quick", "the budget of this build is too small")])
 def test_a_studys_table_brings_profile_data_seeds_and_what_it_can_decide(chapter, name, reason):
     config = {"examples": 100, "epochs": 2, "learning_rate": 1e-3, "test_examples": 50}
     table = Table("a study", name, config, [DATA], [], [{"seed": 3}, {"seed": 4}])
-    found = chapter.claim("one", *CLAIM, Estimate(1.0, 0.5, 2.0, 0.9, 7), 0.0, "none", relation="at least", table=table)
+    seen = {"kind": "seen after", "relation": "at least", "table": table}
+    found = chapter.claim("one", *CLAIM, 1.0, 0.0, "none", **seen)
     assert (found.profile, found.seeds, found.data, found.reason) == (name, 2, "made up", reason)
+    estimate = Estimate(1.0, 0.5, 2.0, 0.9, 7)  # of seven differences within the table
+    assert chapter.claim("one", *CLAIM, estimate, 0.0, "none", **seen).seeds == 7
     figure = Figure(figsize=(5, 3))
     chapter.finish(figure, table=table)
     said = f"profile: {name} · n = 2 · data: made up · 100 training images, 2 epochs · example"

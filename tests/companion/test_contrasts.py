@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 from math import sqrt
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from scipy import stats
 from test_statistics import make_record as any_record
 
 from companion import contrasts, ledger, statistics
+from companion.chapter import Chapter
 from npflib import experiments
 from npflib.records import run_records
 
@@ -83,17 +85,22 @@ def test_records_are_compared_by_seed_with_the_better_of_the_random_gates():
     assert near.verdict == "holds"
 
 
+@pytest.fixture
+def chapter(tmp_path):
+    with mpl.rc_context():
+        yield Chapter("06_cifar10", {"profile": "quick", "build": str(tmp_path / "build")})
+
+
 @pytest.mark.parametrize("label", BY_LABEL)
-def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_path):
+def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_path, chapter):
     published, build, statement = tmp_path / "results", tmp_path / "build", BY_LABEL[label]
     assert statistics.evidence(ROW, statement.regimes, build, published, least=2) == {}
     save(row_of(), published)
     found = statistics.evidence(ROW, statement.regimes, build, published, least=2)
     assert set(found) == set(statement.regimes)
-    claim, lead = contrasts.record(statement, ROW, found, build, id=f"claim-6-x-{label}", chapter="06_cifar10")
+    claim, lead = chapter.contrast(statement, ROW, found, f"claim-6-x-{label}"), contrasts.by_records(statement, found)
     assert claim.verdict == lead.verdict == "holds"
-    assert claim.origin == "paper"
-    assert claim.standing == "holds"
+    assert (claim.kind, claim.level, claim.standing) == ("reported", 0.9, "open")
     assert claim.seeds == 3
     assert claim.profile == "paper"
     assert json.loads((build / "claims" / f"claim-6-x-{label}.json").read_text())["measured"] == lead.estimate.value
@@ -104,47 +111,36 @@ def test_one_seed_is_no_evidence(tmp_path):
     assert statistics.evidence(ROW, BY_LABEL["flnpf-near-relu"].regimes, tmp_path, tmp_path / "results", least=2) == {}
 
 
-@pytest.mark.parametrize("changes", [{"profile": "quick"}, {"full_epochs": 900}, {"stand_in": True}])
-def test_reduced_records_never_become_the_papers_claim(changes, tmp_path):
-    with pytest.raises(ValueError, match="needs full-budget records"):
-        contrasts.record(
-            BY_LABEL["flnpf-near-relu"], ROW, row_of(**changes), tmp_path, id="claim-6-x", chapter="06_cifar10"
-        )
-    assert not (tmp_path / "claims").exists()
-
-
-def test_a_claim_stands_where_the_papers_own_table_puts_it(tmp_path):
-    """VCONV with SGD: the published FLNPF is about four points below ReLU, against the paper's own sentence."""
-    name, statement = "cifar10-vconv-sgd", BY_LABEL["flnpf-near-relu"]
-    assert contrasts.by_paper(statement, name).verdict == "refuted"
-    claim, _ = contrasts.record(statement, name, row_of(name), tmp_path, id="claim-6-y", chapter="06_cifar10")
-    assert claim.standing == "refuted"
-    assert claim.verdict == "holds"
-    assert ledger.contradictions([claim]) == [claim]
-
-
+@pytest.mark.parametrize("name", [ROW, "cifar10-quarter-gconv-adam"])
 @pytest.mark.parametrize(
     "changes", [{"profile": "quick"}, {"profile": "smoke"}, {"full_epochs": 900}, {"stand_in": True}]
 )
-def test_a_quarter_of_a_network_is_a_finding_of_ours_that_a_reduced_budget_leaves_open(changes, tmp_path):
-    name, statement = "cifar10-quarter-gconv-adam", BY_LABEL["flnpf-above-frnpf"]
-    claim, lead = contrasts.record(statement, name, row_of(name), tmp_path, id="companion-x", chapter="06_cifar10")
-    assert (claim.origin, claim.standing, claim.verdict) == ("companion", "holds", "holds")
-    claim, again = contrasts.record(
-        statement, name, row_of(name, **changes), tmp_path, id="companion-x", chapter="06_cifar10"
-    )
-    assert again == lead
-    assert claim.verdict == "undecided"
-    assert claim.reason
-    assert ledger.read(tmp_path / "claims" / "companion-x.json") == claim
+def test_reduced_records_decide_nothing_of_any_network(name, changes, chapter):
+    claim = chapter.contrast(BY_LABEL["flnpf-above-frnpf"], name, row_of(name), "claim-6-x")
+    assert (claim.verdict, claim.standing) == ("holds", "open")
+    reduced = chapter.contrast(BY_LABEL["flnpf-above-frnpf"], name, row_of(name, **changes), "claim-6-x")
+    assert (reduced.verdict, reduced.interval) == ("undecided", claim.interval)
+    assert reduced.reason
+    assert ledger.read(chapter.folder / "claims" / "claim-6-x.json") == reduced
 
 
-def test_another_standing_can_be_given(tmp_path):
-    name, statement = "cifar10-quarter-gconv-adam", BY_LABEL["flnpf-near-relu"]
-    claim, _ = contrasts.record(
-        statement, name, row_of(name), tmp_path, id="companion-x", chapter="06_cifar10", standing="refuted"
-    )
-    assert ledger.contradictions([claim]) == [claim]
+def test_a_claim_stands_where_published_evidence_puts_it_and_nowhere_else(tmp_path, monkeypatch, chapter):
+    """VCONV with SGD: the paper's FLNPF is four points below ReLU, which is no evidence about records of ours."""
+    name, statement, folder = "cifar10-vconv-sgd", BY_LABEL["flnpf-near-relu"], tmp_path / "results"
+    monkeypatch.setattr("companion.ledger.locations.published", lambda: folder)
+    assert contrasts.by_paper(statement, name).verdict == "refuted"
+    claim = chapter.contrast(statement, name, row_of(name), "claim-6-y")
+    assert (claim.verdict, claim.standing, ledger.contradictions([claim])) == ("holds", "open", [])
+    ledger.publish([replace(claim, verdict="refuted")])
+    claim = chapter.contrast(statement, name, row_of(name), "claim-6-y")
+    assert (claim.verdict, claim.standing, ledger.contradictions([claim])) == ("holds", "refuted", [claim])
+
+
+def test_what_the_paper_reports_of_its_network_may_be_predicted_of_another(chapter):
+    for name, kind in (("cifar10-quarter-gconv-adam", "predicted"), (ROW, "reported")):
+        claim = chapter.contrast(BY_LABEL["di-equals-ii"], name, row_of(name), "companion-x", kind="predicted")
+        assert claim.kind == kind
+    assert chapter.contrast(BY_LABEL["di-equals-ii"], "cifar10-quarter-gconv-adam", row_of(), "x").kind == "seen after"
 
 
 def staged(experiment, peak, regime, seeds=3, **changes):
@@ -152,39 +148,15 @@ def staged(experiment, peak, regime, seeds=3, **changes):
     return [make_record(k, peak + 0.001 * k, regime, experiment, **given) for k in range(seeds)]
 
 
-def test_gates_that_are_learnt_in_stages_become_claims(tmp_path):
+def test_gates_that_are_learnt_in_stages_become_claims(tmp_path, chapter):
     name, statement = "cifar10-continuous", contrasts.rises("cifar10-continuous")
     assert statement.regimes == ("FLNPF-stage-6", "FRNPF-II")
     found = {"FLNPF-stage-6": staged(name, 0.794, "FLNPF-stage-6"), "FRNPF-II": staged(name, 0.67, "FRNPF-II")}
     save(found, tmp_path / "results")
     found = statistics.evidence(name, statement.regimes, tmp_path, tmp_path / "results", least=2)
-    claim, _ = contrasts.record(statement, name, found, tmp_path, id="claim-6-rises", chapter="07")
-    assert (claim.origin, claim.verdict, claim.standing) == ("paper", "holds", "holds")
+    claim = chapter.contrast(statement, name, found, "claim-6-rises")
+    assert (claim.kind, claim.verdict) == ("reported", "holds")
     assert claim.measured == pytest.approx(12.4)
-    last = found["FLNPF-stage-6"]
-    claim, lead = contrasts.record_above_line(
-        name, "FLNPF-stage-6", "CNTK", last, tmp_path, id="claim-6-cntk", chapter="07"
-    )
-    values = [100 * record.peak for record in last]
-    assert claim.measured == pytest.approx(np.mean(values) - 77.43)
-    assert claim.interval == pytest.approx(
-        np.array(stats.t.interval(0.9, 2, np.mean(values), stats.sem(values))) - 77.43
-    )
-    assert claim.verdict == lead.verdict == "holds"
-    below = staged(name, 0.70, "FLNPF-stage-1")
-    claim, _ = contrasts.record_above_line(name, "FLNPF-stage-1", "CNTK", below, tmp_path, id="x", chapter="07")
-    assert claim.verdict == "refuted"
-
-
-def test_lines_refuse_what_is_no_test_of_them(tmp_path):
-    name, regime = "cifar10-continuous", "FLNPF-stage-6"
-    given = {"build": tmp_path, "id": "x", "chapter": "07"}
-    with pytest.raises(ValueError, match="no line 'GP'; it has: ReLU, CNTK"):
-        contrasts.record_above_line(name, regime, "GP", staged(name, 0.7, regime), **given)
-    with pytest.raises(ValueError, match="needs full-budget records"):
-        contrasts.record_above_line(name, regime, "CNTK", staged(name, 0.7, regime, epochs=3), **given)
-    with pytest.raises(ValueError, match="two or more pairs"):
-        contrasts.record_above_line(name, regime, "CNTK", staged(name, 0.7, regime, seeds=1), **given)
     with pytest.raises(ValueError, match="no stages"):
         contrasts.rises("cifar10-gconv-adam")
 

@@ -18,11 +18,25 @@ tolerances = st.floats(0, 1e2)
 intervals = st.tuples(numbers, numbers).map(sorted)
 
 
+@pytest.fixture(autouse=True)
+def published(tmp_path, monkeypatch):
+    """A folder of published results, empty at first."""
+    folder = tmp_path / "results"
+    monkeypatch.setattr("companion.ledger.locations.published", lambda: folder)
+    return folder
+
+
+def stand(folder, **standings):
+    folder.mkdir(exist_ok=True)
+    (folder / "standings.json").write_text(json.dumps({id.replace("_", "-"): v for id, v in standings.items()}))
+
+
 def record(build, **changes):
     given = {
         "id": "claim-1-identity",
         "sentence": "The output is the inner product of feature and value.",
         "source": "section 3",
+        "kind": "identity",
         "quantity": "largest difference",
         "measured": 0.5,
         "expected": 0.0,
@@ -36,6 +50,7 @@ def record(build, **changes):
     }
     id, sentence, source = (given.pop(name) for name in ("id", "sentence", "source"))
     id = changes.pop("id", id)
+    given["level"] = 0.9 if "interval" in changes else None
     return ledger.record(id, sentence, source, **given | changes)
 
 
@@ -124,8 +139,8 @@ def test_a_claim_is_written_and_read_back(tmp_path):
     assert claim.interval == [0.25, 0.75]
     assert (claim.data, claim.stand_in, claim.reason) == ("MNIST", False, "")
     found = json.loads(path.read_text())
-    for name in ("id", "sentence", "source", "measured", "expected", "tolerance", "verdict", "standing", "profile",
-                 "seeds", "data"):  # fmt: skip
+    for name in ("id", "sentence", "source", "kind", "level", "measured", "expected", "tolerance", "verdict",
+                 "standing", "profile", "seeds", "data"):  # fmt: skip
         assert name in found, "a field that the design promises"
 
 
@@ -173,8 +188,10 @@ def test_trained_accuracy_is_not_judged_without_the_budget(tmp_path, changes, re
         ({"id": "../escape"}, r"letters, digits and hyphens"),
         ({"id": ""}, r"letters, digits and hyphens"),
         ({"relation": "near"}, r"unknown relation 'near'.*equal, at most, at least"),
-        ({"standing": "true"}, r"unknown standing 'true'.*holds, refuted, undecided"),
-        ({"origin": "folklore"}, r"unknown origin 'folklore'.*paper, companion"),
+        ({"kind": "folklore"}, r"unknown kind 'folklore'.*identity, reported, predicted, seen after"),
+        ({"level": 0.5}, r"unknown level 0\.5.*0\.9, 0\.95, None"),
+        ({"level": 0.9}, r"an interval and its level belong together; got None, level 0\.9"),
+        ({"interval": (0.4, 0.6), "level": None}, r"belong together; got \(0\.4, 0\.6\), level None"),
         ({"profile": "huge"}, r"unknown profile 'huge'.*smoke, quick, paper"),
         ({"measured": math.nan}, r"finite.*nan"),
         ({"measured": math.inf}, r"finite.*inf"),
@@ -242,16 +259,104 @@ def test_a_claim_that_cannot_be_read_is_named_with_the_mend(tmp_path, content):
 def test_a_verdict_outside_the_vocabulary_is_refused(tmp_path):
     path = tmp_path / "claims" / "claim-1-identity.json"
     path.parent.mkdir()
-    path.write_text(json.dumps(asdict(record(tmp_path)) | {"verdict": "probably"}))
-    with pytest.raises(ValueError, match=r"claim-1-identity\.json.*probably"):
-        ledger.read(path)
+    for wrong in ({"verdict": "probably"}, {"verdict": "open"}, {"standing": "probably"}):
+        path.write_text(json.dumps(asdict(record(tmp_path)) | wrong))
+        with pytest.raises(ValueError, match=r"claim-1-identity\.json.*(probably|open)"):
+            ledger.read(path)
 
 
-@pytest.mark.parametrize("standing", ledger.VERDICTS)
+# --- standings -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("standing", ledger.STANDINGS)
 @pytest.mark.parametrize(("measured", "verdict"), [(0.5, "holds"), (5.0, "refuted"), (1.5, "undecided")])
-def test_a_decided_verdict_other_than_the_standing_is_a_contradiction(tmp_path, standing, measured, verdict):
-    interval = (0.5, 2.5) if verdict == "undecided" else None
-    claim = record(tmp_path, measured=measured, interval=interval, standing=standing)
-    assert claim.verdict == verdict
-    expected = [claim] if verdict != "undecided" and verdict != standing else []
-    assert ledger.contradictions([claim]) == expected
+def test_a_decided_verdict_other_than_a_decided_standing_is_a_contradiction(
+    tmp_path, published, standing, measured, verdict
+):
+    if standing != "open":
+        stand(published, claim_1_identity=standing)
+    claim = record(tmp_path, measured=measured, **({"interval": (0.5, 2.5)} if verdict == "undecided" else {}))
+    assert (claim.verdict, claim.standing) == (verdict, standing)
+    against = {"holds": "refuted", "refuted": "holds"}
+    assert ledger.contradictions([claim]) == ([claim] if against.get(verdict) == standing else [])
+
+
+def test_what_no_evidence_supports_stands_as_open_whatever_the_build_says(tmp_path):
+    """The narrow network of a former page: −2.00 [−3.78, −0.22], which should be at least 0, stood as "holds"."""
+    given = {"measured": -2.0, "expected": 0.0, "tolerance": 0.0, "relation": "at least", "interval": (-3.78, -0.22)}
+    for more in ({"needs_budget": True}, {"profile": "smoke", "needs_budget": True}, {"trained": True}):
+        ledger.publish([record(tmp_path, **given, **more)])
+        claim = record(tmp_path, **given, **more)
+        assert (claim.standing, ledger.contradictions([claim])) == ("open", [])
+    ledger.publish([record(tmp_path, **given, profile="paper", needs_budget=True)])
+    assert record(tmp_path, **given, profile="paper", needs_budget=True).standing == "refuted"
+
+
+def test_standings_come_from_published_evidence_and_from_what_trains_nothing(tmp_path):
+    claims = [
+        record(tmp_path, id="published", profile="full", needs_budget=True),
+        record(tmp_path, id="refuted", profile="paper", needs_budget=True, measured=5.0),
+        record(tmp_path, id="not-enough", profile="full", needs_budget=True, interval=(0.0, 2.0)),
+        record(tmp_path, id="stand-in", profile="paper", data=STAND_IN),
+        record(tmp_path, id="own-training", needs_budget=True),
+        record(tmp_path, id="own-networks", trained=True),
+        record(tmp_path, id="enumerated", profile="smoke"),
+        record(tmp_path, id="few-draws", profile="smoke", interval=(0.0, 2.0)),
+    ]
+    path = ledger.publish(claims)
+    supported = {"published": "holds", "refuted": "refuted", "not-enough": "undecided", "enumerated": "holds"}
+    assert json.loads(path.read_text()) == ledger.standings() == supported
+    assert {claim.id: claim.standing for claim in claims} == dict.fromkeys((c.id for c in claims), "open")
+    again = {claim.id: claim.standing for claim in ledger.collect(tmp_path)}  # as they stand now
+    assert again == {claim.id: supported.get(claim.id, "open") for claim in claims}
+
+
+def test_publishing_again_replaces_what_the_build_decides_and_keeps_the_rest(tmp_path, published):
+    stand(published, a="holds", b="holds", c="refuted", elsewhere="holds")
+    ledger.publish([
+        record(tmp_path, id="a", measured=5.0),
+        record(tmp_path, id="b", needs_budget=True),  # its published evidence is gone
+        record(tmp_path, id="c", interval=(0.0, 2.0)),  # a build of too few draws
+    ])  # fmt: skip
+    assert ledger.standings() == {"a": "refuted", "c": "refuted", "elsewhere": "holds"}
+
+
+@pytest.mark.parametrize("content", ["[", "[]", '{"a": "open"}', '{"a": 1}'])
+def test_damaged_standings_are_named_with_their_mend(tmp_path, published, content):
+    published.mkdir()
+    (published / "standings.json").write_text(content)
+    with pytest.raises(ValueError, match=r"standings\.json.*Make it again: npf ledger --publish"):
+        record(tmp_path)
+    assert not (tmp_path / "claims").exists()
+
+
+# --- counting --------------------------------------------------------------------------------------------------------
+
+
+def test_each_kind_is_counted_apart_and_what_was_seen_after_is_no_success(tmp_path):
+    claims = [record(tmp_path, kind=kind) for kind in ledger.KINDS]
+    claims += [record(tmp_path, kind="predicted", measured=5.0), record(tmp_path, kind="seen after", measured=5.0)]
+    assert ledger.counted(claims) == [
+        "1 identities, exact or exact in expectation: 1 hold",
+        "1 reported by the paper: 1 hold",
+        "2 predicted before the run: 1 hold, 1 refuted",
+        "2 seen after the run, which confirm nothing: 1 as it was seen, 1 refuted",
+    ]
+    assert ledger.counted([]) == []
+
+
+def test_the_share_of_predictions_that_held_and_what_chance_does(tmp_path):
+    """Two intervals at 90 % and one at 95 %: 0.1 + 0.1 + 0.05 miss on average."""
+    near, far = (0.4, 0.6), (4.0, 6.0)
+    claims = [
+        record(tmp_path, kind="predicted", interval=near),
+        record(tmp_path, kind="predicted", interval=far, measured=5.0),
+        record(tmp_path, kind="predicted", interval=(0.4, 6.0), level=0.95),
+        record(tmp_path, kind="predicted"),
+        record(tmp_path, kind="seen after", interval=near),
+    ]
+    assert ledger.chance(claims) == (
+        "Predictions: 2 of 4 held (50 %), 1 refuted, 1 undecided; at their level, 0.2 of their 3 intervals miss the "
+        "true value by chance on average, 0.1 on the side that can refute a true prediction."
+    )
+    assert ledger.chance(claims[-1:]) == ""

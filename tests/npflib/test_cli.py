@@ -161,26 +161,52 @@ def test_what_stops_a_training_has_its_status_and_message(npf, tmp_path, monkeyp
 # --- the ledger ------------------------------------------------------------------------------------------------------
 
 
-def claim(build, id="claim-1", measured=0.5, standing="holds"):
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A folder of published results, empty at first."""
+    monkeypatch.setattr("companion.ledger.locations.published", lambda: tmp_path / "results")
+    return tmp_path / "results"
+
+
+def claim(build, id="claim-1", measured=0.5):
     return ledger.record(
-        id, "A sentence.", "section 3", quantity="a number", measured=measured, expected=0.0, tolerance=1.0,
-        tolerance_reason="one", chapter="01_gates_and_paths", profile="smoke", seeds=1, data=None, build=build,
-        standing=standing,
+        id, "A sentence.", "section 3", kind="identity", quantity="a number", measured=measured, expected=0.0,
+        tolerance=1.0, tolerance_reason="one", chapter="01_gates_and_paths", profile="smoke", seeds=1, data=None,
+        build=build,
     )  # fmt: skip
 
 
-def test_the_ledger_is_collected_and_listed(npf, tmp_path):
-    written = [claim(tmp_path, "a-1"), claim(tmp_path, "b-2", measured=3.0, standing="refuted")]
+def test_the_ledger_is_collected_listed_and_counted(npf, tmp_path, results):
+    written = [claim(tmp_path, "a-1"), claim(tmp_path, "b-2", measured=3.0)]
     found = npf("ledger", "--build", tmp_path, "--check")
     assert found.exit_code == 0, found.output
-    assert found.output.splitlines() == ["holds      a-1: A sentence.", "refuted    b-2: A sentence."]
+    assert found.output.splitlines() == [
+        "holds      a-1: A sentence.",
+        "refuted    b-2: A sentence.",
+        "2 identities, exact or exact in expectation: 1 hold, 1 refuted",
+    ]
     assert json.loads((tmp_path / "claims.json").read_text()) == [asdict(c) for c in written]
+    assert not results.exists()
+
+
+def test_a_ledger_is_published_as_standings_but_not_a_paper_builds(npf, tmp_path, results):
+    claim(tmp_path, "a-1"), claim(tmp_path, "b-2", measured=3.0)
+    found = npf("ledger", "--build", tmp_path, "--profile", "paper", "--publish")
+    assert found.exit_code == 1
+    assert "a paper build may rest on records of its own" in found.output
+    assert not results.exists()
+    found = npf("ledger", "--build", tmp_path, "--profile", "quick", "--publish")
+    assert found.exit_code == 0, found.output
+    assert json.loads((results / "standings.json").read_text()) == {"a-1": "holds", "b-2": "refuted"}
+    assert [c["standing"] for c in json.loads((tmp_path / "claims.json").read_text())] == ["holds", "refuted"]
 
 
 @pytest.mark.parametrize(("measured", "standing", "verdict"), [(3.0, "holds", "refuted"), (0.5, "refuted", "holds")])
-def test_a_contradiction_is_named_and_with_check_it_fails(npf, tmp_path, measured, standing, verdict):
+def test_a_contradiction_is_named_and_with_check_it_fails(npf, tmp_path, results, measured, standing, verdict):
+    results.mkdir()
+    (results / "standings.json").write_text(json.dumps({"b-2": standing}))
     claim(tmp_path, "a-1")
-    claim(tmp_path, "b-2", measured, standing)
+    claim(tmp_path, "b-2", measured)
     found = npf("ledger", "--build", tmp_path)
     assert found.exit_code == 0
     assert f"CONTRADICTS ITS STANDING ({standing}): b-2 is {verdict}" in found.output

@@ -120,9 +120,11 @@ def test_ledger_links_each_claim_to_its_chapter(tmp_path):
         "claim-x",
         "a < b",
         "the paper",
+        kind="predicted",
         quantity="a difference",
         measured=0.25,
         interval=(0.1, 0.4),
+        level=0.9,
         expected=0.0,
         relation="at least",
         tolerance=0.5,
@@ -135,7 +137,7 @@ def test_ledger_links_each_claim_to_its_chapter(tmp_path):
     )
     html = tables.ledger([claim])
     [row] = entries(html)
-    assert row[0] == "✓ holds stands as: holds"
+    assert row[0] == "✓ holds stands as: open"
     assert row[1].startswith("a < b the paper")
     assert row[2] == "0.250 [0.100, 0.400] a difference profile quick, n = 3; data: MNIST"
     assert row[3] == "≥ 0 tolerance 0.5: half a point"
@@ -157,9 +159,9 @@ def test_ledger_links_each_claim_to_its_chapter(tmp_path):
 )  # fmt: skip
 def test_verdicts_show_as_many_digits_as_the_interval_supports(tmp_path, given, measured, accepted):
     claim = ledger.record(
-        "claim-y", "a < b & c", "the paper", quantity="a difference", expected=0.0, tolerance_reason="half a point",
-        chapter="05_gates_hold_the_information", profile="quick", seeds=3, build=tmp_path,
-        data={"stand_in": False, "title": "MNIST"}, **given,
+        "claim-y", "a < b & c", "the paper", kind="reported", quantity="a difference", expected=0.0,
+        tolerance_reason="half a point", chapter="05_gates_hold_the_information", profile="quick", seeds=3,
+        build=tmp_path, data={"stand_in": False, "title": "MNIST"}, level=0.9 if "interval" in given else None, **given,
     )  # fmt: skip
     [row] = entries(tables.verdicts([claim], caption="What came of it."))
     assert row[1] == "a < b & c profile quick, n = 3; MNIST"
@@ -191,13 +193,27 @@ def foreign(seed=0, *names, **changes):
     return replace(record, data=data, profile=FOREIGN, environment=environment, library=library)
 
 
+def test_a_column_of_intervals_is_of_one_level_and_says_so(tmp_path):
+    given = {
+        "kind": "predicted", "quantity": "q", "measured": 0.0, "expected": 0.0, "tolerance": 1.0,
+        "tolerance_reason": "one", "chapter": "05", "profile": "quick", "seeds": 3, "data": None, "build": tmp_path,
+    }  # fmt: skip
+    exact = ledger.record("claim-e", "s", "o", **given)
+    one, other = (ledger.record("claim-x", "s", "o", interval=(-0.5, 0.5), level=p, **given) for p in (0.9, 0.95))
+    for made in (tables.ledger, tables.verdicts):
+        assert '<th scope="col">measured</th>' in made([exact])
+        assert '<th scope="col">measured [95 % interval]</th>' in made([exact, other])
+        with pytest.raises(ValueError, match=r"one level; these are of \[0\.9, 0\.95\]"):
+            made([one, other])
+
+
 def test_text_from_files_is_text_in_every_table(tmp_path):
     runs = [foreign(seed) for seed in range(2)]
     cell = statistics.table_cell("mnist-fc-adam", "ReLU", runs)
     others = [statistics.table_cell("mnist-fc-adam", r, []) for r in ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF")]
     claim = ledger.record(
-        "claim-x", "a", "b", quantity="c", measured=1.0, expected=0.0, tolerance=0.0, tolerance_reason="d",
-        chapter="05_x", profile="quick", seeds=3, build=tmp_path, data=runs[0].data,
+        "claim-x", "a", "b", kind="identity", quantity="c", measured=1.0, expected=0.0, tolerance=0.0,
+        tolerance_reason="d", chapter="05_x", profile="quick", seeds=3, build=tmp_path, data=runs[0].data,
     )  # fmt: skip
     texts = {field.name for field in fields(claim) if field.type is str} - {"relation", "verdict"}
     claim = replace(claim, **dict.fromkeys(texts, FOREIGN))
