@@ -261,7 +261,8 @@ def _known() -> dict[str, Experiment]:
 class Budget:
     """What one run may spend: epochs, and examples of all classes, where None means all there are.
 
-    ``stages`` are the experiment's, and ``every`` its probe's interval (None without one), scaled with the epochs.
+    ``stages`` are the experiment's, scaled with the epochs; ``every`` is its probe's interval (None without one), which
+    is scaled where the examples are cut.
 
     Example:
         >>> from npflib.experiments import budget
@@ -313,15 +314,17 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
         stages = tuple(step * k for k in range(1, len(stages) + 1))
     if stages and regime == "ReLU":
         epochs = stages[-1]
-    every = None if chosen.probe is None else max(1, round(chosen.probe.every * epochs / full))
+    every = None if chosen.probe is None else chosen.probe.every
+    if every and train_examples:  # with all examples a run's first epochs are the full run's, measurements included
+        every = max(1, round(every * epochs / full))
     return Budget(train_examples, test_examples, epochs, stages if regime == "ReLU" else (), every)
 
 
 def runs_of(profile_name: str) -> list[tuple[str, str]]:
     """(experiment, regime) pairs that the book of a profile trains, an FLNPF always after its ReLU.
 
-    Every profile trains all experiments on MNIST; networks on CIFAR-10, hours of a processor or of an accelerator,
-    belong to the profile ``paper`` alone.
+    Every profile trains all experiments on MNIST, ``quick`` the first epochs of their first seed, to compare with the
+    published runs; networks on CIFAR-10, hours of a processor or of an accelerator, belong to ``paper`` alone.
 
     Example:
         >>> from npflib.experiments import runs_of
