@@ -36,36 +36,41 @@ def distances(ours: Record, published: Record) -> dict[tuple[str, int], float]:
     return found
 
 
-def group(experiment: str, regime: str) -> tuple[str, bool, str]:
-    """The runs whose rounding is of one size: by optimiser, labels, and whether gates are frozen, soft, or jump."""
+def group(experiment: str, regime: str) -> tuple[str, ...]:
+    """The runs whose rounding is of one size: all behind frozen or soft gates; those that jump by experiment's kind."""
     chosen, row = regimes.find(regime), experiments.find(experiment)
-    gates = "jumping" if chosen.gate == "own" else "soft" if chosen.trains_feature else "frozen"
-    return row.optimiser, row.shuffled, gates
+    if chosen.gate == "own":
+        return "jumping", row.optimiser, *(["shuffled"] if row.shuffled else [])
+    return ("soft",) if chosen.trains_feature else ("frozen",)
 
 
-def tolerances(experiment: str, regime: str) -> dict[str, float]:
-    """Name of a series → the tolerance of a run of that regime, from what was measured."""
+def _measured(experiment: str, regime: str) -> list[dict]:
+    """What was measured of runs of one group."""
     rows = json.loads((locations.published() / "replays.json").read_text(encoding="utf-8"))["rows"]
-    found: dict[str, float] = {}
-    for row in rows:
-        if group(row["experiment"], row["regime"]) == group(experiment, regime):
-            for name, largest in row["largest"].items():
-                least = IMAGES if name.endswith("_accuracy") else 0.0
-                found[name] = max(found.get(name, least), FACTOR * largest)
+    found = [row for row in rows if group(row["experiment"], row["regime"]) == group(experiment, regime)]
     if not found:
         raise ValueError(f"nothing was measured of {experiment}, {regime}: python benchmarks/replays.py")
     return found
 
 
+def tolerances(experiment: str, regime: str) -> dict[str, float]:
+    """Name of a series → the tolerance of a run of that regime, from what was measured."""
+    found: dict[str, float] = {}
+    for row in _measured(experiment, regime):
+        for name, largest in row["largest"].items():
+            least = IMAGES if name.endswith("_accuracy") else 0.0
+            found[name] = max(found.get(name, least), FACTOR * largest)
+    return found
+
+
 def told(experiment: str, regime: str) -> str:
     """The tolerance in words."""
-    allowed = tolerances(experiment, regime)
+    allowed, ways = tolerances(experiment, regime), dict.fromkeys(row["way"] for row in _measured(experiment, regime))
     series = [of for name, of in allowed.items() if not name.endswith(("_loss", "_accuracy"))]
     return (
-        f"{100 * allowed['test_loss']:.2g} % of the test loss, {100 * allowed['test_accuracy']:.2g} points of test "
+        f"{100 * allowed['test_loss']:.2g} % of the test loss and {100 * allowed['test_accuracy']:.2g} points of test "
         "accuracy" + (f", {100 * min(series):.2g} to {100 * max(series):.2g} % of a series" if series else "") + ": "
-        f"{FACTOR} times the largest difference measured between published records, from other processors and company "
-        "of seeds, and such runs on one thread, on two, and in float64"
+        f"{FACTOR} times the largest difference from a published record that was measured ({', '.join(ways)})"
     )
 
 

@@ -176,7 +176,7 @@ def test_a_smoke_build_compares_nothing(book, tmp_path):
 
 
 def test_a_run_that_is_not_published_is_named(book):
-    with pytest.raises(run_records.RecordError, match="there is no run record .*FRNPF-II"):
+    with pytest.raises(run_records.RecordError, match=r"there is no run record .*FRNPF-II"):
         book.chapter.replay("mnist-fc-adam", "FRNPF-II")
 
 
