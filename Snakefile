@@ -84,7 +84,8 @@ READS = {
     "14": [],
     "gate_explorer": [],
     "errata": [],
-    **dict.fromkeys(("adding_a_regime", "adding_a_data_set"), ["mnist-fc-adam"]),
+    "adding_a_regime": ["mnist-fc-adam"],
+    "adding_a_data_set": [],
 }
 
 
