@@ -1,6 +1,6 @@
 """What depends on what: data -> runs -> notebooks -> claims ledger -> book.
 
-    snakemake --cores 2                           the whole book, profile quick, in build/
+    snakemake --cores 2                           the whole book, profile quick, in build/: what it trains are replays
     snakemake --cores 2 --config profile=smoke    everything runs, nothing is concluded, in build/smoke/
     NPF_BUILD=elsewhere snakemake --cores 2       another build folder
     snakemake --cores 2 --config profile=paper only=mnist-fc -- runs    the runs of a part of the table
@@ -42,7 +42,7 @@ READ_THE_LEDGER = [name for name in NOTEBOOKS if name.endswith(("_overview", "_s
 WRITE_THE_LEDGER = [name for name in NOTEBOOKS if name not in READ_THE_LEDGER]
 
 LIBRARY = sorted(str(path) for name in ("npflib", "companion") for path in Path(name).rglob("*.py"))
-PUBLISHED = sorted(map(str, Path("results").glob("*/**/*.json")))
+PUBLISHED = sorted(str(path) for end in ("json", "safetensors") for path in Path("results").glob(f"*/**/*.{end}"))
 STANDINGS = [path for path in ["results/standings.json"] if Path(path).exists()]  # read when claims are collected
 
 
@@ -59,16 +59,19 @@ def weights(experiment, regime):
 
 
 def gates_for(wildcards):
-    """Learnt gates, at any stage, are a trained ReLU network's: that one comes first."""
-    learnt = regimes.find(wildcards.regime).feature == "learnt"
-    return weights(wildcards.experiment, "ReLU") if learnt else []
+    """Learnt gates, at any stage, are a trained ReLU network's: that one comes first, and a published one with it."""
+    if regimes.find(wildcards.regime).feature != "learnt":
+        return []
+    published = (f"results/{wildcards.experiment}/ReLU/seed-{seed}.safetensors" for seed in SEEDS)
+    return weights(wildcards.experiment, "ReLU") + list(filter(os.path.exists, published))
 
 
 # The experiments that a page reads, by a chapter's number or a page's name; one that is not here reads the paper's
 # table.
 TABLE = [experiment.name for experiment in experiments.TABLE]
 READS = {
-    **dict.fromkeys(("01", "02", "03", "04"), ["mnist-fc-adam-nobias"]),
+    "01": ["mnist-fc-adam-nobias"],
+    **dict.fromkeys(("02", "03", "04"), []),  # a published network, in every profile
     "05": [name for name in TABLE if dataset_of(name) == "mnist"],
     "06": [name for name in experiments.COMPANION if "-quarter-" in name]
     + [name for name in TABLE if dataset_of(name) == "cifar10"],
@@ -78,11 +81,12 @@ READS = {
     "10": [],  # it trains its own networks, in memory
     "11": [],
     "12": [],
-    "13": ["mnist-fc-adam", "mnist-fc-adam-linear-gates"],
+    "13": ["mnist-fc-adam-linear-gates"],
     "14": [],
     "gate_explorer": [],
-    "errata": ["mnist-kernel-traces", "mnist-alignment"],
-    **dict.fromkeys(("adding_a_regime", "adding_a_data_set"), ["mnist-fc-adam"]),
+    "errata": [],
+    "adding_a_regime": ["mnist-fc-adam"],
+    "adding_a_data_set": [],
 }
 
 

@@ -8,7 +8,6 @@ import ast
 import inspect
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
-from functools import partial
 from itertools import groupby
 from math import inf
 from pathlib import Path
@@ -18,13 +17,13 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
-from companion import contrasts, figures, ledger, statistics
+from companion import contrasts, figures, ledger, replays, statistics
 from companion.figures import style, tables
 from companion.ledger import Claim
 from companion.statistics import Estimate
 from companion.studies.study import Study, Table
 from npflib import experiments, profiles, regimes, training
-from npflib.records import locations
+from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 
 __all__ = ["Chapter", "ParameterError"]
@@ -178,11 +177,38 @@ class Chapter:
         """The network of one of this build's own runs."""
         return training.trained_network(experiment, regime, seed, self.profile, build=self.folder, which=which)
 
+    def published(self, experiment: str, regime: str = "ReLU") -> tuple[Record, dict[str, Any]]:
+        """The published run of seed 0, the same in every profile, and its network "before" and "after" training."""
+        folder, chosen = locations.published(), experiments.find(experiment)
+        record = run_records.read(run_records.path_of(folder, experiment, regime, 0))
+        before = regimes.start(regime, chosen.arch, record.seed, initialisation=chosen.initialisation)
+        # There are no runs of a build in that folder, so that the published one is read.
+        after = training.trained_network(experiment, regime, 0, record.profile, build=folder, which="last")
+        return record, {"before": before, "after": after}
+
+    def replay(self, experiment: str, regime: str) -> Claim | None:
+        """Records the claim that a published run's first epochs, trained anew by this build, are as published."""
+        published = run_records.read(run_records.path_of(locations.published(), experiment, regime, 0))
+        try:
+            ours = training.ensure(experiment, regime, self.profile, seeds=(0,), build=self.folder, progress=False)[0]
+            reason, points = replays.undecidable(ours, published), replays.distances(ours, published)
+            differ = [] if reason else replays.differences(ours, published)
+        except ValueError as error:  # gates that are not the published ones, or a run that diverges
+            differ, reason, points = [str(error)], "", {}
+        which = "; ".join(differ) or "none"
+        return self.claim(
+            f"replay-{experiment}-{regime}",
+            f"{experiments.find(experiment).title}, {regime}: the first epochs of the published run of seed 0, trained "
+            "anew, are as published.", "results/, the published record", "what differs beyond the tolerance, of "
+            f"{len(points)} points of history and series, settings, gates and weights: {which}",
+            len(differ), 0.0, f"none but each point's own, {replays.told(experiment, regime)}", data=published.data,
+            kind="identity", seeds=1, undecidable=reason,
+        )  # fmt: skip
+
     def best(self, experiment: str, regime: str) -> list[Record]:
         """The best records of two seeds or more, published or this build's."""
-        own = self.ensure(experiment, regime)
         found = statistics.best_records(experiment, regime, self.folder)
-        return found if len(found) > 1 else own
+        return found if len(found) > 1 else self.ensure(experiment, regime)
 
     def evidence(self, experiment: str, regimes: Sequence[str], least: int = 1) -> dict[str, list[Record]]:
         """The best records of one budget by which the regimes can be compared (``statistics.evidence``)."""
@@ -192,14 +218,6 @@ class Chapter:
         """Regime → full-budget records, of those regimes that have any."""
         found = {regime: statistics.best_records(experiment, regime, self.folder) for regime in regimes}
         return {regime: records for regime, records in found.items() if records and records[0].is_full}
-
-    def start_and_end(self, records: Sequence[Record]) -> dict[str, list[Any]]:
-        """The networks of this build's own runs "before" and "after" training, a seed each."""
-        name, regime = records[0].experiment, records[0].regime
-        chosen = experiments.find(name)
-        start = partial(regimes.start, regime, chosen.arch, initialisation=chosen.initialisation)
-        before = [start(record.seed) for record in records]
-        return {"before": before, "after": [self.network(name, regime, record.seed) for record in records]}
 
     def config(self, study: Study) -> Any:
         """A study's configuration for this profile, its seeds counted from this chapter's."""

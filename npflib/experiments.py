@@ -243,7 +243,7 @@ def _known() -> dict[str, Experiment]:
 
 @dataclass(frozen=True)
 class Budget:
-    """What one run may spend, None being all; stages and the probe's interval ``every`` are scaled with the epochs."""
+    """What one run may spend, None being all; stages scale with the epochs, ``every`` where examples are cut."""
 
     train_examples: int | None
     test_examples: int | None
@@ -289,14 +289,17 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
         stages = tuple(step * k for k in range(1, len(stages) + 1))
     if stages:
         epochs = stages[-1]
-    every = None if chosen.probe is None else max(1, round(chosen.probe.every * epochs / full))
+    every = None if chosen.probe is None else chosen.probe.every
+    if every and train_examples:  # with all examples a run's first epochs are the full run's, measurements included
+        every = max(1, round(every * epochs / full))
     return Budget(train_examples, test_examples, epochs, stages, every)
 
 
 def runs_of(profile_name: str) -> list[tuple[str, str]]:
     """(experiment, regime) pairs that the book of a profile trains, an FLNPF always after its ReLU.
 
-    Every profile trains all experiments on MNIST; those on CIFAR-10, hours of work, belong to ``paper`` alone.
+    Every profile trains all experiments on MNIST, ``quick`` the first epochs of their first seed, to compare with the
+    published runs; networks on CIFAR-10, hours of a processor or of an accelerator, belong to ``paper`` alone.
 
     Example:
         >>> from npflib.experiments import runs_of

@@ -109,7 +109,8 @@ READ_BY = {
     "07": set(),
     "08": {"mnist-alignment", "mnist-alignment-shuffled"},
     "09": {"mnist-kernel-traces"},
-    "13": {"mnist-fc-adam", "mnist-fc-adam-linear-gates"},
+    "02": set(),
+    "13": {"mnist-fc-adam-linear-gates"},
 }
 
 

@@ -73,9 +73,9 @@ def ensure(
     """Records of an experiment's regime, one a seed: read where they are valid, trained where they are not.
 
     A record is valid when its configuration, its data and the fingerprint of the training code are today's. FLNPF
-    copies the ReLU networks of the same seeds: the build's valid ones, else published ones of the same configuration
-    and data, else they are trained first. Training writes a checkpoint after every epoch; an interrupted call,
-    repeated, goes on from there and ends with the same bits.
+    copies the ReLU networks of the same seeds: the build's valid ones or published ones of the same settings and data,
+    whichever was trained for longer; where there are none, they are trained first. Training writes a checkpoint after
+    every epoch; an interrupted call, repeated, goes on from there and ends with the same bits.
 
     Args:
         experiment, regime: names that ``experiments.find`` knows, and a regime that the experiment has.
@@ -221,17 +221,19 @@ class Order:
         }
 
     def record(self, folder: Path, seed: int, any_code: bool = False) -> Record | None:
-        """The record of a seed in a folder of records, where there is a valid one."""
+        """The record of a seed in a folder of records, where there is a valid one; of any code, it may be longer."""
         run = (self.experiment.name, self.regime, seed)
         if not _whole(folder, *run):
             return None
         path = run_records.path_of(folder, *run)
         record = run_records.read(path)
         asked = [record.configuration, self.configuration]  # which hold a digest of the examples
+        long_enough = record.epochs >= self.configuration["epochs"]
         if any_code:
-            asked = [each | {"regime": each["regime"] | {"gate_code": ""}} for each in asked]
+            asked = [each | {"epochs": 0, "regime": each["regime"] | {"gate_code": ""}} for each in asked]
         valid = (
             asked[0] == asked[1]
+            and long_enough
             and record.data["stand_in"] == self.dataset.source.stand_in
             and (any_code or record.library["source"] == training_source_hash())
         )
@@ -276,8 +278,9 @@ class Order:
             return dict.fromkeys(seeds, ("", None))
         relu, published = replace(self, regime="ReLU"), locations.published()
         folders = dict.fromkeys(seeds, relu.runs)
-        for seed in seeds:  # the build's network goes before a published one, by whichever code that was trained
-            if not relu.record(relu.runs, seed) and relu.record(published, seed, any_code=True):
+        for seed in seeds:  # whichever was trained for longer: the first epochs of FLNPF need the whole ReLU run
+            own, shown = relu.record(relu.runs, seed), relu.record(published, seed, any_code=True)
+            if shown and not (own and own.epochs >= shown.epochs):
                 log.info("%s seed %d: gates of the published ReLU network", self.experiment.name, seed)
                 folders[seed] = published
         relu.ensured([seed for seed in seeds if folders[seed] == relu.runs], progress)

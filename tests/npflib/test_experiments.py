@@ -202,15 +202,28 @@ def test_a_cap_on_epochs_scales_the_stages(epochs, step):
     assert budget("cifar10-continuous", "paper", "FLNPF-stage-2", epochs).epochs == min(epochs, 80)
 
 
-@pytest.mark.parametrize(("epochs", "every"), [(1, 1), (12, 1), (25, 1), (26, 1), (38, 2), (50, 2), (99, 2)])
-def test_a_cap_on_epochs_scales_the_probes_interval(epochs, every):
+@pytest.mark.parametrize("epochs", [1, 12, 50, 99])
+def test_a_shorter_run_on_all_examples_is_probed_when_the_whole_run_is(epochs):
     found = budget("mnist-alignment", "paper", epochs=epochs)
-    assert (found.epochs, found.every) == (min(epochs, 50), every)
+    assert (found.epochs, found.every) == (min(epochs, 50), 2)
 
 
-@pytest.mark.parametrize(("profile", "every"), [("smoke", 1), ("quick", 1), ("paper", 5)])
-def test_the_traces_are_taken_about_as_often_in_a_run_of_any_length(profile, every):
+@pytest.mark.parametrize(("epochs", "every"), [(1, 1), (12, 1), (25, 1), (26, 1), (38, 2), (50, 2)])
+def test_where_examples_are_cut_the_probes_interval_is_scaled(epochs, every, monkeypatch):
+    cut = replace(PROFILES["smoke"], epochs={"mnist": epochs})
+    monkeypatch.setattr(profiles, "PROFILES", {"smoke": cut})
+    assert budget("mnist-alignment", "smoke").every == every
+
+
+@pytest.mark.parametrize(("profile", "every"), [("smoke", 1), ("quick", 5), ("paper", 5)])
+def test_a_replay_takes_the_traces_when_the_published_run_did(profile, every):
     assert budget("mnist-kernel-traces", profile, "DLNPF").every == every
+
+
+def test_a_replay_goes_to_the_first_measurement_after_the_start():
+    for name, regime in runs_of("quick"):
+        replay = budget(name, "quick", regime)
+        assert replay.every is None or replay.every <= replay.epochs < budget(name, "paper", regime).epochs
 
 
 def test_an_experiment_without_probe_or_stages_has_neither():
@@ -264,7 +277,8 @@ def test_profiles_grow():
     smoke, quick, paper = (PROFILES[name] for name in ("smoke", "quick", "paper"))
     assert paper.seeds == (0, 1, 2, 3, 4)
     assert [p.is_full for p in (smoke, quick, paper)] == [False, False, True]
-    assert len(smoke.seeds) <= len(quick.seeds) <= len(paper.seeds)
+    assert quick.seeds == (0,), "a replay is of the first seed"
+    assert set(quick.seeds) < set(smoke.seeds) < set(paper.seeds)
     assert set(smoke.widths) <= set(quick.widths) <= set(paper.widths)
     assert smoke.draws <= quick.draws <= paper.draws
     assert all(name == profile.name for name, profile in PROFILES.items())

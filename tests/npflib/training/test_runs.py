@@ -746,7 +746,23 @@ def test_the_builds_own_network_goes_before_the_published_one(tiny, publish):
     assert run(tiny, "FLNPF", seeds=[0])[0].gates == own.weights
 
 
-@pytest.mark.parametrize("change", [change_settings, change_budget, change_one_pixel, change_source_of_data])
+def ask_for_more_epochs(_tiny, monkeypatch):
+    longer = replace(profiles.PROFILES["smoke"], epochs={"mnist": 4})
+    monkeypatch.setattr(profiles, "PROFILES", dict(profiles.PROFILES) | {"smoke": longer})
+
+
+def test_a_longer_published_network_goes_before_the_builds_own(tiny, publish, monkeypatch):
+    """A replay of FLNPF has the gates of the whole ReLU run, and not of that one's replay."""
+    folder = publish()
+    change_budget(tiny, monkeypatch)
+    (own,) = run(tiny, "ReLU", seeds=[0])
+    (copied,) = run(tiny, "FLNPF", seeds=[0])
+    whole = run_records.read(run_records.path_of(folder, "mnist-fc-adam", "ReLU", 0))
+    assert (own.epochs, copied.epochs, whole.epochs) == (2, 2, 3)
+    assert copied.gates == whole.weights != own.weights
+
+
+@pytest.mark.parametrize("change", [change_settings, ask_for_more_epochs, change_one_pixel, change_source_of_data])
 def test_a_published_network_of_other_settings_or_data_is_not_used(tiny, publish, monkeypatch, change):
     publish()
     change(tiny, monkeypatch)
