@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from itertools import accumulate, pairwise
 from pathlib import Path
 from zipfile import ZipFile
@@ -359,7 +360,9 @@ def whole_runs(folder, sizes):
             record = Record(
                 "cifar10-gconv-adam", regime, seed, "paper", {}, {"test_accuracy": [0.5]}, 0.5, 1, 0.5, 1.0, {}, {}, {}
             )
-            path = run_records.write(record, folder)
+            path = run_records.path_of(folder, record.experiment, regime, seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(asdict(record)))  # not by `write`, which waits for the disk
             path.with_suffix(".safetensors").write_bytes(os.urandom(size))
             keys.append((record.experiment, regime, seed))
     return keys
