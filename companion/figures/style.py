@@ -42,7 +42,7 @@ class _Looks(dict):
 
 
 class _Labels(dict):
-    """What each regime is called in figures: without an entry, what its definition says."""
+    """What each regime is called in figures: what its definition says."""
 
     def __missing__(self, regime: str) -> str:
         return regimes.find(regime).label
@@ -54,9 +54,7 @@ COLOURS = _Looks(
     spare=("#4d4d4d", "#0b7285", "#7a3ff2"),
 )
 MARKERS = _Looks({"ReLU": "o", "FLNPF": "s", "DLNPF": "^", "FRNPF-DI": "D", "FRNPF-II": "v", "DLGN": "p"}, spare="PX*")
-LABELS = _Labels(
-    {"FRNPF-DI": "FRNPF (DI)", "FRNPF-II": "FRNPF (II)"} | {name: name for name in ("ReLU", "DLNPF", "FLNPF", "DLGN")}
-)
+LABELS = _Labels()
 
 # Colours with a meaning of their own, not of a regime. All but INACTIVE may colour text.
 INK = "#222222"
@@ -80,21 +78,17 @@ def use_style() -> None:
     """Sets the book's look for every later figure, SVG in a notebook, and starts the clock that ``finish`` reads."""
     global _clock
     _clock = time.perf_counter()
-    sns.set_theme(
-        context="notebook",
-        style="ticks",
-        rc={
-            "figure.figsize": (WIDTH, 3.4), "figure.constrained_layout.use": True,
-            "figure.facecolor": "white", "savefig.facecolor": "white",
-            "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.9, "axes.axisbelow": True,
-            "axes.titlesize": NORMAL, "axes.labelsize": NORMAL, "font.size": NORMAL, "grid.color": GRID,
-            "xtick.labelsize": SMALL, "xtick.major.size": 4, "xtick.major.width": 0.9,
-            "ytick.labelsize": SMALL, "ytick.major.size": 4, "ytick.major.width": 0.9,
-            "legend.fontsize": SMALL, "legend.title_fontsize": SMALL, "legend.frameon": False,
-            "legend.handlelength": 1.8, "legend.columnspacing": 1.2,
-            "svg.fonttype": "path", "svg.hashsalt": "npflib", "image.cmap": "viridis", "image.interpolation": "nearest",
-        },
-    )  # fmt: skip
+    rc = {
+        "figure.figsize": (WIDTH, 3.4), "figure.constrained_layout.use": True, "figure.facecolor": "white",
+        "savefig.facecolor": "white", "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.9,
+        "axes.axisbelow": True, "axes.titlesize": NORMAL, "axes.labelsize": NORMAL, "font.size": NORMAL,
+        "grid.color": GRID, "legend.fontsize": SMALL, "legend.title_fontsize": SMALL, "legend.frameon": False,
+        "legend.handlelength": 1.8, "legend.columnspacing": 1.2, "svg.fonttype": "path", "svg.hashsalt": "npflib",
+        "image.cmap": "viridis", "image.interpolation": "nearest",
+    }  # fmt: skip
+    for axis in ("xtick", "ytick"):
+        rc |= {f"{axis}.labelsize": SMALL, f"{axis}.major.size": 4, f"{axis}.major.width": 0.9}
+    sns.set_theme(context="notebook", style="ticks", rc=rc)
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
     except ImportError:
@@ -110,15 +104,9 @@ def shades(count: int) -> list[tuple[float, ...]]:
 
 
 def finish(
-    figure: Figure,
-    *,
-    profile: str = "",
-    seeds: int | Sequence[int] | None = None,
-    data: Mapping[str, Any] | None = None,
-    code: str = "",
-    note: str = "",
-    runs: Runs = (),
-) -> Figure:
+    figure: Figure, *, profile: str = "", seeds: int | Sequence[int] | None = None,
+    data: Mapping[str, Any] | None = None, code: str = "", note: str = "", runs: Runs = (),
+) -> Figure:  # fmt: skip
     """Writes the provenance line under a figure; if its data are a stand-in, as a red banner that says so.
 
     Without a ``profile`` it is a drawing, which shows nothing computed; ``data`` is a ``Source.as_dict()``; ``code`` is
@@ -126,20 +114,17 @@ def finish(
     """
     parts = [f"profile: {profile}" if profile else "a drawing"]
     if seeds is not None:
-        count = seeds if isinstance(seeds, int) else len(seeds)
-        parts.append(f"n = {count:,}")
+        parts.append(f"n = {seeds if isinstance(seeds, int) else len(seeds):,}")
     if data or profile:
         parts.append(f"data: {_as_it_is(data['title'])}" if data else "no data set")
     parts += [part for part in (note, code) if part]
     if profile:
         parts.append(_as_it_is(_effort(list(_records(runs)))))
     line = fill(" · ".join(parts), max(40, int(figure.get_figwidth() * 16)))
-    if data and data["stand_in"]:
-        # Below, with the provenance: above it would meet the figures' own titles and legends.
+    look = {"color": PAPER}
+    if data and data["stand_in"]:  # below, with the provenance: above it would meet the figures' own titles and legends
         line = f"STAND-IN DATA. Not a test of the paper.\n{line}"
         look = {"color": "white", "backgroundcolor": _BANNER, "fontweight": "bold"}
-    else:
-        look = {"color": PAPER}
     figure.supxlabel(line, x=0.01, ha="left", fontsize=TINY, **look)
     _check(figure)
     return figure
@@ -177,9 +162,8 @@ def _effort(runs: Sequence[Record]) -> str:
 
 def _kind(device: str) -> str:
     """A device's name with its class, e.g. "AMD EPYC (CPU)"."""
-    if not device:
-        return "an unnamed device"
-    return f"{device} ({'GPU' if any(maker in device for maker in ('NVIDIA', 'Tesla', 'GeForce')) else 'CPU'})"
+    kind = "GPU" if any(maker in device for maker in ("NVIDIA", "Tesla", "GeForce")) else "CPU"
+    return f"{device} ({kind})" if device else "an unnamed device"
 
 
 def _duration(seconds: float) -> str:
