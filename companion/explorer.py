@@ -131,11 +131,11 @@ def at(
     overlap = kernels.path_overlap(first, second)
     kernel = kernels.neural_path_kernel(both[:1], first, both[1:], second)
     found: dict[str, Any] = {"pre_activations": [q[0].tolist() for q in pre_activations]}
-    for k, point in enumerate(("", "2")):
-        found[f"gates{point}"] = [gate[k].int().tolist() for gate in gates]
-        found[f"open{point}"] = both.shape[1] * int(paths.active_paths(gates)[k])
-        found[f"features{point}"] = phi[k].tolist()
-        found[f"output{point}"] = float(output[k, 0])
+    for k, suffix in enumerate(("", "2")):
+        found[f"gates{suffix}"] = [gate[k].int().tolist() for gate in gates]
+        found[f"open{suffix}"] = both.shape[1] * int(paths.active_paths(gates)[k])
+        found[f"features{suffix}"] = phi[k].tolist()
+        found[f"output{suffix}"] = float(output[k, 0])
     return found | {
         "values": v.tolist(),
         "products": (phi[0] * v).tolist(),

@@ -144,7 +144,7 @@ def draw(ax: Axes, runs: Runs) -> None:
     """One quantity: its runs as thin lines, their mean as a thick one, and their range."""
     for values in runs.values:
         ax.plot(runs.epochs, values, color=runs.colour, linewidth=0.6, alpha=0.7)
-    look = {"color": runs.colour, "label": runs.label, "linestyle": CONTROL if runs.control else "-"}
+    look: dict[str, Any] = {"color": runs.colour, "label": runs.label, "linestyle": CONTROL if runs.control else "-"}
     band(ax, runs.epochs, runs.values, shade=0.16, linewidth=2.2, zorder=3, **look)
 
 
