@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from math import inf
 from multiprocessing.connection import wait
@@ -35,6 +35,8 @@ PART = 16 * 2**20  # bytes of what is brought back in one file
 PUBLISHED = 10**6  # bytes: weights of ReLU runs below are published (CONTRIBUTING.md)
 STEPS = 4  # to an epoch that is timed
 Run = tuple[str, str, int]  # experiment, regime, seed
+Times = Mapping[Run, float]
+Spans = dict[Run, tuple[float, float]]
 
 
 def needed(run: Run) -> Run | None:
@@ -42,9 +44,7 @@ def needed(run: Run) -> Run | None:
     return (run[0], "ReLU", run[2]) if regimes.find(run[1]).feature == "learnt" else None
 
 
-def next_run(
-    waiting: Mapping[Run, float], running: Mapping[Run, float], done: Collection[Run], now: float, end: float
-) -> Run | None:
+def next_run(waiting: Times, running: Times, done: Collection[Run], now: float, end: float) -> Run | None:
     """The first of the waiting runs (run → its seconds; running: run → when it is whole) that may begin now."""
 
     def soonest_end(run: Run) -> float:
@@ -61,9 +61,7 @@ def next_run(
     return next((run for run in ready if all(other[:2] != run[:2] for other in running)), None)
 
 
-def plan(
-    waiting: Mapping[Run, float], side_by_side: int, end: float, done: Collection[Run] = (), now: float = 0.0
-) -> dict[Run, tuple[float, float]]:
+def plan(waiting: Times, side_by_side: int, end: float, done: Collection[Run] = (), now: float = 0.0) -> Spans:
     """When each run begins and when it is whole; those that would not be whole before the end are left out."""
     waiting, running, whole, found = dict(waiting), dict[Run, float](), set(done), {}
     while True:
@@ -150,11 +148,10 @@ class Campaign:
     def _kept(self, experiment: str, regime: str) -> tuple[Path, dict[str, float] | None]:
         """Where the costs of a regime are kept, stages of FLNPF alike; and what is kept there of this machine."""
         path = self.folder / "campaign" / f"{experiment}-{regime.partition('-stage-')[0]}.json"
-        try:
+        with suppress(ValueError):
             found = read_json(path, "measurement", "Delete it.")
-        except ValueError:
-            found = {}
-        return path, found["seconds"] if found.get("machine") == self.machine else None
+            return path, found["seconds"] if found.get("machine") == self.machine else None
+        return path, None
 
     def _measure_all(self) -> None:
         missing = {path: cell for cell in self.orders for path, found in [self._kept(*cell)] if found is None}
@@ -249,14 +246,12 @@ def _child(share: int, work: Callable, names: tuple[str, ...], options: dict[str
         sys.exit(f"{' '.join(names)}: {error}")
 
 
-def _measure(
-    experiment: str, regime: str, profile: str, device: str, precision: str, machine: dict, path: Path, asked: float
-) -> None:
+def _measure(experiment: str, regime: str, profile: str, path: Path, machine: dict, asked: float, **on: Any) -> None:
     """Times a start, a step, a test example and a checkpoint beside the neighbours that a run will have."""
-    one = experiments.find(experiment)
-    order = runs.ordered(experiment, regime, profile, path.parents[1], device, precision)
+    order = runs.ordered(experiment, regime, profile, path.parents[1], **on)
+    one = order.experiment
     few = data.subset(order.truth, STEPS * one.batch, 4 * one.batch)
-    learnt = regimes.start("ReLU", one.arch, 0) if needed((experiment, regime, 0)) else None
+    learnt = regimes.start("ReLU", one.arch, 0) if needed((one.name, regime, 0)) else None
     network = regimes.start(regime, one.arch, 0, learnt, one.initialisation)  # type: ignore[arg-type]
     learner = runs._learner(replace(order, truth=few), [network])
     updates = optimisers.keras_optimiser(one.optimiser, learner.parameters(), one.learning_rate)

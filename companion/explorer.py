@@ -161,11 +161,11 @@ def export(
     for point in start:
         if len(point) != 2 or not all(abs(entry) <= half for entry in point):
             raise ValueError(f"start must be two points in the square of half side {half:g}; got {list(start)!r}.")
-    if (points is None) != (labels is None) or (labels is not None and points.shape != (len(labels), 2)):  # type: ignore[union-attr]
+    points, labels = (torch.empty(0, 2), torch.empty(0)) if points is None and labels is None else (points, labels)
+    if points is None or labels is None or points.shape != (len(labels), 2):
         raise ValueError("points must be [n, 2] and labels [n], both or neither; got other shapes.")
     pieces, lines = regions(network, constants, half)
-    hidden = len(weights) - 1
-    drawn = () if points is None or labels is None else zip(points.tolist(), labels.tolist(), strict=True)
+    hidden, drawn = len(weights) - 1, zip(points.tolist(), labels.tolist(), strict=True)
     return {
         "weights": [weight.tolist() for weight in weights],
         "constants": list(constants),

@@ -1,13 +1,11 @@
 """What all figures share: size, type, one colour a regime, bands for spread, provenance and the stand-in banner.
 
-**Size.** A figure is ``WIDTH`` inches wide and is shown as wide as its column, so on a phone (``PHONE`` px) everything
-in it shrinks by the same factor. Normal type is then 9 px tall or more and no text less than ``LEAST`` px; ``finish``
-refuses a figure that breaks the rule, and warns of one whose texts leave its frame.
+**Size.** A figure is ``WIDTH`` inches wide and is shown as wide as its column, on a phone ``PHONE`` px. Normal type is
+then 9 px tall or more and no text less than ``LEAST`` px: ``finish`` refuses a figure that breaks the rule.
 
-**Colour.** Every colour that carries meaning stands out from the figure's white ground by 3 : 1 or more, coloured text
-by 4.5 : 1; in dark mode the page dims the whole figure, ground included, which changes neither. The regimes' colours
-differ in lightness too, so that they stay apart for colour-blind readers (``test_style.py`` measures it); markers and
-dashes are the second cue.
+**Colour.** What carries meaning stands out from the white ground by 3 : 1 or more, coloured text by 4.5 : 1, in dark
+mode too, where the page dims the whole figure. The regimes' colours differ in lightness as well, so that colour-blind
+readers tell them apart (``test_style.py`` measures it); markers and dashes are the second cue.
 """
 
 import time
@@ -176,18 +174,15 @@ def _duration(seconds: float) -> str:
 def _check(figure: Figure) -> None:
     """Holds the rule of size that this module states."""
     if figure.get_figwidth() > WIDTH + 1e-9:
-        raise ValueError(
-            f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}, so that "
-            "all figures are shown at one scale. Stack its panels, or give them less width."
-        )
+        wide = f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}"
+        mend = "so that all figures are shown at one scale. Stack its panels, or give them less width."
+        raise ValueError(f"{wide}, {mend}")
     figure.draw_without_rendering()
     for text in figure.findobj(Text):
-        size = pixels_on_a_phone(figure, text.get_fontsize())
+        points, size = text.get_fontsize(), pixels_on_a_phone(figure, text.get_fontsize())
         if text.get_visible() and text.get_text().strip() and size < LEAST:
-            raise ValueError(
-                f"the text {text.get_text()!r} has {text.get_fontsize():g} points, which is {size:.1f} px on a phone; "
-                f"allowed are {LEAST:g} px or more: use figures.style.SMALL or NORMAL."
-            )
+            small = f"the text {text.get_text()!r} has {points:g} points, which is {size:.1f} px on a phone"
+            raise ValueError(f"{small}; allowed are {LEAST:g} px or more: use figures.style.SMALL or NORMAL.")
     frame, inked = figure.bbox, figure.get_tightbbox().transformed(figure.dpi_scale_trans)
     beyond = max(frame.x0 - inked.x0, frame.y0 - inked.y0, inked.x1 - frame.x1, inked.y1 - frame.y1)
     if beyond > 3:

@@ -1,12 +1,9 @@
 """The kernel read-out of gates: whose gates, learnt from what, say how much to kernel ridge regression.
 
 Ridge regression with the neural path kernel of a network's gates trains no weight behind them. A seed draws n examples
-for it. Networks of one common start learn
-
-* ``own``: from the regression's own n examples; at epoch 0 its gates are random;
-* ``other``: from n others that the regression does not have: as much to learn from, nothing to leak;
-* ``all``: from all training examples (or a pool of them), the own ones among them, in as many steps or more;
-* ``shuffled``: from the regression's own images with their labels permuted.
+for it. Networks of one common start learn from ``own``, the regression's own n examples (at epoch 0 their gates are
+random); ``other``, n others, as much to learn from and nothing to leak; ``all``, all training examples or a pool of
+them, in as many steps or more; ``shuffled``, the regression's own images with their labels permuted.
 
 A row has ``kernel``, the read-out's test accuracy with these gates (with ``linear``, none), and its relative ``ridge``;
 ``network``, that of the network that the gates came from; and that of value networks trained from a fresh start behind

@@ -7,14 +7,12 @@ network of independent weights; ``O``, open, all 1, so that the layer is linear.
 FRNPF (II) and ``OOOOO`` a deep linear network. All layers learnt, but changed, are the controls of the fully connected
 network:
 
-* ``permuted-within``: training images exchange their gates with others of their class; tested behind the test images'
-  own gates, and (``permuted-within-both``) behind gates exchanged within the classes of the test set;
-* ``permuted-across``: training images exchange their gates with any others;
+* ``permuted-within``, ``permuted-across``: training images exchange their gates with others of their class, with any;
+* ``permuted-within-both``: the test images theirs within their classes too;
 * ``same-start``: the value network starts where the network that gave the gates started;
 * ``other-networks``: each layer's gates from another trained network than those of the layer below it;
 * ``swapped``: FLNPF's trained value network, tested behind the gates of another trained network;
-* ``other-data``: gates of networks trained on another data set;
-* ``shuffled-labels``: gates of networks trained on permuted labels.
+* ``other-data``, ``shuffled-labels``: gates of networks trained on another data set, or on permuted labels.
 
 A row has the test ``accuracy`` after an ``epoch`` behind some ``gates``; those of ``donor-…`` are of the networks that
 give gates, each on its own task. Nothing is selected on the test set.
@@ -207,10 +205,10 @@ def _rows(config: LayerConfig, found: Mapping[str, list[list[float]]], epochs: i
     """A row for each epoch that was tested; the last was."""
     last = epochs or config.epochs
     return [
-        {"seed": seed, "gates": gates, "epoch": last - len(tested) + 1 + at, "accuracy": accuracy}
+        {"seed": seed, "gates": gates, "epoch": epoch, "accuracy": accuracy}
         for gates, values in found.items()
         for seed, tested in zip(config.seeds, values, strict=True)
-        for at, accuracy in enumerate(tested)
+        for epoch, accuracy in enumerate(tested, last - len(tested) + 1)
     ]
 
 
