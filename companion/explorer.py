@@ -1,11 +1,9 @@
 """The gate explorer: a small network on a plane as plain data, and all that its page shows at a point.
 
-The page (``book/explorer/``) computes in the reader's browser; its numbers are held to ``at``, which takes them from
-``npflib.paths`` and ``npflib.kernels``. What does not depend on the points that a reader chooses, the linear regions
-and their edges, is computed here once and drawn there as it is.
-
-A network on the plane has two inputs x = (x_1, x_2), or more: the others are constants, and an input that is always 1
-is the bias that a network without biases can have. Source: Lakshminarayanan & Singh (2020), Claims 1 and 2.
+The page (``book/explorer/``) computes in the reader's browser; its numbers are held to ``at``. The linear regions and
+their edges, which do not depend on the points that a reader chooses, are computed here once. A network on the plane has
+two inputs, and constants beside them: one that is always 1 is the bias that a network without biases can have. Source:
+Lakshminarayanan & Singh (2020), Claims 1 and 2.
 """
 
 import json
@@ -56,9 +54,8 @@ def regions(
 ) -> tuple[list[Region], list[Edge]]:
     """The linear regions of a network in the square [-half, half]², and the edges of units and of the zero level in it.
 
-    The square is cut by one unit after another, layer by layer: within a piece all gates of the layers below are
-    constant, hence a unit's pre-activation is linear and cuts along a straight line. Each gate pattern belongs to one
-    convex piece at most.
+    The square is cut by one unit after another: within a piece the gates of the layers below are constant, hence a
+    unit's pre-activation is linear and cuts along a straight line, and a gate pattern has one convex piece at most.
     """
     weights, constants = _checked(network, constants)
     if not half > 0:
@@ -66,7 +63,7 @@ def regions(
     square = half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
     pieces: list[tuple[np.ndarray, np.ndarray, Gates]] = [(square, np.eye(2 + len(constants)), ())]
     found: list[Edge] = []
-    for layer, weight in enumerate(weights):
+    for layer, weight in enumerate(weights[:-1]):
         after = []
         for polygon, forward, gates in pieces:
             rows = weight @ forward  # each unit's pre-activation as a function of the inputs
@@ -74,15 +71,13 @@ def regions(
             for unit, row in enumerate(rows):
                 cuts = [(_cut(part, row, constants, half), on) for part, on in parts]
                 found += [Edge(layer, unit, line) for (_, _, line), _ in cuts if line is not None]
-                if layer < len(weights) - 1:
-                    sides = [(side, (*on, 1 - k)) for cut, on in cuts for k, side in enumerate(cut[:2])]
-                    parts = [(side, on) for side, on in sides if side is not None]
-            if layer < len(weights) - 1:
-                after += [(part, np.array(on)[:, None] * rows, (*gates, on)) for part, on in parts]
-            else:
-                after.append((polygon, rows, gates))
+                sides = [(side, (*on, 1 - k)) for cut, on in cuts for k, side in enumerate(cut[:2])]
+                parts = [(side, on) for side, on in sides if side is not None]
+            after += [(part, np.array(on)[:, None] * rows, (*gates, on)) for part, on in parts]
         pieces = after
-    return [Region(gates, polygon, slope[0]) for polygon, slope, gates in pieces], found
+    whole = [Region(gates, polygon, (weights[-1] @ forward)[0]) for polygon, forward, gates in pieces]
+    levels = [_cut(region.corners, region.slope, constants, half)[2] for region in whole]
+    return whole, found + [Edge(len(weights) - 1, 0, line) for line in levels if line is not None]
 
 
 def _cut(
@@ -97,8 +92,7 @@ def _cut(
     if not (q < 0).any():
         return polygon, None, None
     positive, negative, line = [], [], []
-    for k, (here, value) in enumerate(zip(polygon, q, strict=True)):
-        there, other = polygon[(k + 1) % len(q)], q[(k + 1) % len(q)]
+    for here, value, there, other in zip(polygon, q, np.roll(polygon, -1, 0), np.roll(q, -1), strict=True):
         if value >= 0:
             positive.append(here)
         if value <= 0:
@@ -136,19 +130,16 @@ def at(
     phi, v = paths.neural_path_feature(both, gates), paths.neural_path_value(matrices)[:, 0]
     overlap = kernels.path_overlap(first, second)
     kernel = kernels.neural_path_kernel(both[:1], first, both[1:], second)
-    return {
-        "pre_activations": [q[0].tolist() for q in pre_activations],
-        "gates": [gate[0].int().tolist() for gate in gates],
-        "open": both.shape[1] * int(paths.active_paths(gates)[0]),
-        "features": phi[0].tolist(),
+    found: dict[str, Any] = {"pre_activations": [q[0].tolist() for q in pre_activations]}
+    for k, suffix in enumerate(("", "2")):
+        found[f"gates{suffix}"] = [gate[k].int().tolist() for gate in gates]
+        found[f"open{suffix}"] = both.shape[1] * int(paths.active_paths(gates)[k])
+        found[f"features{suffix}"] = phi[k].tolist()
+        found[f"output{suffix}"] = float(output[k, 0])
+    return found | {
         "values": v.tolist(),
         "products": (phi[0] * v).tolist(),
         "sum": float(phi[0] @ v),
-        "output": float(output[0, 0]),
-        "gates2": [gate[1].int().tolist() for gate in gates],
-        "open2": both.shape[1] * int(paths.active_paths(gates)[1]),
-        "features2": phi[1].tolist(),
-        "output2": float(output[1, 0]),
         "overlap": float(overlap),
         "inner": float(both[0] @ both[1]),
         "kernel": float(kernel),
@@ -157,31 +148,24 @@ def at(
 
 
 def export(
-    network: ReLUNetwork,
-    *,
-    start: tuple[Sequence[float], Sequence[float]],
-    constants: Sequence[float] = (),
-    half: float = 1.0,
-    points: Tensor | None = None,
-    labels: Tensor | None = None,
+    network: ReLUNetwork, *, start: tuple[Sequence[float], Sequence[float]], constants: Sequence[float] = (),
+    half: float = 1.0, points: Tensor | None = None, labels: Tensor | None = None,
     colours: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """All that the page needs, which opens at the points ``start``, as plain data that JSON carries without loss."""
     weights, constants = _checked(network, constants)
     paths = network.arch.paths  # type: ignore[union-attr]  # fully connected: checked
     if paths > MAX_LISTED:
-        raise ValueError(
-            f"a network with {paths:,} paths is too large for the page, which lists every path: at most "
-            f"{MAX_LISTED}. Use fewer units or layers."
-        )
+        too_large = f"a network with {paths:,} paths is too large for the page, which lists every path"
+        raise ValueError(f"{too_large}: at most {MAX_LISTED}. Use fewer units or layers.")
     for point in start:
         if len(point) != 2 or not all(abs(entry) <= half for entry in point):
             raise ValueError(f"start must be two points in the square of half side {half:g}; got {list(start)!r}.")
-    if (points is None) != (labels is None) or (labels is not None and points.shape != (len(labels), 2)):  # type: ignore[union-attr]
+    points, labels = (torch.empty(0, 2), torch.empty(0)) if points is None and labels is None else (points, labels)
+    if points is None or labels is None or points.shape != (len(labels), 2):
         raise ValueError("points must be [n, 2] and labels [n], both or neither; got other shapes.")
     pieces, lines = regions(network, constants, half)
-    hidden = len(weights) - 1
-    drawn = () if points is None or labels is None else zip(points.tolist(), labels.tolist(), strict=True)
+    hidden, drawn = len(weights) - 1, zip(points.tolist(), labels.tolist(), strict=True)
     return {
         "weights": [weight.tolist() for weight in weights],
         "constants": list(constants),
@@ -227,8 +211,6 @@ def _checked(network: ReLUNetwork, constants: Sequence[float]) -> tuple[list[np.
         )
     constants = tuple(float(constant) for constant in constants)
     if arch.in_features != 2 + len(constants) or not all(map(isfinite, constants)):
-        raise ValueError(
-            f"a network of {arch.in_features} inputs needs {max(arch.in_features - 2, 0)} finite constants beside the "
-            f"plane's two coordinates; got {list(constants)}."
-        )
+        needs = f"a network of {arch.in_features} inputs needs {max(arch.in_features - 2, 0)} finite constants"
+        raise ValueError(f"{needs} beside the plane's two coordinates; got {list(constants)}.")
     return [weight.detach().double().numpy() for weight in network.weights], constants

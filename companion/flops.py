@@ -22,9 +22,8 @@ def forward_flops(arch: FullyConnected | VConv | GConv) -> int:
 def size_of(arch: VConv | GConv) -> tuple[int, int]:
     """Weights and biases of a convolutional network, and gates an image: a channel at a position, or a dense unit."""
     weights = sum((into + bias) * out for into, out, _, bias in _layers(arch))
-    return weights, sum(
-        out * places for _, out, places, _ in _layers(arch)
-    ) - arch.out_features  # outputs have no gates
+    units = sum(out * places for _, out, places, _ in _layers(arch))
+    return weights, units - arch.out_features  # outputs have no gates
 
 
 def _layers(arch: FullyConnected | VConv | GConv) -> Iterator[tuple[int, int, int, bool]]:
@@ -39,9 +38,8 @@ def _layers(arch: FullyConnected | VConv | GConv) -> Iterator[tuple[int, int, in
 def run_flops(experiment: str, regime: str) -> int:
     """Operations of one run at its full budget, the test after every epoch included.
 
-    A training step is counted as three forward passes: forward, gradients of the signals, gradients of the weights
-    (the first layer needs no gradient of its input; that is not subtracted). DLNPF trains two networks, and frozen
-    gates cost one forward pass of the feature network an example, once.
+    A training step is three forward passes: forward, gradients of the signals, gradients of the weights. DLNPF trains
+    two networks, and frozen gates cost one forward pass of the feature network an example, once.
     """
     chosen, source = find(experiment), find_regime(regime)
     if chosen.dataset not in TRAIN_EXAMPLES:

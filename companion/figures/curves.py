@@ -7,6 +7,7 @@ whatever is drawn of trained runs is read from their records.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ CONTROL = (0, (5, 2))
 _TICKS = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 98.5, 99, 99.5)
 _LINES = {"ReLU": (COLOURS["ReLU"], (0, (5, 2))), "CNTK": ("#7B4EA3", (0, (1, 1.5)))}
 
+Lines = Mapping[str, Mapping[str, float]]
 ByRegime = Mapping[str, Mapping[str, Sequence[Record]]]  # experiment → regime → records
 
 
@@ -47,10 +49,8 @@ def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
             last = max(last, _by_epoch(ax, test_curves(regimes[regime]), regime))
         if mark_paper:
             for place, (regime, paper) in enumerate(experiments.find(name).reported.items()):
-                ax.errorbar(
-                    last * (1.04 + 0.03 * place), paper.mean, yerr=paper.std, fmt=MARKERS[regime], markersize=5,
-                    color=COLOURS[regime], markeredgecolor=PAPER, capsize=2, clip_on=False,
-                )  # fmt: skip
+                look = {"fmt": MARKERS[regime], "color": COLOURS[regime], "markeredgecolor": PAPER, "markersize": 5}
+                ax.errorbar(last * (1.04 + 0.03 * place), paper.mean, paper.std, capsize=2, clip_on=False, **look)
         ax.set(title=experiments.find(name).title, xlabel="epoch")
         ax.set_xticks([tick for tick in MaxNLocator(6, integer=True).tick_values(0, last) if 0 <= tick <= last])
     _log_error_axis(panels)
@@ -96,11 +96,8 @@ def leads(first: Sequence[Record], second: Sequence[Record]) -> np.ndarray:
 def ahead(lead: np.ndarray) -> tuple[int | None, int | None]:
     """The first epoch (from 1) with a positive mean of ``leads``, and the first from which it stays so, or None."""
     positive = np.atleast_2d(lead).mean(0) > 0
-    if not positive.any():
-        return None, None
-    behind = np.flatnonzero(~positive)
-    stays = int(behind[-1]) + 2 if behind.size else 1
-    return int(positive.argmax()) + 1, stays if stays <= positive.size else None
+    stays = int(np.flatnonzero([True, *~positive])[-1]) + 1
+    return int(positive.argmax()) + 1 if positive.any() else None, stays if stays <= positive.size else None
 
 
 @dataclass(frozen=True)
@@ -126,10 +123,8 @@ def series(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray
         raise ValueError(f"there are no records to read {name!r} from.")
     for record in records:
         if name not in record.series:
-            known = ", ".join(record.series) or "none"
-            raise ValueError(
-                f"{record.experiment}, {record.regime}, seed {record.seed} has no series {name!r}; it has: {known}."
-            )
+            run, known = f"{record.experiment}, {record.regime}, seed {record.seed}", ", ".join(record.series) or "none"
+            raise ValueError(f"{run} has no series {name!r}; it has: {known}.")
     points = min(len(record.series["epoch"]) for record in records)
     epochs, values = (np.array([r.series[what][:points] for r in records], dtype=float) for what in ("epoch", name))
     if (epochs != epochs[0]).any():
@@ -149,23 +144,15 @@ def draw(ax: Axes, runs: Runs) -> None:
     """One quantity: its runs as thin lines, their mean as a thick one, and their range."""
     for values in runs.values:
         ax.plot(runs.epochs, values, color=runs.colour, linewidth=0.6, alpha=0.7)
-    band(
-        ax, runs.epochs, runs.values, shade=0.16, color=runs.colour, label=runs.label, linewidth=2.2, zorder=3,
-        linestyle=CONTROL if runs.control else "-",
-    )  # fmt: skip
+    look: dict[str, Any] = {"color": runs.colour, "label": runs.label, "linestyle": CONTROL if runs.control else "-"}
+    band(ax, runs.epochs, runs.values, shade=0.16, linewidth=2.2, zorder=3, **look)
 
 
 def panels(
-    quantities: Mapping[str, Sequence[Runs]],
-    *,
-    logarithmic: Collection[str] = (),
-    lines: Mapping[str, Mapping[str, float]] | None = None,
-    columns: int = 2,
-    height: float = 3.0,
-    xlabel: str = "epochs of training",
-) -> Figure:
+    quantities: Mapping[str, Sequence[Runs]], *, logarithmic: Collection[str] = (), lines: Lines = MappingProxyType({}),
+    columns: int = 2, height: float = 3.0, xlabel: str = "epochs of training",
+) -> Figure:  # fmt: skip
     """One panel a quantity, by epochs; ``lines``: panel → text → height of a horizontal line to compare with."""
-    lines = lines or {}
     if not quantities:
         raise ValueError("there is nothing to draw: quantities is empty.")
     if unknown := (set(logarithmic) | set(lines)) - set(quantities):
@@ -178,10 +165,8 @@ def panels(
             draw(ax, runs)
         for text, level in lines.get(title, {}).items():
             ax.axhline(level, color=PAPER, linewidth=1.0, linestyle=":", zorder=0)
-            ax.annotate(
-                text, (1, level), (-2, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
-                ha="right", va="bottom", fontsize=SMALL, color=PAPER,
-            )  # fmt: skip
+            places = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right"}
+            ax.annotate(text, (1, level), (-2, 2), va="bottom", fontsize=SMALL, color=PAPER, **places)
         low, high = ax.get_ylim()
         if title in logarithmic and high < 300 * low:  # too few powers of ten to read a value from
             ticks(ax.yaxis, form="{x:,g}" if low < 1 else "{x:,.0f}")
@@ -205,11 +190,9 @@ def accuracy_by_stage(
     figure, axes = panel_grid(len(panels), len(panels), height=4.1, ylabel=f"test accuracy (%), {measure}")
     learnt, random = COLOURS["FLNPF"], COLOURS["FRNPF-II"]
     for ax, (experiment, found) in zip(axes, panels, strict=True):
-        names = regimes_of(experiment)
-        levels: list[tuple[str, float, str, Any]] = [
-            (f"{name}, reported ({value:.2f})", value, *_LINES.get(name, (PAPER, (0, (3, 2)))))
-            for name, value in experiment.lines.items()
-        ]
+        names, levels = regimes_of(experiment), list[tuple[str, float, str, Any]]()
+        for name, value in experiment.lines.items():
+            levels.append((f"{name}, reported ({value:.2f})", value, *_LINES.get(name, (PAPER, (0, (3, 2))))))
         if places := [k for k, name in enumerate(names) if name in experiment.reported]:
             means = [experiment.reported[names[k]].mean for k in places]
             ax.plot(places, means, "D-", color=PAPER, markersize=5, linewidth=1.2, label="FLNPF, reported means")
@@ -219,18 +202,15 @@ def accuracy_by_stage(
         stages = [k for k, some in values.items() for _ in some]
         ours = [value for some in values.values() for value in some]
         if ours:
-            sns.lineplot(
-                x=stages, y=ours, errorbar=("pi", 100), color=learnt, marker=MARKERS["FLNPF"], markeredgecolor=learnt,
-                label="FLNPF, ours", legend=False, ax=ax,
-            )  # fmt: skip
+            look = {"color": learnt, "marker": MARKERS["FLNPF"], "markeredgecolor": learnt, "label": "FLNPF, ours"}
+            sns.lineplot(x=stages, y=ours, errorbar=("pi", 100), legend=False, ax=ax, **look)
             ax.scatter(stages, ours, s=16, c=[learnt if k else random for k in stages], alpha=0.7, zorder=2.5)
         if 0 in values:
             levels.append(("FRNPF (II), ours", float(np.mean(values[0])), random, "-."))
         if found.get("ReLU"):
-            epochs = found["ReLU"][0].configuration["stages"]
-            so_far = best_so_far(found["ReLU"], epochs)
-            steps, label = np.arange(1, len(epochs) + 1), "ReLU so far, ours"
-            band(ax, steps, so_far, marker="o", markersize=3.5, color=COLOURS["ReLU"], label=label)
+            so_far = best_so_far(found["ReLU"], found["ReLU"][0].configuration["stages"])
+            look = {"color": COLOURS["ReLU"], "marker": "o", "markersize": 3.5, "label": "ReLU so far, ours"}
+            band(ax, np.arange(1, so_far.shape[1] + 1), so_far, **look)
         for label, value, colour, dashes in levels:
             ax.axhline(value, color=colour, linestyle=dashes, linewidth=1.3, label=label)
         ax.set(title=experiment.title.split(", ", 1)[1].split(":")[0], xticks=range(len(names)))
@@ -249,10 +229,8 @@ def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Se
     between, start, chance = (np.asarray(a, dtype=float) for a in (between, start, chance))
     seeds, stages, count = between.shape if between.ndim == 3 else (0, 0, 0)
     if not between.size or start.shape != between.shape or chance.shape != (seeds, count) or len(layers) != count:
-        raise ValueError(
-            f"between and start must be [seeds, stages, {len(layers)}], chance [seeds, {len(layers)}]; got "
-            f"{between.shape}, {start.shape} and {chance.shape}."
-        )
+        asked = f"between and start must be [seeds, stages, {len(layers)}], chance [seeds, {len(layers)}]"
+        raise ValueError(f"{asked}; got {between.shape}, {start.shape} and {chance.shape}.")
     figure, (left, right) = panel_grid(2, height=4.1, sharey=True)
     steps = np.arange(1, stages + 1)
     for ax, values in ((left, between), (right, start)):
@@ -272,18 +250,15 @@ def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> 
     """Chance-corrected agreement of gates of two inputs of one class and of two, [seeds, 1 + stages, layers] each."""
     within, across = (np.asarray(a, dtype=float) for a in (within, across))
     if within.ndim != 3 or within.shape != across.shape or within.shape[2] != len(layers) or not within.size:
-        raise ValueError(
-            f"within and across must be [seeds, 1 + stages, {len(layers)}]; got {within.shape} and {across.shape}."
-        )
+        got = f"{within.shape} and {across.shape}"
+        raise ValueError(f"within and across must be [seeds, 1 + stages, {len(layers)}]; got {got}.")
     given: dict[str, Any] = {"xlabel": "stage", "ylabel": "agreement $κ$", "sharex": True, "sharey": True}
     figure, axes = panel_grid(len(layers), 3, height=2.1, extra=0.7, **given)
     steps = np.arange(within.shape[1])
     for layer, (ax, name) in enumerate(zip(axes, layers, strict=True)):
-        for values, colour, marker, label in (
-            (within, INK, "o", "two images of one class"),
-            (across, INACTIVE, "s", "of different classes"),
-        ):
-            band(ax, steps, values[:, :, layer], color=colour, marker=marker, markersize=3.5, label=label)
+        look: dict[str, Any] = {"markersize": 3.5}
+        band(ax, steps, within[:, :, layer], color=INK, marker="o", label="two images of one class", **look)
+        band(ax, steps, across[:, :, layer], color=INACTIVE, marker="s", label="of different classes", **look)
         ax.grid(axis="y")
         ax.set(title=name, xticks=steps)
     return key(figure)

@@ -19,6 +19,8 @@ _FROZEN = "#dfe3e8"
 _TRAINED = "#fdf1d6"
 _BOX = 1.98  # inches wide
 _DASHES = (0, (3, 1.5))  # of a negative weight
+_MIDDLE: dict[str, Any] = {"ha": "center", "va": "center"}
+_WRITTEN: dict[str, Any] = _MIDDLE | {"fontsize": SMALL}
 
 
 def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
@@ -33,22 +35,19 @@ def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
     for x in range(4):
         for i, y in enumerate(layers[x]):
             for j, z in enumerate(layers[x + 1]):
-                open_ = on[x][i] and on[x + 1][j]
-                right.plot(
-                    [x, x + 1], [y, z], color=ACTIVE if open_ else INACTIVE, linewidth=1.2 if open_ else 0.35,
-                    alpha=0.8 if open_ else 0.7, zorder=2 if open_ else 1,
-                )  # fmt: skip
+                colour, width, alpha, order = (
+                    (ACTIVE, 1.2, 0.8, 2) if on[x][i] and on[x + 1][j] else (INACTIVE, 0.35, 0.7, 1)
+                )
+                right.plot([x, x + 1], [y, z], color=colour, linewidth=width, alpha=alpha, zorder=order)
     for x, nodes in enumerate(layers):
         for i, y in enumerate(nodes):
             colour = ACTIVE if on[x][i] else INACTIVE
             right.plot(x, y, "o", color=colour if on[x][i] else "white", markeredgecolor=colour, markersize=7, zorder=3)
             if 0 < x < 4:
                 face, edge, ink = (GATE, GATE, "white") if on[x][i] else ("white", INACTIVE, MUTED)
-                left.text(
-                    x, y, str(on[x][i]), ha="center", va="center", zorder=3, color=ink,
-                    fontweight="bold", bbox={"boxstyle": "circle,pad=0.28", "fc": face, "ec": edge},
-                )  # fmt: skip
-    left.text(0.0, 2.5, "input\n$x$", ha="center", va="center")
+                circle = {"boxstyle": "circle,pad=0.28", "fc": face, "ec": edge}
+                left.text(x, y, str(on[x][i]), color=ink, fontweight="bold", bbox=circle, zorder=3, **_MIDDLE)
+    left.text(0.0, 2.5, "input\n$x$", **_MIDDLE)
     left.add_patch(FancyArrowPatch((0.3, 2.5), (0.68, 2.5), arrowstyle="-|>", mutation_scale=11, color=PAPER))
     left.set_title("gates: open paths")
     right.set_title("weights: their worth")
@@ -70,7 +69,7 @@ def five_regimes() -> Figure:
     ax.set_xlim(-0.02, 5.6)
     ax.set_ylim(len(rows) - 0.55, -0.75)
     for left, text in ((1.08, "gates' network"), (3.5, "value network")):
-        ax.text(left + _BOX / 2, -0.55, text, ha="center", va="center", fontsize=SMALL, color=PAPER)
+        ax.text(left + _BOX / 2, -0.55, text, color=PAPER, **_WRITTEN)
     for place, (regime, source, state, gate, start) in enumerate(rows):
         ax.plot(0.06, place, MARKERS[regime], color=COLOURS[regime], markersize=6, clip_on=False)
         ax.text(0.17, place, LABELS[regime], va="center", weight="bold", color=INK, fontsize=SMALL)
@@ -79,7 +78,7 @@ def five_regimes() -> Figure:
             ends = (3.08, place + 0.12), (3.5, place + 0.12)
             look = {"mutation_scale": 13, "color": GATE, "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0}
             ax.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", **look))
-            ax.text(3.27, place - 0.14, gate, ha="center", va="center", fontsize=SMALL, color=GATE)
+            ax.text(3.27, place - 0.14, gate, color=GATE, **_WRITTEN)
         _box(ax, 3.5, place, start, "trained")
     return figure
 
@@ -89,19 +88,14 @@ def _box(ax: Axes, left: float, middle: float, text: str, state: str) -> None:
     colour = _FROZEN if state == "frozen" else _TRAINED
     shape = "round,pad=0.0,rounding_size=0.06"
     ax.add_patch(FancyBboxPatch((left, middle - 0.36), _BOX, 0.72, boxstyle=shape, fc=colour, ec=INACTIVE))
-    ax.text(left + _BOX / 2, middle - 0.14, text, ha="center", va="center", fontsize=SMALL, color=INK)
-    ax.text(left + _BOX / 2, middle + 0.17, state, ha="center", va="center", fontsize=SMALL, weight="bold", color=PAPER)
+    ax.text(left + _BOX / 2, middle - 0.14, text, color=INK, **_WRITTEN)
+    ax.text(left + _BOX / 2, middle + 0.17, state, color=PAPER, weight="bold", **_WRITTEN)
 
 
 def subnetwork(
-    ax: Axes,
-    weights: Sequence[np.ndarray],
-    gates: Sequence[np.ndarray],
-    *,
-    inside: Sequence[Sequence[str]] | None = None,
-    show_weights: bool = False,
-    title: str = "",
-) -> Axes:
+    ax: Axes, weights: Sequence[np.ndarray], gates: Sequence[np.ndarray], *,
+    inside: Sequence[Sequence[str]] | None = None, show_weights: bool = False, title: str = "",
+) -> Axes:  # fmt: skip
     """Draws a small network with one input's active sub-network in colour; lines are as wide as weights are large."""
     weights = [np.asarray(weight, dtype=float) for weight in weights]
     on = [np.ones(weights[0].shape[1]), *(np.asarray(g, dtype=float) for g in gates), np.ones(len(weights[-1]))]
@@ -117,18 +111,14 @@ def subnetwork(
         for (i, j), theta in np.ndenumerate(weight):
             active = on[layer][j] > 0 and on[layer + 1][i] > 0
             colour = (GATE if theta < 0 else ACTIVE) if active else INACTIVE
-            ends = np.array([[layer * gap, heights[layer][j]], [(layer + 1) * gap, heights[layer + 1][i]]])
-            ax.plot(
-                *ends.T, color=colour, linewidth=0.4 + (3.0 if active else 1.2) * abs(theta) / largest,
-                linestyle=_DASHES if theta < 0 else "-", alpha=0.9 if active else 0.6, zorder=2 if active else 1,
-                solid_capstyle="round",
-            )  # fmt: skip
+            ends = [layer * gap, (layer + 1) * gap], [heights[layer][j], heights[layer + 1][i]]
+            look = {"color": colour, "linestyle": _DASHES if theta < 0 else "-", "solid_capstyle": "round"}
+            width, alpha, order = (3.0, 0.9, 2) if active else (1.2, 0.6, 1)
+            ax.plot(*ends, linewidth=0.4 + width * abs(theta) / largest, alpha=alpha, zorder=order, **look)
             if show_weights:
-                ax.text(
-                    *_free_place(layer, gap, j, i, heights, written), f"{theta:g}".replace("-", "−"), fontsize=SMALL,
-                    ha="center", va="center", color=colour if active else MUTED, zorder=3,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
-                )  # fmt: skip
+                place, text = _free_place(layer, gap, j, i, heights, written), f"{theta:g}".replace("-", "−")
+                ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+                ax.text(*place, text, color=colour if active else MUTED, bbox=ground, zorder=3, **_WRITTEN)
     radius = 620 if inside else 110
     for layer, (height, state) in enumerate(zip(heights, on, strict=True)):
         hidden = 0 < layer < len(weights)
@@ -136,8 +126,7 @@ def subnetwork(
         edge = [(ACTIVE if hidden else PAPER) if s > 0 else INACTIVE for s in state]
         ax.scatter([layer * gap] * len(height), height, s=radius, c=face, edgecolors=edge, linewidths=1.6, zorder=4)
         for y, text, s in zip(height, inside[layer] if inside else [], state, strict=False):
-            colour = INK if s > 0 else MUTED
-            ax.text(layer * gap, y, text, ha="center", va="center", fontsize=SMALL, color=colour, zorder=5)
+            ax.text(layer * gap, y, text, color=INK if s > 0 else MUTED, zorder=5, **_WRITTEN)
     low, high = min(map(min, heights)), max(map(max, heights))
     margin, aside = (0.4, 0.3 * gap) if inside else (0.3, 0.35)  # room for the whole of each node
     ax.set(xlim=(-aside, len(weights) * gap + aside), ylim=(low - margin, high + margin), title=title)
@@ -168,11 +157,8 @@ def _free_place(
 
 def subnetwork_key(figure: Figure) -> None:
     """Adds the key to ``subnetwork``'s lines above the panels of a figure."""
-    looks = (
-        ("active, weight > 0", ACTIVE, "-"),
-        ("active, weight < 0", GATE, _DASHES),
-        ("switched off", INACTIVE, "-"),
-    )
+    on, off = ("active, weight > 0", ACTIVE, "-"), ("switched off", INACTIVE, "-")
+    looks = (on, ("active, weight < 0", GATE, _DASHES), off)
     key(figure, [entry(label, color=colour, linewidth=2, linestyle=dashes) for label, colour, dashes in looks])
 
 
@@ -210,9 +196,6 @@ def explorer(data: Mapping[str, Any], shown: Mapping[str, Any]) -> Figure:
     for column, (name, suffix) in enumerate((("x", ""), ("x'", "2"))):
         title = f"${name}$: {shown['open' + suffix]} of {len(shown['values'])} paths open"
         subnetwork(figure.add_subplot(grid[1, column]), data["weights"], shown["gates" + suffix], title=title)
-    handles = [
-        entry(r"$\hat{y} = 0$", color=INK, linewidth=2.2),
-        entry("edge, layer 1", color=MUTED, linewidth=0.8),
-        entry("edge, layer 2 and up", color=MUTED, linewidth=0.8, linestyle="--"),
-    ]
-    return key(figure, handles)
+    thin: dict[str, Any] = {"color": MUTED, "linewidth": 0.8}
+    edges = entry("edge, layer 1", **thin), entry("edge, layer 2 and up", linestyle="--", **thin)
+    return key(figure, [entry(r"$\hat{y} = 0$", color=INK, linewidth=2.2), *edges])

@@ -44,10 +44,10 @@ def band(ax: Axes, x: ArrayLike, runs: ArrayLike, regime: str = "", shade: float
     ax.fill_between(x, runs.min(0), runs.max(0), color=mean.get_color(), alpha=shade, linewidth=0)
 
 
-def errors(ax: Axes, x: ArrayLike, middle: ArrayLike, low: ArrayLike, high: ArrayLike, **look: Any) -> None:
-    """Values [points] as markers with bars from ``low`` to ``high``."""
-    middle = np.asarray(middle, dtype=float)
-    reach = [middle - low, np.asarray(high, dtype=float) - middle]
+def errors(ax: Axes, x: ArrayLike, middle: ArrayLike, *ends: ArrayLike, **look: Any) -> None:
+    """Values [points] as markers with bars, from ``ends[0]`` to ``ends[1]``, or of one half width."""
+    middle, first, last = (np.asarray(values, dtype=float) for values in (middle, ends[0], ends[-1]))
+    reach = first if len(ends) == 1 else [middle - first, last - middle]
     ax.errorbar(x, middle, reach, **{"linestyle": "none", "marker": "o", "markersize": 5, "capsize": 2} | look)
 
 
@@ -72,11 +72,10 @@ def entry(label: str, **look: Any) -> Line2D:
 def key(figure: Figure, handles: Sequence[Artist] | None = None, labels: Sequence[str] | None = None) -> Figure:
     """The figure with a legend above its panels; without handles, of what they have labelled, each label once."""
     if handles is None:
-        shown: dict[str, Artist] = {}
-        for ax in figure.axes:
-            for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
-                shown.setdefault(name, handle)
-        handles, labels = list(shown.values()), list(shown)
+        every = [pair for ax in figure.axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
+        shown = {name: handle for handle, name in reversed(every)}  # the first of each label
+        labels = list(dict.fromkeys(name for _, name in every))
+        handles = [shown[name] for name in labels]
     names = list(labels) if labels is not None else [handle.get_label() for handle in handles]
     renderer = figure.canvas.get_renderer()
     for columns in range(len(names), 0, -1):

@@ -41,9 +41,8 @@ def rounding_errors(paths: ArrayLike, errors: ArrayLike, bounds: ArrayLike, cont
 def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
     """Share of active paths in random networks: its mean by depth, and its spread by width, with what theory predicts.
 
-    For one input and symmetric random weights the share is a product of d - 1 independent Binomial(w, 1/2) / w, so its
-    mean is 2^-(d-1) at every width and its relative standard deviation sqrt((1 + 1/w)^(d-1) - 1). ``shares``: width →
-    [networks, depths], depth d = 2, 3, …: Λ(x, x) / w^(d-1) of one input in each network.
+    The share Λ(x, x) / w^(d-1), ``shares``: width → [networks, depths 2, 3, …], is a product of d - 1 independent
+    Binomial(w, 1/2) / w: its mean is 2^-(d-1), its relative standard deviation sqrt((1 + 1/w)^(d-1) - 1).
     """
     depths = 2 + np.arange(next(iter(shares.values())).shape[1])
     widths = np.array(sorted(shares))
@@ -65,10 +64,8 @@ def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
     chosen = sorted({0, len(depths) // 2, len(depths) - 1})
     for index, marker, colour in zip(chosen, "os^", shades(3), strict=False):
         right.plot(fine, np.sqrt((1 + 1 / fine) ** (depths[index] - 1) - 1), color=colour, linewidth=1)
-        found = [_relative_deviation(shares[width][:, index]) for width in widths]
-        spread, noise = np.transpose(found)
-        look = {"color": colour, "marker": marker, "label": f"$d={depths[index]}$"}
-        errors(right, widths, spread, spread - noise, spread + noise, **look)
+        spread, noise = np.transpose([_relative_deviation(shares[width][:, index]) for width in widths])
+        errors(right, widths, spread, noise, color=colour, marker=marker, label=f"$d={depths[index]}$")
     right.set(xscale="log", yscale="log", xlabel="width $w$", ylabel="relative standard deviation")
     ticks(right.xaxis, widths)
     ticks(right.yaxis)
@@ -80,13 +77,11 @@ def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
 def _relative_deviation(sample: np.ndarray) -> tuple[float, float]:
     """Standard deviation over mean, and its standard error by the jackknife over twenty groups."""
 
-    def ratio(values: np.ndarray) -> float:
-        return float(values.std(ddof=1) / values.mean())
-
     groups = min(20, len(sample) // 2)
     parts = np.array_split(np.arange(len(sample)), groups)
-    left_out = np.array([ratio(np.delete(sample, part)) for part in parts])
-    return ratio(sample), float(np.sqrt((groups - 1) * left_out.var()))
+    every = [sample, *(np.delete(sample, part) for part in parts)]
+    whole, *left_out = (values.std(ddof=1) / values.mean() for values in every)
+    return float(whole), float(np.sqrt((groups - 1) * np.var(left_out)))
 
 
 def gate_strips(
@@ -116,8 +111,7 @@ def gate_strips(
             share = np.prod(pattern.mean(1))
             ax.set_xlabel(f"{100 * pattern.mean():.0f} % of units\n{100 * share:.2g} % of paths", fontsize=SMALL)
             ax.set_xticks([])
-            for side in ax.spines.values():
-                side.set(visible=True, color=INACTIVE)
+            ax.spines[:].set(visible=True, color=INACTIVE)
             if column == 0:
                 ax.set_ylabel(f"{name}\nhidden layer", fontsize=SMALL)
             else:

@@ -30,11 +30,9 @@ def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "
     """Accuracy by regime from random gates to a network's own, with the step from random to learnt gates marked."""
     values = {r: np.array(statistics.accuracies(regimes[r], measure)) for r in ORDER if regimes.get(r)}
     _runs_and_means(ax, values)
+    beside: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
     for row, some in enumerate(values.values()):
-        ax.annotate(
-            f"{some.mean():.2f}", (some.max(), row), (9, 0), textcoords="offset points", va="center", fontsize=SMALL,
-            color=INK,
-        )  # fmt: skip
+        ax.annotate(f"{some.mean():.2f}", (some.max(), row), (9, 0), va="center", color=INK, **beside)
     random, learnt, own = (values[regime].mean() for regime in ("FRNPF-II", "FLNPF", "ReLU"))
     foot = len(values) - 0.25
     for value in (random, learnt, own):
@@ -45,10 +43,7 @@ def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "
     for start, end, text, size in steps:
         arrow = {"arrowstyle": "<|-|>", "color": PAPER, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.1}
         ax.annotate("", (start, foot), (end, foot), arrowprops=arrow | {"mutation_scale": size})
-        ax.annotate(
-            text.format(end - start), ((start + end) / 2, foot), (0, -5), textcoords="offset points", ha="center",
-            va="top", fontsize=SMALL,
-        )  # fmt: skip
+        ax.annotate(text.format(end - start), ((start + end) / 2, foot), (0, -5), ha="center", va="top", **beside)
     ax.set_ylim(foot + 0.7, -0.85)
     ax.margins(x=0.1)
     ax.set_xlim(right=ax.get_xlim()[1] + 0.06 * np.diff(ax.get_xlim())[0])  # room for the last label
@@ -57,9 +52,8 @@ def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "
 
 def peak_and_final(runs: ByRegime, mark_paper: bool = False) -> Figure:
     """Above, peak and final accuracy by regime, the paper's too if asked; below, their difference with its interval."""
-    figure, panels = plt.subplots(
-        2, len(runs), figsize=(WIDTH, 5.2), squeeze=False, sharey=True, sharex="row", height_ratios=(3, 2.4)
-    )
+    shared: dict[str, Any] = {"squeeze": False, "sharey": True, "sharex": "row", "height_ratios": (3, 2.4)}
+    figure, panels = plt.subplots(2, len(runs), figsize=(WIDTH, 5.2), **shared)
     drawn = in_order([*ORDER, *(regime for regimes in runs.values() for regime in regimes)])
     for (above, below), (name, regimes) in zip(panels.T, runs.items(), strict=True):
         for row, regime in enumerate(drawn):
@@ -78,10 +72,8 @@ def peak_and_final(runs: ByRegime, mark_paper: bool = False) -> Figure:
         above.grid(axis="x")
         _rows(below, [LABELS[r] for r in drawn])
         below.set_xlabel("peak − final (points)")
-    handles = [
-        entry("peak", linestyle="", marker="o", color=MUTED),
-        entry("final", linestyle="", marker="o", color=MUTED, markerfacecolor="white"),
-    ]
+    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "color": MUTED}
+    handles = [entry("peak", **dot), entry("final", markerfacecolor="white", **dot)]
     if mark_paper:
         handles.append(entry("paper's peak, mean ± std", marker="D", markersize=4, color=PAPER))
     return key(figure, handles)
@@ -117,11 +109,10 @@ def gaps(rows: Mapping[str, Mapping[Contrast, tuple[Difference | None, Differenc
     """Differences between regimes with 90 % intervals, the paper's and ours; shaded is where they must lie wholly."""
     if not rows or not all(rows.values()):
         raise ValueError("one experiment or more is needed, each with one contrast or more.")
-    most = max(map(len, rows.values()))
     given: dict[str, Any] = {"xlabel": "difference (points)", "sharex": True, "sharey": True}
-    figure, panels = panel_grid(len(rows), height=0.7 + 0.42 * most, extra=0.9, **given)
+    figure, panels = panel_grid(len(rows), height=0.7 + 0.42 * max(map(len, rows.values())), extra=0.9, **given)
     found = [one.estimate for row in rows.values() for pair in row.values() for one in pair if one]
-    ends = [0.0, *(e.low for e in found), *(e.high for e in found)]
+    ends = [0.0, *(end for estimate in found for end in (estimate.low, estimate.high))]
     pad = 0.06 * (max(ends) - min(ends)) + 0.5
     low, high = min(ends) - pad, max(ends) + pad
     for ax, (title, row) in zip(panels, rows.items(), strict=True):
@@ -154,10 +145,8 @@ def name_of(contrast: Contrast) -> str:
 def changes(rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, str]]], xlabel: str) -> Figure:
     """Panel → rows (label, one change a run, their mean with its interval, colour); zero is no change."""
     counts = [len(found) for found in rows.values()]
-    figure, axes = plt.subplots(
-        len(rows), 1, figsize=(WIDTH, 1.0 + 0.42 * sum(counts) + 0.35 * len(rows)), squeeze=False, sharex=True,
-        height_ratios=counts,
-    )  # fmt: skip
+    size = WIDTH, 1.0 + 0.42 * sum(counts) + 0.35 * len(rows)
+    figure, axes = plt.subplots(len(rows), 1, figsize=size, squeeze=False, sharex=True, height_ratios=counts)
     for ax, (title, found) in zip(axes[:, 0], rows.items(), strict=True):
         for place, (_, values, estimate, colour) in enumerate(found):
             _runs(ax, values, place + 0.17, colour, markersize=4)

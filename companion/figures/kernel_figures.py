@@ -17,33 +17,28 @@ from companion.figures.style import GATE, INACTIVE, PAPER, SMALL, VALUE, WIDTH, 
 
 Times = Sequence[np.ndarray]  # of each network: seconds of the repetitions
 Curve = tuple[ArrayLike, ArrayLike]
-ByName = Mapping[str, ArrayLike]
 ByWidth = Mapping[int, ArrayLike]
 LAWS = {"signed": ("Rademacher ±σ", VALUE, "o"), "gaussian": ("Gaussian", GATE, "s")}
 
 
-def heat_map_grid(
-    rows: Mapping[str, Mapping[str, np.ndarray]], labels: Sequence[int], *, power: float = 0.5, quantity: str = "cosine"
-) -> Figure:
-    """Kernels of examples sorted by label, row → panel → matrix [n, n], all on one scale of colours, (entry)^power."""
+def heat_map_grid(rows: Mapping[str, Mapping[str, np.ndarray]], labels: Sequence[int]) -> Figure:
+    """Normalised kernels of examples sorted by label, row → panel → matrix [n, n], on one scale of colours, √entry."""
     if (np.diff(labels) < 0).any():
         raise ValueError("examples must be sorted by label: sort with labels.argsort(stable=True) first.")
     names, counts = (found.tolist() for found in np.unique(labels, return_counts=True))
-    for title, panels in rows.items():
-        for name, matrix in panels.items():
-            low, high = float(np.min(matrix)), float(np.max(matrix))
-            if low < -1e-9 or high > 1 + 1e-6:
-                raise ValueError(f"{title}, {name}: entries must lie in [0, 1]; they go from {low:g} to {high:g}.")
     columns = max(len(panels) for panels in rows.values())
     fig, axes = plt.subplots(len(rows), columns, figsize=(WIDTH, 0.9 + 1.75 * len(rows)), squeeze=False)
     for line, (title, panels) in zip(axes, rows.items(), strict=True):
         for ax, (name, matrix) in zip(line, panels.items(), strict=True):
-            image = _matrix(ax, matrix, counts, names, norm=PowerNorm(power, vmin=0, vmax=1), cmap="magma")
+            low, high = float(np.min(matrix)), float(np.max(matrix))
+            if low < -1e-9 or high > 1 + 1e-6:
+                raise ValueError(f"{title}, {name}: entries must lie in [0, 1]; they go from {low:g} to {high:g}.")
+            image = _matrix(ax, matrix, counts, names, norm=PowerNorm(0.5, vmin=0, vmax=1), cmap="magma")
             ax.set_title(name)
         line[0].set_ylabel(f"{title}\ndigit")
     for ax in axes[-1]:
         ax.set_xlabel("digit")
-    bar = fig.colorbar(image, ax=axes, shrink=0.8, aspect=32, label=quantity)
+    bar = fig.colorbar(image, ax=axes, shrink=0.8, aspect=32, label="cosine")
     ticks(bar.ax.yaxis, [0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1])
     bar.outline.set_visible(False)
     return fig
@@ -94,10 +89,8 @@ def costs(
 ) -> Figure:
     """Seconds [networks, repetitions] of a kernel matrix, enumerated or as a product; ``large``: (paths, seconds)."""
     fig, ax = plt.subplots(figsize=(WIDTH, 3.4))
-    for times, colour, marker, label in (
-        (enumerated, GATE, "s", "paths enumerated"),
-        ([*product, large[1]], AFTER, "o", "product form"),
-    ):
+    listed, formed = (GATE, "s", "paths enumerated"), (AFTER, "o", "product form")
+    for times, (colour, marker, label) in ((enumerated, listed), ([*product, large[1]], formed)):
         low, middle, high = np.transpose([np.percentile(t, (0, 50, 100)) for t in times])
         look = {"color": colour, "marker": marker, "label": label, "linestyle": "-", "capsize": 0}
         errors(ax, [*paths, large[0]][: len(times)], middle, low, high, **look)
@@ -115,10 +108,9 @@ def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chos
     look: dict[str, Any] = {"marker": "o", "markersize": 4, "shade": 0.25}
     band(left, betas, value, color=VALUE, label="value part", **look)
     band(left, betas, gate, color=GATE, label="gate part", **look)
-    for part, power, shift, label, side, align in (
-        (slice(0, 3), 2, 0.45, r" $\propto\beta^2$", "top", "left"),
-        (slice(-3, None), 1, 2.5, r"$\propto\beta$ ", "bottom", "right"),
-    ):
+    small = slice(0, 3), 2, 0.45, r" $\propto\beta^2$", "top", "left"
+    large = slice(-3, None), 1, 2.5, r"$\propto\beta$ ", "bottom", "right"
+    for part, power, shift, label, side, align in (small, large):
         line = shift * gate.mean(0)[part][0] * (betas[part] / betas[part][0]) ** power
         left.plot(betas[part], line, color=PAPER, linestyle=":", linewidth=1.2)
         left.annotate(label, (betas[part][1], line[1]), color=PAPER, fontsize=SMALL, va=side, ha=align)
@@ -139,10 +131,8 @@ def remainders(steps: ArrayLike, sizes: ArrayLike, switches: ArrayLike) -> Figur
     ax.plot(steps, sizes.T, color=VALUE, linewidth=0.7, alpha=0.5)
     x, still = np.broadcast_to(steps, sizes.shape), switches == 0
     ax.scatter(x[still], sizes[still], s=22, color=VALUE, zorder=3, label="no unit switches")
-    ax.scatter(
-        x[~still], sizes[~still], s=22, facecolor="white", edgecolor=GATE, zorder=3,
-        label="units of the feature network switch",
-    )  # fmt: skip
+    look = {"facecolor": "white", "edgecolor": GATE, "label": "units of the feature network switch"}
+    ax.scatter(x[~still], sizes[~still], s=22, zorder=3, **look)
     line = 30 * np.median(sizes[:, 0]) * (steps / steps[0]) ** 2
     ax.plot(steps, line, color=PAPER, linestyle=":", linewidth=1.4, label=r"$\propto\alpha^2$")
     ax.set(xscale="log", yscale="log", xlabel=r"step size $\alpha\,\lambda_{\max}(K)$")
@@ -153,18 +143,14 @@ def remainders(steps: ArrayLike, sizes: ArrayLike, switches: ArrayLike) -> Figur
 def descent(runs: Sequence[Mapping[str, ArrayLike]], frozen: Mapping[str, ArrayLike]) -> Figure:
     """Gradient descent by its kernel: loss, one-step error and traces of each run; ``frozen`` is predicted from K_0."""
     figure, (loss, error, growth) = panel_grid(3, 1, height=2.7, sharex=True)
-    loss.plot(
-        frozen["time"], frozen["loss"], color=GATE, linestyle="--", label=r"$(I-\alpha K_0)^t e_0$: kernel frozen"
-    )
+    label = r"$(I-\alpha K_0)^t e_0$: kernel frozen"
+    loss.plot(frozen["time"], frozen["loss"], color=GATE, linestyle="--", label=label)
     for run, colour in zip(runs, shades(len(runs)), strict=True):
         loss.plot(run["time"], run["loss"], color=colour, label=f"gradient descent, {run['label']!s}")
         error.plot(run["time"], run["error"], color=colour)
-    last = runs[-1]
-    shown = slice(None, None, max(1, np.size(last["time"]) // 16))
-    loss.plot(
-        np.asarray(last["time"])[shown], np.asarray(last["chained"])[shown], linestyle="none", marker="o",
-        markersize=5, markerfacecolor="none", color=PAPER, label=r"$\prod_t (I-\alpha K_t)\, e_0$",
-    )  # fmt: skip
+    last, look = runs[-1], {"markersize": 5, "markerfacecolor": "none", "label": r"$\prod_t (I-\alpha K_t)\, e_0$"}
+    time, chained = (np.asarray(last[name])[:: max(1, np.size(last["time"]) // 16)] for name in ("time", "chained"))
+    loss.plot(time, chained, "o", color=PAPER, **look)
     loss.set_ylabel("mean squared residual")
     error.set_ylabel("one-step error,\nrelative to the step")
     growth.plot(last["time"], last["value"], color=VALUE, label=r"tr $K_{\rm value}$")
@@ -186,24 +172,22 @@ def bias_by_width(widths: Sequence[int], results: Mapping[str, Curve]) -> Figure
         label, colour, marker = LAWS[law]
         middle, half = 100 * np.asarray(bias), 196 * np.asarray(error)
         ax.fill_between(grid, middle - half, middle + half, color=colour, alpha=0.15, linewidth=0)
-        errors(ax, grid * shift, middle, middle - half, middle + half, color=colour, marker=marker, label=label)
+        errors(ax, grid * shift, middle, half, color=colour, marker=marker, label=label)
     ax.plot(grid, np.transpose([100 / grid, -100 / grid]), ":", color=PAPER, label=("for scale: ±1/w", "_"))
     logarithmic(ax, widths)
     ax.set_ylabel(r"bias $\langle \bar K - E, E\rangle/\|E\|^2$, %")
     return key(figure)
 
 
-def spread_by_width(
-    widths: Sequence[int], results: Mapping[str, ByName], fitted: Sequence[int], exact: ByName
-) -> Figure:
+def spread_by_width(widths: Sequence[int], results: Mapping[str, Any], fitted: Sequence[int], exact: Any) -> Figure:
     """Relative deviation of the value kernel by width with 95 % intervals, and of its diagonal beside the exact one."""
     figure, (whole, diagonal) = panel_grid(2, height=3.9, sharey=True)
     grid = np.asarray(widths, dtype=float)
     for law, found in results.items():
         label, colour, marker = LAWS[law]
         for ax, name, prefix in ((whole, "spread", ""), (diagonal, "diagonal", "diagonal ")):
-            low, high = found[f"{prefix}low"], found[f"{prefix}high"]
-            ax.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
+            ends = found[f"{prefix}low"], found[f"{prefix}high"]
+            ax.fill_between(grid, *ends, color=colour, alpha=0.2, linewidth=0)
             ax.plot(grid, found[name], color=colour, marker=marker, linestyle="none", markersize=5, label=label)
         diagonal.plot(grid, exact[law], color=colour, linewidth=1.2, label=f"{label}, exact")
     last = np.asarray(results["signed"]["spread"])[-1]
@@ -233,21 +217,15 @@ def variance_by_depth(
     return key(figure)
 
 
-def dependence_by_width(
-    widths: Sequence[int], ratios: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], limit: float
-) -> Figure:
+def dependence_by_width(widths: Sequence[int], ratios: Mapping[str, Mapping[str, Curve]], limit: float) -> Figure:
     """Mean value kernel over the theorem's, on and off the diagonal; ``limit`` is that of infinitely wide networks."""
     figure, axes = panel_grid(2, height=3.6, sharey=True)
-    looks = {
-        "independent": ("independent gates (II)", VALUE, "o", 0.97),
-        "shared": ("shared start (DI)", GATE, "s", 1.03),
-    }
+    independent, shared = ("independent gates (II)", VALUE, "o", 0.97), ("shared start (DI)", GATE, "s", 1.03)
     for ax, part, title in zip(axes, ("trace", "off"), ("on the diagonal", "off the diagonal"), strict=True):
         ax.axhline(1, color=PAPER, linewidth=0.9)
-        for kind, (label, colour, marker, shift) in looks.items():
-            ratio, half = np.asarray(ratios[kind][part][0]), 1.96 * np.asarray(ratios[kind][part][1])
-            place = np.asarray(widths) * shift
-            errors(ax, place, ratio, ratio - half, ratio + half, color=colour, marker=marker, label=label)
+        for kind, (label, colour, marker, shift) in (("independent", independent), ("shared", shared)):
+            ratio, error = map(np.asarray, ratios[kind][part])
+            errors(ax, np.asarray(widths) * shift, ratio, 1.96 * error, color=colour, marker=marker, label=label)
         logarithmic(ax, widths)
         ax.set_title(title)
     axes[1].axhline(limit, color=GATE, linestyle="--", linewidth=1.2, label="shared, infinitely wide")
@@ -263,8 +241,8 @@ def _matrix(ax: Axes, matrix: ArrayLike, counts: Sequence[int], names: Sequence,
     image = ax.imshow(matrix, **colours)
     edges = np.cumsum(counts)
     for edge in edges[:-1] if max(counts) > 1 else ():
-        ax.axhline(edge - 0.5, color="white", linewidth=0.4, alpha=0.8)
-        ax.axvline(edge - 0.5, color="white", linewidth=0.4, alpha=0.8)
+        for line in (ax.axhline, ax.axvline):
+            line(edge - 0.5, color="white", linewidth=0.4, alpha=0.8)
     centres = edges - np.asarray(counts) / 2 - 0.5
     ax.set_xticks(centres, names)
     ax.set_yticks(centres, names)

@@ -1,13 +1,11 @@
 """What all figures share: size, type, one colour a regime, bands for spread, provenance and the stand-in banner.
 
-**Size.** A figure is ``WIDTH`` inches wide and is shown as wide as its column, so on a phone (``PHONE`` px) everything
-in it shrinks by the same factor. Normal type is then 9 px tall or more and no text less than ``LEAST`` px; ``finish``
-refuses a figure that breaks the rule, and warns of one whose texts leave its frame.
+**Size.** A figure is ``WIDTH`` inches wide and is shown as wide as its column, on a phone ``PHONE`` px. Normal type is
+then 9 px tall or more and no text less than ``LEAST`` px: ``finish`` refuses a figure that breaks the rule.
 
-**Colour.** Every colour that carries meaning stands out from the figure's white ground by 3 : 1 or more, coloured text
-by 4.5 : 1; in dark mode the page dims the whole figure, ground included, which changes neither. The regimes' colours
-differ in lightness too, so that they stay apart for colour-blind readers (``test_style.py`` measures it); markers and
-dashes are the second cue.
+**Colour.** What carries meaning stands out from the white ground by 3 : 1 or more, coloured text by 4.5 : 1, in dark
+mode too, where the page dims the whole figure. The regimes' colours differ in lightness as well, so that colour-blind
+readers tell them apart (``test_style.py`` measures it); markers and dashes are the second cue.
 """
 
 import time
@@ -42,7 +40,7 @@ class _Looks(dict):
 
 
 class _Labels(dict):
-    """What each regime is called in figures: without an entry, what its definition says."""
+    """What each regime is called in figures: what its definition says."""
 
     def __missing__(self, regime: str) -> str:
         return regimes.find(regime).label
@@ -54,9 +52,7 @@ COLOURS = _Looks(
     spare=("#4d4d4d", "#0b7285", "#7a3ff2"),
 )
 MARKERS = _Looks({"ReLU": "o", "FLNPF": "s", "DLNPF": "^", "FRNPF-DI": "D", "FRNPF-II": "v", "DLGN": "p"}, spare="PX*")
-LABELS = _Labels(
-    {"FRNPF-DI": "FRNPF (DI)", "FRNPF-II": "FRNPF (II)"} | {name: name for name in ("ReLU", "DLNPF", "FLNPF", "DLGN")}
-)
+LABELS = _Labels()
 
 # Colours with a meaning of their own, not of a regime. All but INACTIVE may colour text.
 INK = "#222222"
@@ -80,21 +76,17 @@ def use_style() -> None:
     """Sets the book's look for every later figure, SVG in a notebook, and starts the clock that ``finish`` reads."""
     global _clock
     _clock = time.perf_counter()
-    sns.set_theme(
-        context="notebook",
-        style="ticks",
-        rc={
-            "figure.figsize": (WIDTH, 3.4), "figure.constrained_layout.use": True,
-            "figure.facecolor": "white", "savefig.facecolor": "white",
-            "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.9, "axes.axisbelow": True,
-            "axes.titlesize": NORMAL, "axes.labelsize": NORMAL, "font.size": NORMAL, "grid.color": GRID,
-            "xtick.labelsize": SMALL, "xtick.major.size": 4, "xtick.major.width": 0.9,
-            "ytick.labelsize": SMALL, "ytick.major.size": 4, "ytick.major.width": 0.9,
-            "legend.fontsize": SMALL, "legend.title_fontsize": SMALL, "legend.frameon": False,
-            "legend.handlelength": 1.8, "legend.columnspacing": 1.2,
-            "svg.fonttype": "path", "svg.hashsalt": "npflib", "image.cmap": "viridis", "image.interpolation": "nearest",
-        },
-    )  # fmt: skip
+    rc = {
+        "figure.figsize": (WIDTH, 3.4), "figure.constrained_layout.use": True, "figure.facecolor": "white",
+        "savefig.facecolor": "white", "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.9,
+        "axes.axisbelow": True, "axes.titlesize": NORMAL, "axes.labelsize": NORMAL, "font.size": NORMAL,
+        "grid.color": GRID, "legend.fontsize": SMALL, "legend.title_fontsize": SMALL, "legend.frameon": False,
+        "legend.handlelength": 1.8, "legend.columnspacing": 1.2, "svg.fonttype": "path", "svg.hashsalt": "npflib",
+        "image.cmap": "viridis", "image.interpolation": "nearest",
+    }  # fmt: skip
+    for axis in ("xtick", "ytick"):
+        rc |= {f"{axis}.labelsize": SMALL, f"{axis}.major.size": 4, f"{axis}.major.width": 0.9}
+    sns.set_theme(context="notebook", style="ticks", rc=rc)
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
     except ImportError:
@@ -110,15 +102,9 @@ def shades(count: int) -> list[tuple[float, ...]]:
 
 
 def finish(
-    figure: Figure,
-    *,
-    profile: str = "",
-    seeds: int | Sequence[int] | None = None,
-    data: Mapping[str, Any] | None = None,
-    code: str = "",
-    note: str = "",
-    runs: Runs = (),
-) -> Figure:
+    figure: Figure, *, profile: str = "", seeds: int | Sequence[int] | None = None,
+    data: Mapping[str, Any] | None = None, code: str = "", note: str = "", runs: Runs = (),
+) -> Figure:  # fmt: skip
     """Writes the provenance line under a figure; if its data are a stand-in, as a red banner that says so.
 
     Without a ``profile`` it is a drawing, which shows nothing computed; ``data`` is a ``Source.as_dict()``; ``code`` is
@@ -126,20 +112,17 @@ def finish(
     """
     parts = [f"profile: {profile}" if profile else "a drawing"]
     if seeds is not None:
-        count = seeds if isinstance(seeds, int) else len(seeds)
-        parts.append(f"n = {count:,}")
+        parts.append(f"n = {seeds if isinstance(seeds, int) else len(seeds):,}")
     if data or profile:
         parts.append(f"data: {_as_it_is(data['title'])}" if data else "no data set")
     parts += [part for part in (note, code) if part]
     if profile:
         parts.append(_as_it_is(_effort(list(_records(runs)))))
     line = fill(" · ".join(parts), max(40, int(figure.get_figwidth() * 16)))
-    if data and data["stand_in"]:
-        # Below, with the provenance: above it would meet the figures' own titles and legends.
+    look = {"color": PAPER}
+    if data and data["stand_in"]:  # below, with the provenance: above it would meet the figures' own titles and legends
         line = f"STAND-IN DATA. Not a test of the paper.\n{line}"
         look = {"color": "white", "backgroundcolor": _BANNER, "fontweight": "bold"}
-    else:
-        look = {"color": PAPER}
     figure.supxlabel(line, x=0.01, ha="left", fontsize=TINY, **look)
     _check(figure)
     return figure
@@ -177,9 +160,8 @@ def _effort(runs: Sequence[Record]) -> str:
 
 def _kind(device: str) -> str:
     """A device's name with its class, e.g. "AMD EPYC (CPU)"."""
-    if not device:
-        return "an unnamed device"
-    return f"{device} ({'GPU' if any(maker in device for maker in ('NVIDIA', 'Tesla', 'GeForce')) else 'CPU'})"
+    kind = "GPU" if any(maker in device for maker in ("NVIDIA", "Tesla", "GeForce")) else "CPU"
+    return f"{device} ({kind})" if device else "an unnamed device"
 
 
 def _duration(seconds: float) -> str:
@@ -192,18 +174,15 @@ def _duration(seconds: float) -> str:
 def _check(figure: Figure) -> None:
     """Holds the rule of size that this module states."""
     if figure.get_figwidth() > WIDTH + 1e-9:
-        raise ValueError(
-            f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}, so that "
-            "all figures are shown at one scale. Stack its panels, or give them less width."
-        )
+        wide = f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}"
+        mend = "so that all figures are shown at one scale. Stack its panels, or give them less width."
+        raise ValueError(f"{wide}, {mend}")
     figure.draw_without_rendering()
     for text in figure.findobj(Text):
-        size = pixels_on_a_phone(figure, text.get_fontsize())
+        points, size = text.get_fontsize(), pixels_on_a_phone(figure, text.get_fontsize())
         if text.get_visible() and text.get_text().strip() and size < LEAST:
-            raise ValueError(
-                f"the text {text.get_text()!r} has {text.get_fontsize():g} points, which is {size:.1f} px on a phone; "
-                f"allowed are {LEAST:g} px or more: use figures.style.SMALL or NORMAL."
-            )
+            small = f"the text {text.get_text()!r} has {points:g} points, which is {size:.1f} px on a phone"
+            raise ValueError(f"{small}; allowed are {LEAST:g} px or more: use figures.style.SMALL or NORMAL.")
     frame, inked = figure.bbox, figure.get_tightbbox().transformed(figure.dpi_scale_trans)
     beyond = max(frame.x0 - inked.x0, frame.y0 - inked.y0, inked.x1 - frame.x1, inked.y1 - frame.y1)
     if beyond > 3:

@@ -1,13 +1,14 @@
 """Figures of the chapter on infinite width: convergence, kernels by angle, accuracy of kernel regression."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import ArrayLike
 
 from companion.figures.drawing import band, entry, errors, key, logarithmic, panel_grid, ticks
@@ -40,8 +41,7 @@ def convergence(
     looks = {name: LOOKS[name][:3] for name in ("gates", "relu")}
     looks["diagonal"] = ("random gates, diagonal", INK, "d")
     for name, (middle, low, high) in spreads.items():
-        _, colour, marker = looks[name]
-        errors(left, grid, middle, low, high, color=colour, marker=marker)
+        errors(left, grid, middle, low, high, color=looks[name][1], marker=looks[name][2])
     left.plot(grid, exact, color=INK, linewidth=1)
     start = np.asarray(spreads["relu"][0])[-1]
     left.plot(grid, start * np.sqrt(grid[-1] / grid), color=PAPER, linestyle=":", linewidth=1.2)
@@ -51,10 +51,8 @@ def convergence(
     fine = np.geomspace(grid[0] / 1.1, grid[-1] * 1.1, 100)
     for shift, (name, (bias, error)) in zip((0.96, 1.04), biases.items(), strict=True):
         _, colour, marker = looks[name]
-        middle, half = 100 * np.asarray(bias), 196 * np.asarray(error)
-        errors(right, grid * shift, middle, middle - half, middle + half, color=colour, marker=marker)
-        a, b = lines[name]
-        right.plot(fine, 100 * (a + b / fine), color=colour, linewidth=1)
+        errors(right, grid * shift, 100 * np.asarray(bias), 196 * np.asarray(error), color=colour, marker=marker)
+        right.plot(fine, 100 * (lines[name][0] + lines[name][1] / fine), color=colour, linewidth=1)
     right.set_ylabel("mean of networks: bias, %")
     for ax in (left, right):
         logarithmic(ax, _some(widths))
@@ -66,12 +64,9 @@ def convergence(
 
 def by_angle(theta: ArrayLike, curves: Mapping[str, Mapping[int, ArrayLike]], pairs: Mapping[str, ArrayLike]) -> Figure:
     """Kernels over their diagonals, title → depth → values, by angle; below, the angles of ``pairs`` of images."""
-    figure, grid = plt.subplots(
-        2, len(curves), figsize=(WIDTH, 4.6), sharex=True, sharey="row", height_ratios=[3.2, 1], squeeze=False
-    )
-    depths = list(next(iter(curves.values())))
-    colours = shades(len(depths))
-    degrees = np.rad2deg(np.asarray(theta))
+    shared: dict[str, Any] = {"sharex": True, "sharey": "row", "height_ratios": [3.2, 1], "squeeze": False}
+    figure, grid = plt.subplots(2, len(curves), figsize=(WIDTH, 4.6), **shared)
+    colours, degrees = shades(len(next(iter(curves.values())))), np.rad2deg(np.asarray(theta))
     looks = {"same class": COLOURS["ReLU"], "different classes": INACTIVE}
     for (title, by_depth), ax, below in zip(curves.items(), *grid, strict=True):
         ax.axhline(0, color=PAPER, linewidth=0.8)
@@ -101,8 +96,7 @@ def accuracy_by_examples(found: Table, examples: Sequence[int]) -> Figure:
             _runs(right, examples, values - relu, kind)
     left.set_yscale("log")
     left.invert_yaxis()
-    left.yaxis.set_major_locator(FixedLocator([100 - place for place in (60, 70, 80, 85, 90, 93, 95, 96, 97, 98)]))
-    left.yaxis.set_minor_locator(NullLocator())
+    ticks(left.yaxis, [100 - place for place in (60, 70, 80, 85, 90, 93, 95, 96, 97, 98)])
     left.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{100 - error:g}"))
     left.set_ylabel("test accuracy, %")
     right.axhline(0, color=COLOURS["ReLU"], linewidth=1.4)
@@ -120,11 +114,9 @@ def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths:
         _runs(left, depths, values, kind)
     finite = np.array([accuracies(found, "finite", examples, depth, w) for w in widths]).T
     _runs(right, widths, finite, "finite")
-    shown = {"linear": (left, right), "gates": (right,), "relu": (right,)}
-    for kind, panels in shown.items():
+    for kind, ax in (("linear", left), ("linear", right), ("gates", right), ("relu", right)):
         level = accuracies(found, kind, examples, depth).mean()
-        for ax in panels:
-            ax.axhline(level, color=LOOKS[kind][1], linestyle=LOOKS[kind][3], linewidth=1.4)
+        ax.axhline(level, color=LOOKS[kind][1], linestyle=LOOKS[kind][3], linewidth=1.4)
     left.set_ylabel(f"test accuracy, %; n = {examples:,}")
     logarithmic(left, _some(depths), "depth d, infinitely wide")
     logarithmic(right, _some(widths), f"width w of finite gates, d = {depth}")
@@ -137,10 +129,7 @@ def _runs(ax: Axes, x: Sequence[int], values: np.ndarray, kind: str) -> None:
 
 
 def _handles(looks: Mapping[str, Sequence]) -> list[Artist]:
-    return [
-        entry(label, color=colour, marker=marker, markersize=4.5, linestyle=dashes)
-        for label, colour, marker, dashes in looks.values()
-    ]
+    return [entry(text, color=c, marker=m, markersize=4.5, linestyle=dashes) for text, c, m, dashes in looks.values()]
 
 
 def _some(places: Sequence[int]) -> Sequence[int]:

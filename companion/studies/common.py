@@ -43,11 +43,10 @@ def random_gates(arch: Arch, seed: int) -> ReLUNetwork:
 
 def value(arch: Arch, seed: int) -> ReLUNetwork:
     """The value network's start that all regimes share, as a network of its own."""
-    return _loaded(arch, gated(arch, seed).value.state_dict())
+    return _with(ReLUNetwork(arch), gated(arch, seed).value.state_dict())
 
 
-def _loaded(arch: Arch, weights: Mapping[str, Tensor]) -> ReLUNetwork:
-    network = ReLUNetwork(arch)
+def _with(network: ReLUNetwork, weights: Mapping[str, Tensor]) -> ReLUNetwork:
     network.load_state_dict(weights)
     return network
 
@@ -108,7 +107,7 @@ def references(arch: FullyConnected, sets: Sets, config: Any) -> dict[str, list[
     """ReLU, FLNPF behind its last gates, and FRNPF (II), trained alike; test accuracies by seed."""
     learner = BatchedLearner([relu(arch, seed) for seed in config.seeds], *sets, CPU)
     found = {"ReLU": trained(learner, config)}
-    learnt = [_loaded(arch, learner.state_dict(copy)) for copy in range(len(config.seeds))]
+    learnt = [_with(ReLUNetwork(arch), learner.state_dict(copy)) for copy in range(len(config.seeds))]
     for regime, giving in (("FLNPF", learnt), ("FRNPF-II", [random_gates(arch, seed) for seed in config.seeds])):
         found[regime] = behind(tables(giving, sets[0]), tables(giving, sets[2]), arch, sets, config)
     return found

@@ -1,25 +1,21 @@
 """The kernel read-out of gates: whose gates, learnt from what, say how much to kernel ridge regression.
 
 Ridge regression with the neural path kernel of a network's gates trains no weight behind them. A seed draws n examples
-for it. Networks of one common start learn
-
-* ``own``: from the regression's own n examples; at epoch 0 its gates are random;
-* ``other``: from n others that the regression does not have: as much to learn from, nothing to leak;
-* ``all``: from all training examples (or a pool of them), the own ones among them, in as many steps or more;
-* ``shuffled``: from the regression's own images with their labels permuted.
+for it. Networks of one common start learn from ``own``, the regression's own n examples (at epoch 0 their gates are
+random); ``other``, n others, as much to learn from and nothing to leak; ``all``, all training examples or a pool of
+them, in as many steps or more; ``shuffled``, the regression's own images with their labels permuted.
 
 A row has ``kernel``, the read-out's test accuracy with these gates (with ``linear``, none), and its relative ``ridge``;
 ``network``, that of the network that the gates came from; and that of value networks trained from a fresh start behind
 them on the n examples (FLNPF; behind random gates FRNPF). A seed's rows belong together in pairs.
 
-**FC on MNIST** (no biases, ``theory.kernel_ridge``) has one value network, ``value``; ``held_out``, the read-out's
-accuracy on the training examples by which its ridge was chosen, and whether that is ``at_edge`` of those tried; and
-``network_fit``, the network's accuracy on what it was trained on (for ``all``, at the regression's examples).
+**FC on MNIST** (no biases, ``theory.kernel_ridge``) has a value network, ``value``; ``held_out``, the accuracy by which
+its ridge was chosen, and whether that is ``at_edge`` of those tried; ``network_fit``, the network's accuracy on what it
+was trained on (for ``all``, at the regression's examples).
 
-**GCONV on CIFAR-10**, an eighth of the paper's, knows ``own`` and ``all``. The kernel is the flattened form
-(``convolution.flattened_path_kernel``), that of a network without pooling: the pooled form costs s² = 1,024
-times as much. So *two* value networks stand behind the same gates: ``flattened``, a VCONV, whose maps are flattened as
-the kernel supposes, and ``pooled``, a GCONV.
+**GCONV on CIFAR-10**, an eighth of the paper's, knows ``own`` and ``all``. Its kernel is that of a network without
+pooling (``convolution.flattened_path_kernel``): the pooled form costs s² = 1,024 times as much. So *two* value networks
+stand behind the same gates: ``flattened``, a VCONV, as the kernel supposes, and ``pooled``, a GCONV.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +34,7 @@ from npflib.randomness import generator
 from npflib.theory.convolution import flattened_path_kernel
 from npflib.theory.kernel_ridge import KernelReadOut, ReadOut, choose_ridge, fit
 from npflib.training.autograd import AutogradLearner
-from npflib.training.gate_sources import MixedGates, layer_tables
+from npflib.training.gate_sources import MixedGates, layer_tables, pixels
 
 SOURCES = ("own", "other", "all", "shuffled")
 CLASSES = 10
@@ -121,17 +117,13 @@ class _Examples:
             given = self.images[own], self.labels[own], *self.test
             yield seed, KernelReadOut(*given, ridges=self.config.ridges, seed=seed)
 
-    def drawn(self, seed: int) -> list[Tensor]:
+    def drawn(self, seed: int) -> common.Sets:
         """The pool's images and labels, the first n the regression's, and the test images and labels."""
-        draw, found, whole = generator(seed, "examples", 10), [], self.dataset
-        for images, labels, count in (
-            (whole.train_images, whole.train_labels, self.pool),
-            (whole.test_images, whole.test_labels, self.config.test_examples),
-        ):
-            rows = torch.randperm(len(labels), generator=draw)[:count]
-            some = images[rows]
-            found += [some if some.is_floating_point() else some.float().div_(255), labels[rows]]
-        return found
+        source, whole = generator(seed, "examples", 10), self.dataset
+        rows = torch.randperm(len(whole.train_labels), generator=source)[: self.pool]
+        test = torch.randperm(len(whole.test_labels), generator=source)[: self.config.test_examples]
+        images, test_images = pixels(whole.train_images[rows]), pixels(whole.test_images[test])
+        return images, whole.train_labels[rows], test_images, whole.test_labels[test]
 
 
 def _evaluate(given: _Examples, source: str) -> list[Row]:
@@ -140,11 +132,8 @@ def _evaluate(given: _Examples, source: str) -> list[Row]:
     images, labels, rows, epochs = given.lesson(source)
     learnt = common.kept(given.start, images, labels, rows, epochs, given.config)
     ends = {0: "start", epochs[-1]: source}  # "own" is read from the start on
-    values = {
-        epoch: given.valued([networks[epoch] for networks in learnt])
-        for epoch, name in ends.items()
-        if epoch in epochs and name in given.config.valued
-    }
+    valued = [epoch for epoch in epochs if ends.get(epoch) in given.config.valued]
+    values = {epoch: given.valued([networks[epoch] for networks in learnt]) for epoch in valued}
     fitted = given.own if source == "all" else rows
     found = []
     for copy, (seed, reader) in enumerate(given.readers()):
@@ -156,41 +145,48 @@ def _evaluate(given: _Examples, source: str) -> list[Row]:
     return found
 
 
+def _read(reading: ReadOut) -> Row:
+    found = asdict(reading)
+    return {"kernel": found.pop("accuracy"), **found}
+
+
 def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
-    config, seed, n = given.config, int(unit.removeprefix("seed-")), given.config.examples
-    images, labels, *test = given.drawn(seed)
-    x, y = images[:n], labels[:n]
-    read_outs = {"flattened": VConv(**asdict(config.arch)), "pooled": config.arch}
-
-    def ridge_regression(gates: str, epoch: int, kernel: Tensor, rows: Tensor) -> Row:
-        ridge = choose_ridge(kernel, y, config.ridges, classes=CLASSES, seed=seed).ridge
-        right = fit(kernel, y, ridge, classes=CLASSES).accuracy(rows, test[1])
-        return {"seed": seed, "gates": gates, "epoch": epoch, "kernel": right, "ridge": ridge}
-
-    flat, test_flat = x.flatten(1).double(), test[0].flatten(1).double()
-    found, last = [ridge_regression("linear", 0, flat @ flat.T, test_flat @ flat.T)], config.kept[-1]
+    config, seed = given.config, int(unit.removeprefix("seed-"))
+    images, labels, test, test_labels = given.drawn(seed)
+    n, last, archs = (
+        config.examples,
+        config.kept[-1],
+        {"flattened": VConv(**asdict(config.arch)), "pooled": config.arch},
+    )
+    x, y, flat, test_flat = images[:n], labels[:n], images[:n].flatten(1).double(), test.flatten(1).double()
+    kernels = flat @ flat.T, test_flat @ flat.T
+    found = [{"seed": seed, "gates": "linear", "epoch": 0} | _regression(config, seed, *kernels, y, test_labels)]
     lessons = [("own", "start", n, 0), ("own", "own", n, last), ("all", "all", given.pool, config.all_epochs)]
     for gates, name, count, epochs in lessons:
         network = common.relu(config.arch, seed)
-        learner = AutogradLearner([network], images[:count], labels[:count], test[0], test[1], common.CPU)
+        learner = AutogradLearner([network], images[:count], labels[:count], test, test_labels, common.CPU)
         [right] = common.trained(learner, config, epochs=epochs, seeds=[seed]) if epochs else learner.test()[1]
-        tables = [MixedGates(layer_tables(network, some)) for some in (x, test[0])]
-        here, there = (table.lookup(torch.arange(len(some))) for table, some in zip(tables, (x, test[0]), strict=True))
-        kernel = flattened_path_kernel(x, here).double()
-        row = ridge_regression(gates, epochs, kernel, flattened_path_kernel(test[0], there, x, here).double())
+        tables = [MixedGates(layer_tables(network, some)) for some in (x, test)]
+        kernels = _path_kernels(x, test, *tables)
+        row = {"seed": seed, "gates": gates, "epoch": epochs} | _regression(config, seed, *kernels, y, test_labels)
         row["network"] = right
-        del here, there, kernel
-        for read_out, arch in read_outs.items() if name in config.valued else ():
-            behind = [common.gated(arch, seed)], x, y, test[0], test[1]
-            learner = AutogradLearner(*behind, gates=([tables[0]], [tables[1]]))
+        for read_out, arch in archs.items() if name in config.valued else ():
+            sets, behind = (x, y, test, test_labels), [common.gated(arch, seed)]
+            learner = AutogradLearner(behind, *sets, gates=([tables[0]], [tables[1]]))
             [row[read_out]] = common.trained(learner, config, epochs=last, seeds=[seed])
         found.append(row)
     return found
 
 
-def _read(reading: ReadOut) -> Row:
-    found = asdict(reading)
-    return {"kernel": found.pop("accuracy"), **found}
+def _regression(config: ReadoutConfig, seed: int, kernel: Tensor, rows: Tensor, y: Tensor, test_y: Tensor) -> Row:
+    """The test accuracy and the ridge of a regression with a kernel [n, n] and its rows of test examples [m, n]."""
+    ridge = choose_ridge(kernel, y, config.ridges, classes=CLASSES, seed=seed).ridge
+    return {"kernel": fit(kernel, y, ridge, classes=CLASSES).accuracy(rows, test_y), "ridge": ridge}
+
+
+def _path_kernels(x: Tensor, test_x: Tensor, tables: MixedGates, test_tables: MixedGates) -> tuple[Tensor, Tensor]:
+    gates, test_gates = tables.lookup(torch.arange(len(x))), test_tables.lookup(torch.arange(len(test_x)))
+    return flattened_path_kernel(x, gates).double(), flattened_path_kernel(test_x, test_gates, x, gates).double()
 
 
 def _fit(config: ReadoutConfig, dataset: Dataset) -> ReadoutConfig:

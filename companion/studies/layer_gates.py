@@ -2,23 +2,17 @@
 
 Networks (FC on MNIST, or an eighth of GCONV on CIFAR-10, with biases) learn. Then value networks are trained from a
 fresh start behind gates put together layer by layer. A *pattern* names the source of each hidden layer's gates, input
-side first:
+side first: ``L``, learnt, those of a ReLU network trained on the same data; ``R``, random, those of an untrained ReLU
+network of independent weights; ``O``, open, all 1, so that the layer is linear. So ``LLLLL`` is FLNPF, ``RRRRR``
+FRNPF (II) and ``OOOOO`` a deep linear network. All layers learnt, but changed, are the controls of the fully connected
+network:
 
-* ``L``: learnt, those of a ReLU network trained on the same data;
-* ``R``: random, those of an untrained ReLU network of independent weights;
-* ``O``: open, all 1, so that the layer is linear.
-
-So ``LLLLL`` is FLNPF, ``RRRRR`` FRNPF (II) and ``OOOOO`` a deep linear network. All layers learnt, but changed, are the
-controls of the fully connected network:
-
-* ``permuted-within``: training images exchange their gates with others of their class; tested behind the test images'
-  own gates, and (``permuted-within-both``) behind gates exchanged within the classes of the test set;
-* ``permuted-across``: training images exchange their gates with any others;
+* ``permuted-within``, ``permuted-across``: training images exchange their gates with others of their class, with any;
+* ``permuted-within-both``: the test images theirs within their classes too;
 * ``same-start``: the value network starts where the network that gave the gates started;
 * ``other-networks``: each layer's gates from another trained network than those of the layer below it;
 * ``swapped``: FLNPF's trained value network, tested behind the gates of another trained network;
-* ``other-data``: gates of networks trained on another data set;
-* ``shuffled-labels``: gates of networks trained on permuted labels.
+* ``other-data``, ``shuffled-labels``: gates of networks trained on another data set, or on permuted labels.
 
 A row has the test ``accuracy`` after an ``epoch`` behind some ``gates``; those of ``donor-…`` are of the networks that
 give gates, each on its own task. Nothing is selected on the test set.
@@ -68,9 +62,8 @@ class LayerConfig:
     seeds: tuple[int, ...]
     patterns: tuple[str, ...]
     controls: tuple[str, ...] = ()  # a fully connected network's alone
-    # Epochs over *all* training images for the networks that give learnt gates; 0 lets them learn from what the value
-    # networks learn from, for as long. A small convolutional network learns slower than value networks behind its
-    # gates: with too little its gates say no more than random ones.
+    # Epochs over *all* training images for the networks that give learnt gates; 0: as long, and from the same, as the
+    # value networks. A small convolutional network learns slower than these: with too little its gates say nothing.
     donor_epochs: int = 0
     arch: FullyConnected | GConv | VConv = ARCH
     learning_rate: float = common.LEARNING_RATE
@@ -183,9 +176,9 @@ class _Sources:
         gates, test = self.gates(DONORS.get(unit, "donor-true"))
         seeds, n = self.config.seeds, len(self.y)
         if unit == "permuted-within":
-            return _exchanged(gates, [_within(self.y, seed) for seed in seeds]), test
+            gates = _exchanged(gates, [_within(self.y, seed) for seed in seeds])
         if unit == "permuted-across":
-            return _exchanged(gates, [common.label_order(seed, n) for seed in seeds]), test
+            gates = _exchanged(gates, [common.label_order(seed, n) for seed in seeds])
         if unit == "other-networks":  # layer l of copy s from copy s + l
             gates, test = ([layer.roll(-at, 0) for at, layer in enumerate(layers)] for layers in (gates, test))
         return gates, test
@@ -212,10 +205,10 @@ def _rows(config: LayerConfig, found: Mapping[str, list[list[float]]], epochs: i
     """A row for each epoch that was tested; the last was."""
     last = epochs or config.epochs
     return [
-        {"seed": seed, "gates": gates, "epoch": last - len(tested) + 1 + at, "accuracy": accuracy}
+        {"seed": seed, "gates": gates, "epoch": epoch, "accuracy": accuracy}
         for gates, values in found.items()
         for seed, tested in zip(config.seeds, values, strict=True)
-        for at, accuracy in enumerate(tested)
+        for epoch, accuracy in enumerate(tested, last - len(tested) + 1)
     ]
 
 
@@ -223,10 +216,9 @@ def _check(config: LayerConfig, dataset: Dataset, other: Dataset | None) -> None
     layers, flat = len(config.arch.layers()) - 1, isinstance(config.arch, FullyConnected)
     for given in config.patterns:
         if len(given) != layers or not set(given) <= set(LETTERS):
-            raise ValueError(
-                f"a pattern has one letter for each of the {layers} hidden layers, of "
-                f"{', '.join(f'{letter} ({name})' for letter, name in LETTERS.items())}; got {given!r}."
-            )
+            letters = ", ".join(f"{letter} ({name})" for letter, name in LETTERS.items())
+            wanted = f"a pattern has one letter for each of the {layers} hidden layers, of {letters}"
+            raise ValueError(f"{wanted}; got {given!r}.")
     if config.donor_epochs < 0:
         raise ValueError(f"donor_epochs must be 0 or more; got {config.donor_epochs!r}.")
     if config.controls and not flat:
@@ -240,10 +232,8 @@ def _check(config: LayerConfig, dataset: Dataset, other: Dataset | None) -> None
         size = dataset.train_images[0].numel()
         found = None if other is None else _as_digits(other, limit=1).train_images.numel()
         if found != size:
-            raise ValueError(
-                f"the control 'other-data' needs another data set with {size} numbers an image, cut to a digit's size; "
-                f"got {found}. Or leave the control out."
-            )
+            needs = f"the control 'other-data' needs another data set with {size} numbers an image"
+            raise ValueError(f"{needs}, cut to a digit's size; got {found}. Or leave the control out.")
 
 
 def _as_digits(images: Dataset, size: int = 28, limit: int | None = None) -> Dataset:
@@ -251,12 +241,9 @@ def _as_digits(images: Dataset, size: int = 28, limit: int | None = None) -> Dat
     shape = tuple(images.train_images.shape)
     if len(shape) != 4 or min(shape[2:]) < size:
         raise ValueError(f"images must be [n, channels, {size} or more, {size} or more]; got {shape}.")
-    top, left = (shape[2] - size) // 2, (shape[3] - size) // 2
-
-    def grey(given: Tensor) -> Tensor:
-        return given[:limit, :, top : top + size, left : left + size].mean(1, keepdim=True)
-
-    return replace(images, train_images=grey(images.train_images), test_images=grey(images.test_images))
+    rows, columns = (slice((side - size) // 2, (side + size) // 2) for side in shape[2:])
+    grey = [part[:limit, :, rows, columns].mean(1, keepdim=True) for part in (images.train_images, images.test_images)]
+    return replace(images, train_images=grey[0], test_images=grey[1])
 
 
 def _exchanged(layers: Layers, orders: Sequence[Tensor]) -> Layers:
@@ -265,8 +252,7 @@ def _exchanged(layers: Layers, orders: Sequence[Tensor]) -> Layers:
 
 def _within(labels: Tensor, seed: int) -> Tensor:
     """A permutation that leaves every example in its class."""
-    order = torch.arange(len(labels))
-    source = generator(seed, "labels", 12)
+    order, source = torch.arange(len(labels)), generator(seed, "labels", 12)
     for label in labels.unique():
         members = (labels == label).nonzero()[:, 0]
         order[members] = members[torch.randperm(len(members), generator=source)]
@@ -291,7 +277,9 @@ def _patterns(claimed: Sequence[str], rests: str, layers: int, places: Sequence[
     return tuple(dict.fromkeys((*claimed, *found)))
 
 
-CLAIMED = ("LLLLLL", "RRRRRR", "OOOOOO", "RRRLLL", "LLLRRR", "OOOLLL", "OOOOOL")
+_claimed = ("LLLLLL", "RRRRRR", "OOOOOO", "RRRLLL", "LLLRRR", "OOOLLL", "OOOOOL")
+SIX = _patterns(_claimed, "R", 6, ("only", "first", "last"))
+FIVE = _patterns(("LLLLL", "RRRRR"), "RO", 5, ("first", "last", "only", "but"))
 SMOKE = (*(pattern("first", k, "R") for k in range(6)), "RRRLL", "OOOOO", "OOOLL")
 QUICK = ("LLLLL", "RRRRR", *(pattern(where, k, "R") for where in ("first", "last") for k in (1, 2)))
 MNIST = Study(
@@ -301,9 +289,7 @@ MNIST = Study(
     configs={
         "smoke": LayerConfig(500, 1, (0, 1), SMOKE, CONTROLS, part=(1_000, 500)),
         "quick": LayerConfig(6_000, 2, (0, 1, 2), QUICK, ("permuted-within",)),
-        "paper": LayerConfig(
-            None, 5, (0, 1, 2), _patterns(("LLLLL", "RRRRR"), "RO", 5, ("first", "last", "only", "but")), CONTROLS
-        ),
+        "paper": LayerConfig(None, 5, (0, 1, 2), FIVE, CONTROLS),
     },
     units=_units,
     prepare=_Sources,
@@ -321,8 +307,6 @@ CIFAR10 = replace(
     configs={
         "smoke": LayerConfig(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), (), 1, NARROW, part=(64, 50)),
         "quick": LayerConfig(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), (), 2, NARROW, part=(1_000, 500)),
-        "paper": LayerConfig(
-            10_000, 5, (0, 1, 2), _patterns(CLAIMED, "R", 6, ("only", "first", "last")), (), 4, NARROW
-        ),
+        "paper": LayerConfig(10_000, 5, (0, 1, 2), SIX, (), 4, NARROW),
     },
 )

@@ -45,10 +45,8 @@ def _evaluate(given: tuple[SoftConfig, common.Sets], unit: str) -> list[Row]:
     kind, beta, eps = unit.split("_")
     gate: Row = {"gates": kind, "beta": float(beta), "eps": float(eps)}
     networks: Any = [regimes.start("DLNPF", config.arch, seed) for seed in seeds]
-    learner = BatchedLearner(
-        networks, *sets, betas=[gate["beta"]] * len(seeds), excesses=[gate["eps"]] * len(seeds),
-        straight_through=kind == "through",
-    )  # fmt: skip
+    slopes, excesses = [gate["beta"]] * len(seeds), [gate["eps"]] * len(seeds)
+    learner = BatchedLearner(networks, *sets, betas=slopes, excesses=excesses, straight_through=kind == "through")
     metrics = {"accuracy": common.trained(learner, config), "hardened": learner.test_binarised()}
     patterns = learner.gate_tables(sets[0]), learner.gate_tables(sets[2])
     metrics |= {"fresh": common.behind(*patterns, config.arch, sets, config), "undecided": learner.undecided()}

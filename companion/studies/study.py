@@ -8,9 +8,10 @@ that says from what. ``npf study`` runs, resumes and publishes those in ``STUDIE
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import import_module
+from itertools import product
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -42,18 +43,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Table:
-    """What a study measured.
-
-    Example:
-        >>> from companion.studies.study import Table
-        >>> rows = [
-        ...     {"seed": seed, "gates": gates, "epoch": epoch, "accuracy": 0.5 + 0.1 * epoch + 0.05 * seed}
-        ...     for seed in (0, 1) for gates in ("learnt", "random") for epoch in (1, 2)
-        ... ]
-        >>> found = Table("mnist-example", "smoke", {}, [], [], rows)
-        >>> found.values("accuracy", gates="learnt").tolist()  # the last epoch's
-        [0.7, 0.75]
-    """
+    """What a study measured."""
 
     study: str
     name: str  # of the configuration: "smoke", "quick", "full" (all that the study asks for) or "own"
@@ -74,11 +64,7 @@ class Table:
         return sum(call["seconds"] for call in self.calls)
 
     def values(self, metric: str, **conditions: Any) -> np.ndarray:
-        """A metric under some conditions, one number a seed: paired with every other choice of rows.
-
-        Of rows that differ by their "epoch" alone the last counts. What was not measured in a row that is there is nan.
-        Raises ValueError for no such metric, no such row, or several for one seed.
-        """
+        """A metric under some conditions, by seed, the last epoch's; nan where a row lacks it."""
         if not any(metric in row for row in self.rows):
             there = ", ".join(dict.fromkeys(name for row in self.rows for name in row)) or "no rows"
             raise ValueError(f"{self.study} has no {metric!r}; there are: {there}.")
@@ -115,14 +101,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study is.
-
-    Example:
-        >>> from companion.studies.study import find
-        >>> study = find("mnist-width-and-depth")
-        >>> study.units(study.configs["smoke"])
-        ['6x8', '6x16', '2x128', '3x128']
-    """
+    """What a study is."""
 
     name: str  # of its folder in ``results/``, and on the command line
     title: str  # what it asks, in a line
@@ -156,8 +135,7 @@ class Study:
         """Measures what a configuration asks for on the data sets that ``load`` gives; ``name`` is the header's.
 
         Each unit is kept in the ``build`` folder, if there is one: a call that is interrupted and repeated goes on from
-        there, and several processes share the units among them. What was kept under another configuration, with other
-        data or by other code is not taken. ValueError for seeds that are repeated or none, or what ``prepare`` refuses.
+        there, and several processes share the units among them.
         """
         import torch
 
@@ -168,18 +146,19 @@ class Study:
             raise ValueError(f"seeds must be one or more different whole numbers; got {seeds!r}.")
         begun, code, environment = perf_counter(), self.code(), environment_of(torch.device("cpu"))
         folder = None if build is None else self.kept_in(build, config, *data)
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, Any] = {}
         names = list(dict.fromkeys(self.units(config)))
         with torch.no_grad(), tqdm(total=len(names), desc=self.name, disable=not progress) as bar:
             context = self.prepare(config, *data)
             shared = perf_counter() - begun  # counted once
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
             # What another process is at is left to it, and waited for at the end.
-            for unit, waits in [(unit, waits) for waits in (False, True) for unit in names]:
+            for waits, unit in product((False, True), names):
                 if unit in found:
                     continue
-                with _alone(folder, unit, waits) as alone:
-                    if not alone:
-                        continue
+                lock = None if folder is None else FileLock(folder / f".{unit}.lock", timeout=-1 if waits else 0)
+                with suppress(Timeout), lock or nullcontext():
                     entry = _kept(folder, unit)
                     if entry is None:
                         begun = perf_counter()
@@ -192,9 +171,8 @@ class Study:
                 found[unit] = entry
                 bar.update()
         rows = sorted((row for unit in names for row in found[unit]["rows"]), key=lambda row: row["seed"])
-        name = {"paper": "full"}.get(name, name)
-        calls = _calls(found[unit] for unit in names)
-        return Table(self.name, name, plain(config), [one.source.as_dict() for one in data], calls, rows)
+        name, sources = "full" if name == "paper" else name, [one.source.as_dict() for one in data]
+        return Table(self.name, name, plain(config), sources, _calls(found[unit] for unit in names), rows)
 
     def code(self) -> str:
         """The fingerprint of what decides a number: ``prepare``, ``evaluate`` and all that they reach."""
@@ -225,10 +203,7 @@ class Study:
         return full if full is not None and len(full.seeds) >= 3 else ours
 
     def publish(self, table: Table, folder: Path | None = None) -> Path:
-        """Writes a table among the published ones, beside the seeds that are there already; the same are replaced.
-
-        Raises ValueError for stand-in data, and a configuration that is not the full one or differs from what is there.
-        """
+        """Publishes the full table, measured on real data; seeds that are there already are replaced."""
         path = self.path_of(folder=folder)
         for one in table.data:
             if one["stand_in"]:
@@ -260,9 +235,8 @@ class Study:
 
     def read(self, path: Path) -> Table:
         """Reads what ``write`` wrote; a ValueError names a file that is no such table, and the mend."""
-        path, what = Path(path), f"table of the study {self.name}"
-        again = f"npf study {self.name} --profile paper --publish."
-        mend = f"Restore it from version control, or delete it and measure it again: {again}"
+        path, what, again = Path(path), f"table of the study {self.name}", f"npf study {self.name} --profile paper"
+        mend = f"Restore it from version control, or delete it and measure it again: {again} --publish."
         found = read_json(path, what, mend, schema=SCHEMA)
         fault = self._fault(found)
         if not fault and found["name"] != path.stem:
@@ -292,11 +266,9 @@ class Study:
             return "there are no rows, or one is there twice"
         if len({frozenset(some) for some in told.values()}) != 1:
             return "its seeds have different rows"
-        measured = [seed for call in found["calls"] for seed in call["seeds"]]
-        if set(measured) != set(told) or not all(isfinite(call["seconds"]) for call in found["calls"]):
-            return (
-                f"its rows have the seeds {sorted(told)}, its calls {sorted(measured)}, or seconds that are no numbers"
-            )
+        called = sorted(seed for call in found["calls"] for seed in call["seeds"])
+        if set(called) != set(told) or not all(isfinite(call["seconds"]) for call in found["calls"]):
+            return f"its rows have the seeds {sorted(told)}, its calls {called}, or seconds that are no numbers"
         return ""
 
 
@@ -305,34 +277,13 @@ def find(name: str) -> Study:
     if name not in STUDIES:
         raise ValueError(f"unknown study {name!r}; allowed: {', '.join(STUDIES)}.")
     module, _, variable = STUDIES[name].partition(":")
-    study = getattr(import_module(module), variable)
-    assert isinstance(study, Study)
-    return study
+    return getattr(import_module(module), variable)
 
 
 def plain(config: Any, without: Sequence[str] = ("seeds",)) -> dict[str, Any]:
     """A configuration as JSON has it, an architecture as its constructor; the seeds stand in the rows."""
     kept = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in without}
     return json.loads(json.dumps(kept, default=repr))
-
-
-@contextmanager
-def _alone(folder: Path | None, unit: str, waits: bool) -> Iterator[bool]:
-    """Whether no other process is at this unit; at the end ``waits`` for it."""
-    if folder is None:
-        yield True
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / f".{unit}.lock")
-    try:
-        lock.acquire(timeout=-1 if waits else 0)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
 
 
 def _kept(folder: Path | None, unit: str) -> dict[str, Any] | None:
