@@ -93,13 +93,13 @@ def test_convolutional_refuses_layer_lists(name, bad):
     ("kind", "sizes", "count"),
     [
         (FullyConnected, {"depth": 3, "width": 10**12}, "1,000,000,000,794,000,000,000,000"),
-        (FullyConnected, {"depth": 10_000, "width": 1_001}, "10,018,994,4"),
+        (FullyConnected, {"depth": 10_000, "width": 1_001}, "10,018,800,792"),
         (VConv, {"channels": (10**9,)}, "262,171,000,068,096"),
-        (GConv, {"dense": (10**6, 10**6)}, "1,000,138,257,472"),
+        (GConv, {"dense": (10**6, 10**6)}, "1,000,138,259,776"),
     ],
 )
 def test_more_weights_than_a_memory_holds_are_refused_before_any_is_drawn(kind, sizes, count):
-    with pytest.raises(ValueError, match=f"has {count}.* weights; at most 10,000,000,000 are allowed"):
+    with pytest.raises(ValueError, match=f"has {count} weights; at most 10,000,000,000 are allowed"):
         kind(**sizes)
 
 
