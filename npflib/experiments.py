@@ -165,8 +165,6 @@ _OTHERS = (
 
 PAPER: Mapping[str, Experiment] = MappingProxyType({row.name: row for row in (*TABLE, *_OTHERS)})
 
-_STAGE = 7
-
 
 def _quarter(title: str, arch: type[GConv] | type[VConv], optimiser: str, rate: float, staged: bool) -> Experiment:
     """A row of the table with a quarter of the channels and units: GCONV's step takes some 50 ms of one thread.
@@ -177,8 +175,8 @@ def _quarter(title: str, arch: type[GConv] | type[VConv], optimiser: str, rate: 
     stages = range(1, STAGES + 1) if staged else ()
     return Experiment(
         f"cifar10-quarter-{arch.__name__.lower()}-{optimiser}", title, "cifar10",
-        arch(channels=(16, 16, 32, 32), dense=(64, 64)), optimiser, rate, epochs=STAGES * _STAGE,
-        stages=tuple(_STAGE * k for k in stages), regimes=(*FIVE, *(f"FLNPF-stage-{k}" for k in stages[:-1])),
+        arch(channels=(16, 16, 32, 32), dense=(64, 64)), optimiser, rate, epochs=7 * STAGES,
+        stages=tuple(7 * k for k in stages), regimes=(*FIVE, *(f"FLNPF-stage-{k}" for k in stages[:-1])),
     )  # fmt: skip
 
 
