@@ -168,8 +168,8 @@ class Study:
                         entry = json.loads(json.dumps({"call": call, "rows": rows}, allow_nan=False))
                         if folder is not None:
                             write_text(folder / f"{unit}.json", json.dumps(entry))
-                found[unit] = entry
-                bar.update()
+                    found[unit] = entry
+                    bar.update()
         rows = sorted((row for unit in names for row in found[unit]["rows"]), key=lambda row: row["seed"])
         name, sources = "full" if name == "paper" else name, [one.source.as_dict() for one in data]
         return Table(self.name, name, plain(config), sources, _calls(found[unit] for unit in names), rows)
