@@ -100,8 +100,8 @@ def ensure(
             ...
         ValueError: mnist-fc-adam has no regime 'FLNPF-stage-1'; it has: ReLU, DLNPF, FLNPF, FRNPF-DI, FRNPF-II.
     """
-    order = ordered(experiment, regime, profile, build, device, precision, epochs)
-    return _ensured(order, _checked_seeds(profiles.find(profile).seeds if seeds is None else seeds), progress)
+    chosen = _checked_seeds(profiles.find(profile).seeds if seeds is None else seeds)
+    return _ensured(ordered(experiment, regime, profile, build, device, precision, epochs), chosen, progress)
 
 
 def trained_network(
