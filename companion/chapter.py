@@ -194,7 +194,7 @@ class Chapter:
             reason, points = replays.undecidable(ours, published), replays.distances(ours, published)
             differ = [] if reason else replays.differences(ours, published)
         except ValueError as error:  # gates that are not the published ones, or a run that diverges
-            differ, reason, points = [str(error)], "", {}
+            differ, reason, points = [replays.fault(error)], "", {}
         which = "; ".join(differ) or "none"
         return self.claim(
             f"replay-{experiment}-{regime}",

@@ -92,13 +92,18 @@ def differences(ours: Record, published: Record) -> list[str]:
         try:
             found += _other_weights(published)
         except ValueError as error:  # not the bytes whose digest the record holds
-            found.append(str(error))
+            found.append(fault(error))
     allowed = tolerances(published.experiment, published.regime)
     for (name, epoch), distance in distances(ours, published).items():
         if distance > allowed[name]:
             one, two = (_points(record)[name, epoch] for record in (ours, published))
             found.append(f"{name.replace('_', ' ')} of epoch {epoch}: {one:.6g}, published {two:.6g}")
     return found
+
+
+def fault(error: ValueError) -> str:
+    """What an error says, with files named as in the project and not as on this machine."""
+    return str(error).replace(f"{locations.published().parent}/", "")
 
 
 def undecidable(ours: Record, published: Record) -> str:

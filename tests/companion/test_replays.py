@@ -145,7 +145,8 @@ def test_changed_weights_are_named_in_the_claims_of_both_runs_that_they_belong_t
     for regime in ("ReLU", "FLNPF"):
         claim = book.chapter.replay("mnist-fc-adam", regime)
         assert claim.verdict == "refuted"
-        assert "seed-0.safetensors holds other weights than its run's" in claim.quantity
+        assert "results/mnist-fc-adam/ReLU/seed-0.safetensors holds other weights than its run's" in claim.quantity
+        assert str(book.results.parent) not in claim.quantity, "a claim names no folder of this machine"
 
 
 def test_weights_and_digest_changed_together_are_found_by_what_the_network_does(book):
