@@ -2,6 +2,7 @@
 
 PROFILE ?= quick
 SECONDS ?= 600
+BUILD = $(if $(filter quick,$(PROFILE)),build,build/$(PROFILE))
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 # The first Python of this machine that serves; PYTHON=... chooses another.
 SERVES := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -25,7 +26,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check uv \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: elsewhere help env book smoke test test-fast fuzz lint format bench ledger clean
+.PHONY: elsewhere help env book pdf links smoke test test-fast fuzz lint format bench ledger clean
 
 help:  ## this list
 	@echo "make TARGET [PROFILE=smoke|quick|paper] [CORES=n] [SECONDS=n] [PYTHON=python3.x]"
@@ -33,6 +34,12 @@ help:  ## this list
 
 book: $(READY)  ## execute every notebook and build the book: build/html/index.html
 	@$(BIN)/python scripts/make_book.py --profile $(PROFILE) --cores $(CORES)
+
+pdf: $(READY)  ## the built book of PROFILE as one PDF beside its pages; needs a Chromium
+	@$(BIN)/python scripts/make_pdf.py $(BUILD)
+
+links: $(READY)  ## ask every address that the built book of PROFILE links whether it is still there
+	@PYTHONPATH=scripts $(BIN)/jupyter-book build $(BUILD)/book --path-output $(BUILD)/links --builder linkcheck
 
 smoke: $(READY)  ## the book on tiny budgets: everything runs, nothing is concluded
 	@$(BIN)/python scripts/make_book.py --profile smoke --cores $(CORES)

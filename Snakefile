@@ -303,7 +303,7 @@ rule book:
         notebooks=expand(f"{BUILD}/notebooks/{{name}}.ipynb", name=NOTEBOOKS),
         sources=sorted(str(path) for path in Path("book").rglob("*") if path.is_file()),
         library=LIBRARY,  # its pages are made from the docstrings
-        scripts=expand("scripts/{name}.py", name=("build_book", "library_pages", "link_notation", "readable_signatures")),
+        scripts=expand("scripts/{name}.py", name=("build_book", "library_pages", "link_notation", "book_extension")),
     params:
         repository=os.environ.get("NPF_REPOSITORY", ""),  # switches the launch buttons on: scripts/launch_buttons.py
     output:

@@ -7,10 +7,12 @@ and without a warning.
 
 import argparse
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import launch_buttons
@@ -19,8 +21,11 @@ import nbformat
 import yaml
 from link_notation import link_symbols, link_terms, symbols_of, terms_of
 
+PROJECT = Path(__file__).resolve().parents[1]
 ROOT_PAGE = "00_overview"
 LOADED = re.compile(r'<script[^>]*\ssrc="([^"?#]+)')
+# An entry of the icons' script: name, size, other names, code point, outline.
+ICON = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?')
 
 
 def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None:
@@ -29,8 +34,10 @@ def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None
     shutil.copytree(book, target)
     reference = library_pages.write(target)
     symbols, terms = symbols_of((target / "notation.md").read_text()), terms_of((target / "glossary.md").read_text())
-    for name in names:
-        page = nbformat.read(executed / f"{name}.ipynb", as_version=4)
+    read = {name: nbformat.read(executed / f"{name}.ipynb", as_version=4) for name in names}
+    status = target / "status.md"
+    status.write_text(status.read_text().replace("<!-- executions -->", executions(read)))
+    for name, page in read.items():
         tag_cells(page)
         for cell in page.cells:
             if cell.cell_type == "markdown":  # links to the overview follow it to its new name
@@ -55,6 +62,22 @@ def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None
         (target / "_config.yml").write_text(yaml.safe_dump(switched, sort_keys=False))
 
 
+def executions(pages: dict[str, nbformat.NotebookNode]) -> str:
+    """A table of what was executed: page, profile, when, for how long; above it, on what."""
+    lines = ["| page | profile | began (UTC) | seconds |", "|---|---|---|---|"]
+    for name, page in pages.items():
+        run = page.metadata.get("papermill", {})
+        began, profile = (
+            str(run.get("start_time") or "")[:16].replace("T", " "),
+            run.get("parameters", {}).get("profile"),
+        )
+        took = f"{run['duration']:.0f}" if run.get("duration") else ""
+        lines.append(f"| [](<{'index' if name == ROOT_PAGE else name}.ipynb>) | {profile or ''} | {began} | {took} |")
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "papermill", "jupyter-book"))
+    machine = f"{platform.system()} on {platform.machine()}, {os.cpu_count()} processors, one thread a notebook"
+    return f"{machine}; Python {platform.python_version()}, {versions}.\n\n" + "\n".join(lines)
+
+
 def tag_cells(page: nbformat.NotebookNode) -> None:
     """Take what papermill injected off the page; the notebook's own set-up cells are tagged `remove-cell` there."""
     for cell in page.cells:
@@ -75,22 +98,20 @@ def build(sources: Path, workshop: Path) -> Path:
     return workshop / "_build" / "html"
 
 
-# What MathJax's bundle for TeX and HTML fetches on its own: further TeX commands, and its fonts.
-MATHJAX_LOADS = ("input/tex/extensions", "output/chtml")
+# What MathJax fetches on its own: the parts that `mathjax3_config` names, further TeX commands, and its fonts.
+MATHJAX_LOADS = ("core.js", "input/tex.js", "input/tex/extensions/*", "output/chtml.js", "output/chtml/**/*")
 
 
 def prune(pages: Path) -> int:
     """Remove what no page loads, by rule, from the folder `pages`; the bytes removed.
 
     Those are source maps, the theme's translations (only Python reads them), and of MathJax every file that is neither
-    named by a page nor fetched by the bundle that the pages name.
+    named by a page nor fetched by what the pages name.
     """
     static = pages / "_static"
     named = {Path(found) for page in pages.glob("*.html") for found in LOADED.findall(page.read_text(encoding="utf-8"))}
     mathjax = static / "mathjax"
-    kept = {pages / name for name in named} | {
-        file for folder in MATHJAX_LOADS for file in (mathjax / folder).rglob("*") if file.is_file()
-    }
+    kept = {pages / name for name in named} | {file for rule in MATHJAX_LOADS for file in mathjax.glob(rule)}
     useless = [*static.rglob("*.map"), *(static / "locales").rglob("*")]
     # Were the formulas loaded from elsewhere, nothing would be known of what they need.
     if any(file.is_relative_to(mathjax) for file in kept & set(mathjax.glob("*.js"))):
@@ -104,6 +125,43 @@ def prune(pages: Path) -> int:
         if not any(folder.iterdir()):
             folder.rmdir()
     return removed
+
+
+def keep_icons_used(pages: Path) -> int:
+    """Take the icons that no page and no other script names out of the theme's script of all icons; bytes removed."""
+    script = pages / "_static" / "scripts" / "fontawesome.js"
+    others = [*pages.glob("*.html"), *(path for path in pages.glob("_static/**/*.js") if path != script)]
+    used = {name for path in others for name in re.findall(r"\bfa-([a-z0-9-]+)", path.read_text(encoding="utf-8"))}
+    before = script.read_text(encoding="utf-8")
+
+    def kept(icon: re.Match) -> str:
+        return icon[0] if used & {icon[1], *re.findall(r'"([\w-]+)"', icon[2])} else ""
+
+    after = ICON.sub(kept, before)
+    script.write_text(after, encoding="utf-8")
+    return len(before) - len(after)
+
+
+SEARCHING = re.compile(r'<script src="(?:_static/searchtools|_static/language_data|searchindex)\.js[^>]*></script>\s*')
+
+
+def mend(pages: Path) -> None:
+    """What the theme's own pages do badly: they are dark where the reader's system is only once all is loaded, and not
+    without scripts; and every page loads the index of the search, whose results only one page shows.
+    """
+    system = 'matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"'
+    for page in pages.glob("*.html"):
+        text = page.read_text(encoding="utf-8").replace(' data-theme="auto"', ' data-theme="light"', 1)
+        text = text if page.name == "search.html" else SEARCHING.sub("", text)
+        stored = 'localStorage.getItem("theme") || '
+        page.write_text(text.replace(f'{stored}"auto"', f"{stored}({system})", 1), encoding="utf-8")
+
+
+def offer(notebooks: Path, names: list[str], pages: Path) -> None:
+    """Let each page's Download button give its notebook as it is in `notebooks`, without what the build adds to it."""
+    for name in names:
+        page = "index" if name == ROOT_PAGE else name
+        shutil.copyfile(notebooks / f"{name}.ipynb", pages / "_sources" / f"{page}.ipynb")
 
 
 def replace(new: Path, old: Path) -> None:
@@ -127,7 +185,9 @@ def main() -> None:
     sources, workshop = options.build / "book", options.build / "book.part"
     assemble(options.book, options.notebooks, options.names, sources)
     pages = build(sources, workshop)
-    print(f"{prune(pages) / 1e6:.0f} MB that no page loads removed")
+    offer(PROJECT / "notebooks", options.names, pages)
+    mend(pages)
+    print(f"{(prune(pages) + keep_icons_used(pages)) / 1e6:.0f} MB that no page needs removed")
     launch_buttons.mend_root(pages, ROOT_PAGE)
     replace(pages, options.build / "html")
     shutil.rmtree(workshop, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""The buttons that open a chapter on Binder or Colab: off, unless a setting names the repository that they open.
+"""What a published book has: buttons that open a chapter on Binder or Colab, descriptions and cards of its pages.
 
-NPF_REPOSITORY=https://github.com/OWNER/NAME switches them on. Nothing of another host is loaded either way: the
-buttons are links.
+NPF_REPOSITORY=https://github.com/OWNER/NAME switches them on; without it no page names its own place. Nothing of
+another host is loaded either way: the buttons are links.
 """
 
 import re
@@ -35,6 +35,10 @@ def switch_on(configuration: dict, repository: str) -> dict:
         "path_to_docs": "notebooks",
         "launch_buttons": {"binderhub_url": BINDER, "colab_url": COLAB, "notebook_interface": "jupyterlab"},
     }
+    owner, name = repository.split("/")[-2:]
+    settings = configuration["sphinx"]["config"]
+    settings["extensions"] = [*settings["extensions"], "sphinxext.opengraph"]
+    settings |= {"ogp_site_url": f"https://{owner.lower()}.github.io/{name}/", "ogp_site_name": configuration["title"]}
     return configuration
 
 

@@ -24,21 +24,11 @@ os.environ.setdefault("NPF_OFFLINE", "1")  # no test downloads; NPF_OFFLINE=0 al
 import hypothesis_profiles  # noqa: F401  (loaded by being imported)
 import pytest
 from filelock import FileLock
+from make_pdf import ARGUMENTS, BROWSERS, find_browser
 
 PROJECT = Path(__file__).resolve().parents[1]
 SMOKE_BUILD = PROJECT / "build" / "smoke"
 SMOKE_SECONDS = 1500  # it shares the cores with the tests themselves
-# How every browser test starts Chromium: quiet, and asking nothing of the network on its own.
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def find_real_data() -> Path | None:
@@ -78,9 +68,9 @@ def _one_torch_thread():
 @pytest.fixture(scope="module")
 def browser():
     """A headless Chromium with an empty profile; skipped, or with NPF_REQUIRE_BROWSER=1 failed, without one."""
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    program = find_browser()
     if program is None:
-        absent = "no Chromium on the PATH (" + ", ".join(CHROMIUM) + ")"
+        absent = "no Chromium on the PATH (" + ", ".join(BROWSERS) + ")"
         if os.environ.get("NPF_REQUIRE_BROWSER") == "1":
             pytest.fail(absent, pytrace=False)
         pytest.skip(absent)

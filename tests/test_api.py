@@ -5,9 +5,10 @@ import importlib
 import inspect
 import pkgutil
 import re
-import sys
 from pathlib import Path
 
+import build_book
+import library_pages
 import nbformat
 import pytest
 import yaml
@@ -25,10 +26,6 @@ MODULES = sorted(
 )
 PARTS = {name.rpartition(".")[0] for name in MODULES}
 
-sys.path.insert(0, str(PROJECT / "scripts"))
-
-import build_book  # noqa: E402
-import library_pages  # noqa: E402
 
 CONTENTS = {package: library_pages.contents(package) for package in library_pages.PACKAGES}
 DOCUMENTED = sorted({name for found in CONTENTS.values() for name in found})

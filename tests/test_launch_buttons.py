@@ -1,17 +1,14 @@
 """The buttons for Binder and Colab: off by default, on by one setting, and then they open notebooks that exist."""
 
-import sys
 from pathlib import Path
 
+import build_book
+import launch_buttons
 import nbformat
 import pytest
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "scripts"))
-
-import build_book  # noqa: E402
-import launch_buttons  # noqa: E402
 
 REPOSITORY = "https://github.com/someone/companion"
 
@@ -52,6 +49,10 @@ def test_one_setting_switches_both_on(assembled, monkeypatch, given):
     for settings in (configuration, own):
         for name in changed:
             settings["sphinx"]["config"]["html_theme_options"].pop(name, None)
+    published = configuration["sphinx"]["config"]
+    assert published.pop("ogp_site_url") == "https://someone.github.io/companion/"
+    assert published.pop("ogp_site_name") == configuration["title"]
+    assert published["extensions"].pop() == "sphinxext.opengraph"
     assert configuration == own, "nothing else changes"
 
 

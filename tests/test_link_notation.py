@@ -2,16 +2,14 @@
 
 import importlib
 import re
-import sys
 from pathlib import Path
 
+import link_notation
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "scripts"))
-import link_notation  # noqa: E402
 
 NOTATION = (PROJECT / "book" / "notation.md").read_text()
 GLOSSARY = (PROJECT / "book" / "glossary.md").read_text()

@@ -9,12 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import make_book  # a script, not installed
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT / "scripts"))
-
-import make_book  # noqa: E402  # a script, not installed
 
 CODE = f"import sys; sys.path.insert(0, {str(PROJECT / 'scripts')!r}); import make_book\n"
 

@@ -1,7 +1,8 @@
-"""A Sphinx extension: signatures on the library's pages as one would write them.
+"""A Sphinx extension: signatures on the library's pages as one would write them, and MathJax without its menu.
 
 NumPy's `ArrayLike` is a union that Python spells out, and a field's default that is made anew for each instance shows
-as `<factory>`, which Sphinx cannot read. Both take their short forms here.
+as `<factory>`, which Sphinx cannot read. Both take their short forms here. MathJax's ready-made bundle carries a menu
+that this book switches off, a third of it: its parts are loaded one by one instead (`mathjax3_config` says which).
 """
 
 from typing import Any
@@ -25,4 +26,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
         return (readable(signature) if signature else signature), returns
 
     app.connect("autodoc-process-signature", shorten)
+    app.config.mathjax_path = "mathjax/startup.js"  # type: ignore[attr-defined]  # set by sphinx-mathjax-offline before
     return {"parallel_read_safe": True, "parallel_write_safe": True}
