@@ -39,6 +39,7 @@ def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None
     status.write_text(status.read_text().replace("<!-- executions -->", executions(read)))
     for name, page in read.items():
         tag_cells(page)
+        number(name, page)
         for cell in page.cells:
             if cell.cell_type == "markdown":  # links to the overview follow it to its new name
                 cell.source = cell.source.replace(f"({ROOT_PAGE}.ipynb", "(index.ipynb")
@@ -76,6 +77,13 @@ def executions(pages: dict[str, nbformat.NotebookNode]) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "papermill", "jupyter-book"))
     machine = f"{platform.system()} on {platform.machine()}, {os.cpu_count()} processors, one thread a notebook"
     return f"{machine}; Python {platform.python_version()}, {versions}.\n\n" + "\n".join(lines)
+
+
+def number(name: str, page: nbformat.NotebookNode) -> None:
+    """A chapter's title has the number that its notebook's name begins with; the scoreboard is no chapter."""
+    if re.match(r"0[1-9]|[1-8]\d", name):
+        first = next(cell for cell in page.cells if cell.cell_type == "markdown")
+        first.source = first.source.replace("# ", f"# {int(name[:2])}. ", 1)
 
 
 def tag_cells(page: nbformat.NotebookNode) -> None:
