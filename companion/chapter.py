@@ -270,25 +270,10 @@ class Chapter:
         figures.finish(figure, **said | {"data": source_of(said.get("data"))}, note=note, runs=runs, code=self.name)
 
     def claim(
-        self,
-        id: str,
-        sentence: str,
-        source: str,
-        quantity: str,
-        measured: Any,
-        expected: float,
-        reason: str,
-        *,
-        kind: str = "",
-        predicted: str = "",
-        unit: str = "",
-        tolerance: float = 0.0,
-        data: Any = None,
-        records: Sequence[Record] = (),
-        table: Table | None = None,
-        seeds: int | Sized | None = None,
-        **judged: Any,
-    ) -> Claim | None:
+        self, id: str, sentence: str, source: str, quantity: str, measured: Any, expected: float, reason: str, *,
+        kind: str = "", predicted: str = "", unit: str = "", data: Any = None, records: Sequence[Record] = (),
+        table: Table | None = None, seeds: int | Sized | None = None, **judged: Any,
+    ) -> Claim | None:  # fmt: skip
         """Records a claim by ``ledger.record`` for this chapter, profile and build; it knows what else is ``judged``.
 
         Its ``kind`` must be said unless it is ``predicted``, "number: prediction" in a few words, which ``outcomes``
@@ -315,9 +300,9 @@ class Chapter:
         if seeds is None:
             raise ValueError(f"claim {id}: say on how many independent repetitions it rests, by seeds=….")
         self.claims[id] = ledger.record(
-            id, sentence, source, quantity=quantity, measured=value, interval=interval, expected=expected,
-            tolerance=tolerance, tolerance_reason=reason, chapter=self.name, build=self.folder,
-            seeds=len(seeds) if isinstance(seeds, Sized) else seeds, data=source_of(data), **judged,
+            id, sentence=sentence, source=source, quantity=quantity, measured=value, interval=interval,
+            expected=expected, tolerance_reason=reason, chapter=self.name, build=self.folder,
+            seeds=int(len(seeds) if isinstance(seeds, Sized) else seeds), data=source_of(data), **judged,
         )  # fmt: skip
         return self.claims[id]
 

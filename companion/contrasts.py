@@ -20,19 +20,15 @@ from companion.statistics import Estimate
 from npflib import experiments
 from npflib.records.run_records import Record
 
+__all__ = ["by_paper", "stated"]
+
 LEVEL = 0.90
 RANDOM = ("FRNPF-DI", "FRNPF-II")
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """One statement of the paper: the accuracy of the regime ``first`` compared with that of one or more others.
-
-    Example:
-        >>> from companion.contrasts import stated
-        >>> stated(margin=0.5)[1].regimes
-        ('FLNPF', 'FRNPF-DI', 'FRNPF-II')
-    """
+    """One statement of the paper: the accuracy of the regime ``first`` compared with that of one or more others."""
 
     label: str  # part of a claim's id
     sentence: str  # to follow the experiment's title
@@ -50,14 +46,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Difference:
-    """A contrast's difference as found: against which regime, the estimate in points, and the verdict on it.
-
-    Example:
-        >>> from companion.contrasts import by_paper, stated
-        >>> found = by_paper(stated(margin=0.5)[1], "cifar10-gconv-adam")
-        >>> found.against, found.verdict
-        ('FRNPF-II', 'holds')
-    """
+    """A contrast's difference as found: against which regime, the estimate in points, and the verdict on it."""
 
     against: str
     estimate: Estimate
@@ -100,13 +89,7 @@ def stated(margin: float, near: float | None = None, near_reason: str = "") -> t
 
 
 def rises(experiment: str) -> Contrast:
-    """Gates are learnt continuously: those of the last stage beat the random ones of stage 0.
-
-    Example:
-        >>> from companion.contrasts import rises
-        >>> rises("cifar10-continuous").regimes
-        ('FLNPF-stage-6', 'FRNPF-II')
-    """
+    """Gates are learnt continuously: those of the last stage beat the random ones of stage 0."""
     row = experiments.find(experiment)
     last = len(row.stages)
     if not last:
@@ -138,15 +121,7 @@ def by_paper(contrast: Contrast, experiment: str) -> Difference:
 
 
 def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Difference:
-    """The contrast on records of one experiment and one budget, by the seeds, two or more, that its regimes share.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.contrasts import by_records, stated
-        >>> runs = [Run(experiment="one", seed=seed, peak=0.98) for seed in (0, 1)]
-        >>> by_records(stated(margin=0.5)[0], {"ReLU": runs, "FLNPF": runs}).verdict  # no difference at all
-        'holds'
-    """
+    """The contrast on records of one experiment and one budget, by the seeds, two or more, that its regimes share."""
     lacking = [regime for regime in contrast.regimes if not found.get(regime)]
     if lacking:
         raise ValueError(f"there are no records of {', '.join(lacking)}.")
@@ -158,28 +133,14 @@ def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measur
 
 
 def recovered_by_paper(experiment: str) -> Estimate:
-    """The recovered fraction (``statistics.recovered``) by a row of the paper's table, over the better FRNPF.
-
-    Example:
-        >>> from companion.contrasts import recovered_by_paper
-        >>> print(f"{recovered_by_paper('mnist-fc-sgd'):.2f}")
-        0.62 [0.57, 0.68]
-    """
+    """The recovered fraction (``statistics.recovered``) by a row of the paper's table, over the better FRNPF."""
     cells = {regime: statistics.sample(cell) for regime, cell in experiments.find(experiment).reported.items()}
     random = max((cells[regime] for regime in RANDOM), key=lambda cell: cell.mean)
     return statistics.recovered(cells["FLNPF"], random, cells["ReLU"], LEVEL)
 
 
 def recovered_by_records(found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Estimate | float:
-    """The same by records of the same seeds; of one seed, the fraction alone.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.contrasts import recovered_by_records
-        >>> peaks = {"ReLU": 0.98, "FLNPF": 0.97, "FRNPF-DI": 0.95, "FRNPF-II": 0.94}
-        >>> round(recovered_by_records({regime: [Run(peak=peak)] for regime, peak in peaks.items()}), 4)
-        0.6667
-    """
+    """The same by records of the same seeds; of one seed, the fraction alone."""
     values = {regime: statistics.accuracies(found[regime], measure) for regime in ("FLNPF", *RANDOM, "ReLU")}
     random = max((values[regime] for regime in RANDOM), key=sum)
     if len(random) == 1:

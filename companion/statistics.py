@@ -37,10 +37,7 @@ from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 from npflib.regimes import find as find_regime
 
-__all__ = [
-    "Cell", "Estimate", "Summary", "accuracies", "between", "equivalence", "evidence", "mean", "normal", "optimism",
-    "paired", "recovered", "reversals", "sample", "summarise", "table", "table_cell", "welch",
-]  # fmt: skip
+__all__ = ["Estimate", "Summary", "equivalence", "optimism", "paired", "recovered", "welch"]
 
 MARGINS = {"mnist": 0.5, "cifar10": 1.0}  # points within which a cell counts as the paper's
 MEASURES = ("peak", "final")
@@ -104,14 +101,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the paper's table beside ours; where its verdict is "undecided", the reason says why.
-
-    Example:
-        >>> from companion.statistics import table_cell
-        >>> cell = table_cell("mnist-fc-sgd", "FLNPF", records=[])
-        >>> cell.paper.mean, cell.verdict
-        (97.1, 'not run')
-    """
+    """One cell of the paper's table beside ours; where its verdict is "undecided", the reason says why."""
 
     experiment: str  # the row
     regime: str  # the column
@@ -125,27 +115,14 @@ class Cell:
 
 
 def accuracies(records: Iterable[Record], measure: str = "peak") -> list[float]:
-    """Test accuracies in per cent: the best epoch's ("peak") or the last's ("final"); ValueError for another measure.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import accuracies
-        >>> accuracies([Run(peak=0.75, final=0.5)]), accuracies([Run(peak=0.75, final=0.5)], "final")
-        ([75.0], [50.0])
-    """
+    """Test accuracies in per cent: the best epoch's ("peak") or the last's ("final"); a ValueError for another."""
     if measure not in MEASURES:
         raise ValueError(f"unknown measure {measure!r}; allowed: {', '.join(MEASURES)}.")
     return [100 * getattr(record, measure) for record in records]
 
 
 def summarise(values: Sequence[float] | np.ndarray) -> Summary:
-    """Mean and sample standard deviation (divisor n - 1); ValueError without numbers or where one is not finite.
-
-    Example:
-        >>> from companion.statistics import summarise
-        >>> print(summarise([97.0, 98.0, 99.0]))
-        98.00 ± 1.00
-    """
+    """Mean and sample standard deviation (divisor n - 1); ValueError without numbers or where one is not finite."""
     array = np.asarray(values, dtype=float)
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"one or more finite numbers are needed; got {values!r}.")
@@ -153,14 +130,7 @@ def summarise(values: Sequence[float] | np.ndarray) -> Summary:
 
 
 def sample(reported: Reported) -> Summary:
-    """A reported mean with the sample's standard deviation: that printed divides by n (the released code's np.std).
-
-    Example:
-        >>> from companion.statistics import sample
-        >>> from npflib.experiments import Reported
-        >>> print(f"{sample(Reported(97.85, 0.09)):.3f}")
-        97.850 ± 0.101
-    """
+    """A reported mean with the sample's standard deviation: that printed divides by n (the released code's np.std)."""
     n, std = reported.runs, reported.std
     return Summary(reported.mean, std if std is None or n < 2 else std * sqrt(n / (n - 1)), n)
 
@@ -213,37 +183,19 @@ def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.nda
 
 
 def mean(values: Sequence[float] | np.ndarray, level: float = 0.90) -> Estimate:
-    """The t interval for the mean of two or more numbers, one a run.
-
-    Example:
-        >>> from companion.statistics import mean
-        >>> print(f"{mean([1.0, 2.0], 0.95):.1f}")
-        1.5 [−4.9, 7.9]
-    """
+    """The t interval for the mean of two or more numbers, one a run."""
     return paired(values, np.zeros(len(values)), level)
 
 
 def normal(centre: float, error: float, runs: int = 0, level: float = 0.90) -> Estimate:
-    """A value with its normal interval, from its standard error.
-
-    Example:
-        >>> from companion.statistics import normal
-        >>> print(f"{normal(1.0, 0.5):.2f}")  # 1 ± 1.645 / 2
-        1.00 [0.18, 1.82]
-    """
+    """A value with its normal interval, from its standard error."""
     _check_level(level)
     half = float(stats.norm.ppf((1 + level) / 2)) * error
     return Estimate(float(centre), float(centre - half), float(centre + half), level, runs)
 
 
 def sampling(accuracy: float, images: int, level: float = 0.95) -> float:
-    """By how many points another test set would move an accuracy in per cent: half the binomial's normal interval.
-
-    Example:
-        >>> from companion.statistics import sampling
-        >>> f"{sampling(98.0, 10_000):.2f}"  # 1.96 · √(98 · 2 / 10,000)
-        '0.27'
-    """
+    """By how many points another test set would move an accuracy in per cent: half the binomial's normal interval."""
     return normal(0.0, sqrt(accuracy * (100 - accuracy) / images), level=level).high
 
 
@@ -258,13 +210,6 @@ def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.
     """Accuracy of one regime minus another's, by the seeds that both have.
 
     Raises ValueError for fewer than two seeds in common, a seed twice, or records of several experiments.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import between
-        >>> first, second = ([Run(experiment="one", seed=s, peak=p) for s in (0, 1)] for p in (0.75, 0.5))
-        >>> print(between(first, second))  # 25 points in each of the two seeds
-        +25.00 [+25.00, +25.00]
     """
     rows = [{record.seed: record for record in records} for records in (first, second)]
     if any(len(row) != len(records) for row, records in zip(rows, (first, second), strict=True)):
@@ -362,12 +307,6 @@ def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
     """Pairs of regimes, (better by peak, better by final): their order by mean accuracy is not the same by both.
 
     Regime → records of one experiment and one budget; ties are no order.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import reversals
-        >>> reversals({"ReLU": [Run(peak=0.75, final=0.25)], "DLNPF": [Run(peak=0.5, final=0.5)]})
-        [('ReLU', 'DLNPF')]
     """
     peak, final = (
         {name: summarise(accuracies(records, measure)).mean for name, records in regimes.items()}
@@ -397,11 +336,6 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
     """One cell of the paper's table: ours (the peak) against the reported number.
 
     Raises ValueError for an unknown cell, or records of another experiment, regime or of several budgets.
-
-    Example:
-        >>> from companion.statistics import table_cell
-        >>> table_cell("mnist-fc-sgd", "ReLU", records=[]).verdict
-        'not run'
     """
     row = experiments.find(experiment)
     if regime not in row.reported:
@@ -452,12 +386,6 @@ def evidence(
     epochs); more seeds; the build's own. So published full-budget records stand in until the reader's own are as
     complete. Empty if no candidate has every regime; ValueError for an unknown name, RecordError for a record that
     cannot be read or was not made with the experiment's settings of today.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.statistics import evidence
-        >>> evidence("mnist-fc-adam", ("ReLU", "FLNPF"), build=Path("no-build"), published=Path("no-records"))
-        {}
     """
     experiments.find(experiment)
     if not regimes or isinstance(regimes, str):
@@ -485,15 +413,7 @@ def best_records(experiment: str, regime: str, build: Path, published: Path | No
 
 
 def table(build: Path, published: Path | None = None) -> list[Cell]:
-    """Every cell of the paper's table, row by row in the table's order, from the best records there are.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.statistics import table
-        >>> cells = table(build=Path("no-build"), published=Path("no-records"))  # six rows, five regimes
-        >>> len(cells), {cell.verdict for cell in cells}
-        (30, {'not run'})
-    """
+    """Every cell of the paper's table, row by row in the table's order, from the best records there are."""
     return [
         table_cell(row.name, regime, best_records(row.name, regime, build, published))
         for row in experiments.TABLE

@@ -113,7 +113,7 @@ def test_bands_reach_from_the_least_seed_to_the_greatest():
     rng = np.random.default_rng(1)
     units, differ = ({when: rng.random((3, 5)) for when in ("before", "after")} for _ in range(2))
     shares = {when: rng.random((3, 50)) for when in ("before", "after")}
-    left, _, right = activity(units, shares, differ).axes
+    left, right, _ = activity(units, shares, differ).axes
     for ax, values in ((left, units), (right, differ)):
         for group, when in zip(ax.collections, ("before", "after"), strict=True):
             heights = group.get_paths()[0].vertices[:, 1]
