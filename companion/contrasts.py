@@ -20,8 +20,6 @@ from companion.statistics import Estimate
 from npflib import experiments
 from npflib.records.run_records import Record
 
-__all__ = ["by_paper", "stated"]
-
 LEVEL = 0.90
 RANDOM = ("FRNPF-DI", "FRNPF-II")
 
@@ -58,11 +56,6 @@ def stated(margin: float, near: float | None = None, near_reason: str = "") -> t
 
     FLNPF "nearly recovers" ReLU within ``near`` points for ``near_reason``, or the same margin if None. Neither may be
     zero or negative (ValueError).
-
-    Example:
-        >>> from companion.contrasts import stated
-        >>> [contrast.label for contrast in stated(margin=0.5)]
-        ['flnpf-near-relu', 'flnpf-above-frnpf', 'dlnpf-above-frnpf', 'di-equals-ii']
     """
     same = "the margin of equivalence of this data set"
     near, near_reason = (margin, same) if near is None else (near, near_reason)
@@ -91,26 +84,17 @@ def stated(margin: float, near: float | None = None, near_reason: str = "") -> t
 def rises(experiment: str) -> Contrast:
     """Gates are learnt continuously: those of the last stage beat the random ones of stage 0."""
     row = experiments.find(experiment)
-    last = len(row.stages)
-    if not last:
+    if not (last := len(row.stages)):
         raise ValueError(f"{experiment} has no stages.")
     named = f"FLNPF-stage-{last}"
+    first = named if named in row.regimes else "FLNPF"
     sentence = f"values behind the gates of stage {last} beat values behind random gates (stage 0)."
     reason = "a rise is a rise: the whole interval must lie above 0"
-    return Contrast(
-        "rises", sentence, named if named in row.regimes else "FLNPF", ("FRNPF-II",), "at least", 0.0, reason
-    )
+    return Contrast("rises", sentence, first, ("FRNPF-II",), "at least", 0.0, reason)
 
 
 def by_paper(contrast: Contrast, experiment: str) -> Difference:
-    """The contrast on the reported means and standard deviations of one row of the table; ValueError without these.
-
-    Example:
-        >>> from companion.contrasts import by_paper, stated
-        >>> near_relu = stated(margin=1.0)[0]
-        >>> by_paper(near_relu, "cifar10-vconv-sgd").verdict  # 67.02 against 63.06
-        'refuted'
-    """
+    """The contrast on the reported means and standard deviations of one row of the table; ValueError without these."""
     reported = experiments.find(experiment).reported
     lacking = [r for r in contrast.regimes if r not in reported or reported[r].std is None]
     if lacking:
@@ -125,9 +109,8 @@ def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measur
     lacking = [regime for regime in contrast.regimes if not found.get(regime)]
     if lacking:
         raise ValueError(f"there are no records of {', '.join(lacking)}.")
-    leads = {
-        regime: statistics.between(found[contrast.first], found[regime], LEVEL, measure) for regime in contrast.others
-    }
+    ours = found[contrast.first]
+    leads = {regime: statistics.between(ours, found[regime], LEVEL, measure) for regime in contrast.others}
     against = min(leads, key=lambda regime: leads[regime].value)
     return _judged(contrast, against, leads[against])
 

@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from npflib import profiles
+from npflib import checks, profiles
 from npflib.records import locations
 from npflib.records.atomic import read_json, write_text
 
@@ -74,10 +74,12 @@ class Claim:
     figure: str = ""  # label or caption of the figure that shows it
 
 
+FIELDS = [field.name for field in fields(Claim)]
+
+
 def judge(interval: Sequence[float], expected: float, relation: str = "equal", tolerance: float = 0.0) -> str:
     """The verdict on an interval [low, high], by the module's rule."""
-    if relation not in RELATIONS:
-        raise ValueError(f"unknown relation {relation!r}; allowed: {', '.join(RELATIONS)}.")
+    checks.one_of(relation, "relation", RELATIONS)
     if len(interval) != 2 or not interval[0] <= interval[1]:
         raise ValueError(f"an interval is two numbers [low, high], low first; got {list(interval)}.")
     low, high = interval
@@ -107,12 +109,10 @@ def record(
             raise ValueError(f"claim {id}: unknown {name} {value!r}; allowed: {', '.join(map(str, allowed))}.")
     if interval is not None and len(interval) != 2:
         raise ValueError(f"claim {id}: an interval is two numbers [low, high]; got {list(interval)}.")
-    low, high = (float(bound) for bound in ((measured, measured) if interval is None else interval))
+    low, high = map(float, (measured, measured) if interval is None else interval)
     if not all(map(math.isfinite, (measured, low, high, expected, tolerance))) or tolerance < 0:
-        raise ValueError(
-            f"claim {id}: numbers must be finite and the tolerance at least 0; got measured {measured}, interval "
-            f"[{low}, {high}], expected {expected}, tolerance {tolerance}."
-        )
+        got = f"measured {measured}, interval [{low}, {high}], expected {expected}, tolerance {tolerance}"
+        raise ValueError(f"claim {id}: numbers must be finite and the tolerance at least 0; got {got}.")
     if not low <= measured <= high:
         raise ValueError(f"claim {id}: the interval [{low}, {high}] does not hold the measured value {measured}.")
     if (level is None) != (interval is None):
@@ -137,13 +137,10 @@ def record(
 def read(path: Path) -> Claim:
     """Reads one claim, as ``record`` wrote it."""
     mend = "Delete it and run its chapter again."
-    found = read_json(path, "claim", mend, fields=[f.name for f in fields(Claim)])
-    claim = Claim(**found)
+    claim = Claim(**read_json(path, "claim", mend, fields=FIELDS))
     if claim.verdict not in VERDICTS or claim.standing not in STANDINGS:
-        raise ValueError(
-            f"{path} is not a readable claim: its verdict {claim.verdict!r} and standing {claim.standing!r} must be "
-            f"among {', '.join(STANDINGS)}. {mend}"
-        )
+        wrong = f"its verdict {claim.verdict!r} and standing {claim.standing!r} must be among {', '.join(STANDINGS)}"
+        raise ValueError(f"{path} is not a readable claim: {wrong}. {mend}")
     return claim
 
 
@@ -186,11 +183,8 @@ def collect(build: Path) -> list[Claim]:
 
 def collected(build: Path) -> list[Claim]:
     """The claims that ``collect`` put into a build's ledger; none if it has not been called."""
-    path, names = Path(build) / "claims.json", [f.name for f in fields(Claim)]
-    if not path.exists():
-        return []
-    entries = read_json(path, "ledger", "Make it again: npf ledger.", kind=list, fields=names)
-    return [Claim(**entry) for entry in entries]
+    path, mend = Path(build) / "claims.json", "Make it again: npf ledger."
+    return [Claim(**e) for e in read_json(path, "ledger", mend, kind=list, fields=FIELDS)] if path.exists() else []
 
 
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:

@@ -31,7 +31,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from companion import ledger
-from npflib import experiments
+from npflib import checks, experiments
 from npflib.experiments import Reported
 from npflib.records import locations, run_records
 from npflib.records.run_records import Record
@@ -116,8 +116,7 @@ class Cell:
 
 def accuracies(records: Iterable[Record], measure: str = "peak") -> list[float]:
     """Test accuracies in per cent: the best epoch's ("peak") or the last's ("final"); a ValueError for another."""
-    if measure not in MEASURES:
-        raise ValueError(f"unknown measure {measure!r}; allowed: {', '.join(MEASURES)}.")
+    checks.one_of(measure, "measure", MEASURES)
     return [100 * getattr(record, measure) for record in records]
 
 
@@ -147,12 +146,10 @@ def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Est
     """
     _check_level(level)
     theirs = sample(theirs) if isinstance(theirs, Reported) else theirs
-    spreads = []
     for name, given in (("ours", ours), ("theirs", theirs)):
         if given.runs < 2 or given.std is None:
             raise ValueError(f"Welch's interval needs two or more runs and their std; {name} is {given!r}.")
-        spreads.append((given.std, given.runs))
-    a, b = (std**2 / runs for std, runs in spreads)
+    a, b = (given.std**2 / given.runs for given in (ours, theirs))  # type: ignore[operator]  # checked above
     value, error = ours.mean - theirs.mean, sqrt(a + b)
     if error == 0:
         return Estimate(value, value, value, level, ours.runs)
@@ -194,9 +191,9 @@ def normal(centre: float, error: float, runs: int = 0, level: float = 0.90) -> E
     return Estimate(float(centre), float(centre - half), float(centre + half), level, runs)
 
 
-def sampling(accuracy: float, images: int, level: float = 0.95) -> float:
+def sampling(accuracy: float, images: int) -> float:
     """By how many points another test set would move an accuracy in per cent: half the binomial's normal interval."""
-    return normal(0.0, sqrt(accuracy * (100 - accuracy) / images), level=level).high
+    return normal(0.0, sqrt(accuracy * (100 - accuracy) / images), level=0.95).high
 
 
 def in_words(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
@@ -287,7 +284,7 @@ def per_cent(found: Estimate | float) -> str:
     return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]".replace("-", "−")
 
 
-def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
+def optimism(records: Sequence[Record]) -> Estimate:
     """Peak minus final accuracy: what choosing the epoch on the test set adds, in points.
 
     It is never negative, and neither is the interval: the part of the t interval below 0 is left out, which no true
@@ -299,7 +296,7 @@ def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
         >>> print(optimism([Run(peak=0.75, final=0.5), Run(peak=0.5, final=0.25)]))
         +25.00 [+25.00, +25.00]
     """
-    found = paired(accuracies(records, "peak"), accuracies(records, "final"), level)
+    found = paired(accuracies(records, "peak"), accuracies(records, "final"))
     return replace(found, low=max(0.0, found.low))
 
 
@@ -348,10 +345,8 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
         raise ValueError(f"the records of {experiment}, {regime} have different budgets; use `best_records`.")
     if not records:
         return Cell(experiment, regime, paper, (), None, None, None, "not run", "")
-    ours, final = summarise(accuracies(records)), summarise(accuracies(records, "final"))
-    comparable = ours.runs > 1 and paper.std is not None
-    difference = welch(ours, paper) if comparable else None
-    reason = undecidable(records)
+    (ours, final), reason = (summarise(accuracies(records, m)) for m in MEASURES), undecidable(records)
+    difference = welch(ours, paper) if ours.runs > 1 and paper.std is not None else None
     verdict = "undecided" if reason else equivalence(ours, paper, MARGINS[row.dataset])
     if verdict == "undecided" and not reason:
         reason = "the interval straddles the margin: more seeds are needed"
@@ -369,11 +364,9 @@ def undecidable(records: Sequence[Record]) -> str:
 
 def budget_text(records: Sequence[Record]) -> str:
     """The budget of records in words, e.g. "8 of 100 epochs, 60,000 images"."""
-    spent = sorted({record.epochs for record in records})
-    full = records[0].configuration["full_epochs"]
+    spent, asked = sorted({record.epochs for record in records}), records[0].configuration
     epochs = f"{spent[0]}" if len(spent) == 1 else f"{spent[0]}–{spent[-1]}"
-    images = f"{records[0].configuration['train_examples']:,} images"
-    return f"{epochs} of {full} epochs, {images}"
+    return f"{epochs} of {asked['full_epochs']} epochs, {asked['train_examples']:,} images"
 
 
 def evidence(

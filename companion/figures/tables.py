@@ -17,7 +17,7 @@ from companion import statistics
 from companion.figures.style import LABELS
 from companion.ledger import Claim
 from companion.statistics import Cell
-from npflib import experiments
+from npflib import checks, experiments
 from npflib.records.run_records import Record
 
 # Word → symbol and ground; white text on each has a contrast of at least 4.5 : 1.
@@ -64,8 +64,7 @@ def stand_in_banner(data: Mapping[str, Any] | None) -> str:
 
 def verdict(word: str) -> str:
     """A verdict as symbol, word and colour."""
-    if word not in _VERDICTS:
-        raise ValueError(f"unknown verdict {word!r}; allowed: {', '.join(_VERDICTS)}.")
+    checks.one_of(word, "verdict", _VERDICTS)
     symbol, ground = _VERDICTS[word]
     style = f"background:{ground};color:#fff;padding:0.1em 0.5em;border-radius:0.4em;white-space:nowrap"
     return Html(f'<span style="{style}">{symbol} {word}</span>')
