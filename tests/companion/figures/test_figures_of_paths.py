@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from companion.figures.diagrams import subnetwork
-from companion.figures.gate_activity import active_shares, activity, rounding_errors
-from companion.figures.kernel_figures import contrasts, costs, heat_map_grid
+from companion.figures.kernel_figures import (
+    active_shares,
+    activity,
+    contrasts,
+    costs,
+    heat_map_grid,
+    rounding_errors,
+)
 from companion.figures.style import INACTIVE
 
 
