@@ -6,9 +6,9 @@ name, its profile and its build folder without being told so.
 
 import ast
 import inspect
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
-from itertools import groupby
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -46,13 +46,11 @@ def number(
     name: str, value: Any, kind: type = int, least: float | None = None, most: float | None = None, more: str = ""
 ) -> None:
     """Raises, ending in ``more``, unless ``value`` is an int, or with kind=float a finite number, in the range."""
-    kinds = (int,) if kind is int else (int, float)
-    what = "a whole number" if kind is int else "a finite number"
-    limits = (("at least", least), ("at most", most))
-    bounds = [f"{word} {limit:,}" for word, limit in limits if limit is not None]
-    allowed = " ".join([what, " and ".join(bounds)]).strip()
+    kinds, what = ((int,), "a whole number") if kind is int else ((int, float), "a finite number")
+    bounds = [f"{word} {limit:,}" for word, limit in (("at least", least), ("at most", most)) if limit is not None]
     wrong = isinstance(value, bool) or not isinstance(value, kinds) or value != value or abs(value) == inf
     if wrong or (least is not None and value < least) or (most is not None and value > most):
+        allowed = " ".join([what, " and ".join(bounds)]).strip()
         raise ParameterError(f"{name} = {value!r} is not allowed; it must be {allowed}{more}.")
 
 
@@ -85,14 +83,14 @@ def only(namespace: Mapping[str, Any], *names: str) -> None:
 
 def _assigned(source: str) -> set[str]:
     """The names that a cell assigns, if it is nothing but assignments to names of plain values."""
+    found: set[str] = set()
     try:
-        body = ast.parse(source).body
-        targets = [target for statement in body for target in statement.targets]  # type: ignore[attr-defined]
-        for statement in body:
+        for statement in ast.parse(source).body:
             ast.literal_eval(statement.value)  # type: ignore[attr-defined]
-        return {target.id for target in targets}
+            found |= {target.id for target in statement.targets}  # type: ignore[attr-defined]
     except (SyntaxError, ValueError, AttributeError):
         return set()
+    return found
 
 
 def check(profile: str, build: str, seed: int = 0) -> None:
@@ -125,10 +123,9 @@ class Chapter:
         check(self.profile, build, self._given.get("seed", 0))
         self.scale = profiles.find(self.profile)
         if not (locations.project() / "notebooks").is_dir():
-            raise ParameterError(
-                f"there is no project in {Path.cwd()} or above it, nor where the library lies; run the notebook in the "
-                "project's folder: papermill --cwd FOLDER, or `cd FOLDER` before jupyter is started."
-            )
+            where = f"there is no project in {Path.cwd()} or above it, nor where the library lies"
+            mend = "papermill --cwd FOLDER, or `cd FOLDER` before jupyter is started"
+            raise ParameterError(f"{where}; run the notebook in the project's folder: {mend}.")
         self.folder = locations.build(self.profile, build)
         self.claims: dict[str, Claim] = {}
         self._predictions: dict[str, tuple[str, str, str]] = {}
@@ -177,13 +174,13 @@ class Chapter:
         """The network of one of this build's own runs."""
         return training.trained_network(experiment, regime, seed, self.profile, build=self.folder, which=which)
 
-    def published(self, experiment: str, regime: str = "ReLU") -> tuple[Record, dict[str, Any]]:
-        """The published run of seed 0, the same in every profile, and its network "before" and "after" training."""
+    def published(self, experiment: str) -> tuple[Record, dict[str, Any]]:
+        """The published ReLU run of seed 0, in every profile, and its network "before" and "after" training."""
         folder, chosen = locations.published(), experiments.find(experiment)
-        record = run_records.read(run_records.path_of(folder, experiment, regime, 0))
-        before = regimes.start(regime, chosen.arch, record.seed, initialisation=chosen.initialisation)
+        record = run_records.read(run_records.path_of(folder, experiment, "ReLU", 0))
+        before = regimes.start("ReLU", chosen.arch, record.seed, initialisation=chosen.initialisation)
         # There are no runs of a build in that folder, so that the published one is read.
-        after = training.trained_network(experiment, regime, 0, record.profile, build=folder, which="last")
+        after = training.trained_network(experiment, "ReLU", 0, record.profile, build=folder, which="last")
         return record, {"before": before, "after": after}
 
     def replay(self, experiment: str, regime: str) -> Claim | None:
@@ -263,32 +260,18 @@ class Chapter:
         self, figure: Figure, *, runs: style.Runs = (), table: Table | None = None, note: str = "", **provenance: Any
     ) -> None:
         """Ends a figure by ``figures.finish``; profile, n and data are those of the runs or the study shown."""
-        records = list(style._records(runs))
-        shown = _of_runs(records) if records else _of_table(table) if table else {}
+        shown = _of_runs(list(style._records(runs)))
+        if table:
+            shown = {"profile": table.name, "seeds": table.seeds, "data": table, "counts": _spent(table)}
         said = {"profile": self.profile} | shown | provenance
-        note = "; ".join(filter(None, (said.pop("counts", ""), note)))
-        figures.finish(figure, **said | {"data": source_of(said.get("data"))}, note=note, runs=runs, code=self.name)
+        said |= {"data": source_of(said.get("data")), "note": "; ".join(filter(None, (said.pop("counts", ""), note)))}
+        figures.finish(figure, **said, runs=runs, code=self.name)
 
     def claim(
-        self,
-        id: str,
-        sentence: str,
-        source: str,
-        quantity: str,
-        measured: Any,
-        expected: float,
-        reason: str,
-        *,
-        kind: str = "",
-        predicted: str = "",
-        unit: str = "",
-        tolerance: float = 0.0,
-        data: Any = None,
-        records: Sequence[Record] = (),
-        table: Table | None = None,
-        seeds: int | Sized | None = None,
-        **judged: Any,
-    ) -> Claim | None:
+        self, id: str, sentence: str, source: str, quantity: str, measured: Any, expected: float, reason: str, *,
+        kind: str = "", predicted: str = "", unit: str = "", data: Any = None, records: Sequence[Record] = (),
+        table: Table | None = None, seeds: int | Sized | None = None, **judged: Any,
+    ) -> Claim | None:  # fmt: skip
         """Records a claim by ``ledger.record`` for this chapter, profile and build; it knows what else is ``judged``.
 
         Its ``kind`` must be said unless it is ``predicted``, "number: prediction" in a few words, which ``outcomes``
@@ -315,9 +298,9 @@ class Chapter:
         if seeds is None:
             raise ValueError(f"claim {id}: say on how many independent repetitions it rests, by seeds=….")
         self.claims[id] = ledger.record(
-            id, sentence, source, quantity=quantity, measured=value, interval=interval, expected=expected,
-            tolerance=tolerance, tolerance_reason=reason, chapter=self.name, build=self.folder,
-            seeds=len(seeds) if isinstance(seeds, Sized) else seeds, data=source_of(data), **judged,
+            id, sentence=sentence, source=source, quantity=quantity, measured=value, interval=interval,
+            expected=expected, tolerance_reason=reason, chapter=self.name, build=self.folder,
+            seeds=int(len(seeds) if isinstance(seeds, Sized) else seeds), data=source_of(data), **judged,
         )  # fmt: skip
         return self.claims[id]
 
@@ -349,9 +332,10 @@ class Chapter:
         """Every prediction beside what came of it."""
         rows = []
         for id, (place, text, unit) in self._predictions.items():
-            claim = self.claims.get(id)
-            found = [f"{tables.measured(claim)} {unit}".strip(), tables.verdict(claim.verdict)] if claim else []
-            rows.append([place, text, *(map(tables.Html, found) if found else ("not in this build", "–"))])
+            found = ["not in this build", "–"]
+            if claim := self.claims.get(id):
+                found = [tables.Html(f"{tables.measured(claim)} {unit}".strip()), tables.verdict(claim.verdict)]
+            rows.append([place, text, *found])
         return self.table(("no.", "predicted", "measured [interval]", "outcome"), rows, caption, data)
 
 
@@ -363,8 +347,7 @@ def source_of(data: Any) -> dict[str, Any] | None:
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table in Markdown, which may hold formulas: the first column to the left, numbers to the right."""
-    lines = [header, *rows]
-    body = [f"| {' | '.join(map(str, row))} |" for row in lines]
+    body = [f"| {' | '.join(map(str, row))} |" for row in (header, *rows)]
     return "\n".join([body[0], "|:--|" + "--:|" * (len(header) - 1), *body[1:]])
 
 
@@ -382,25 +365,23 @@ def budget_of(table: Table) -> str:
 
 
 def _spent(table: Table) -> str:
-    """Training images and epochs, where a study trains for epochs."""
-    epochs = table.config.get("epochs") or (table.config.get("kept") or [0])[-1]
-    images = table.config.get("examples") or table.data[0]["train_examples"]
-    return f"{images:,} training images, {epochs} epochs" if epochs else ""
-
-
-def _of_table(table: Table) -> dict[str, Any]:
-    """What a figure says of a study's table that it shows."""
-    said = {"profile": table.name, "seeds": table.seeds, "data": table, "counts": ""}
-    return said | ({"counts": _spent(table)} if isinstance(table.config.get("examples"), int | None) else {})
+    """Training images and epochs, where a study trains for epochs and on one number of images."""
+    asked = table.config
+    epochs, images = asked.get("epochs") or (asked.get("kept") or [0])[-1], asked.get("examples")
+    counted = bool(epochs) and isinstance(images, int | None)
+    return f"{images or table.data[0]['train_examples']:,} training images, {epochs} epochs" if counted else ""
 
 
 def _of_runs(records: Sequence[Record]) -> dict[str, Any]:
     """What a figure says of the runs that it shows: their profiles, how many a regime, and the data."""
-    cells = groupby(sorted((r.experiment, r.regime) for r in records))
-    counts = sorted({len(list(group)) for _, group in cells})
-    return {
-        "profile": " and ".join(sorted({record.profile for record in records})),
-        "seeds": counts[0] if len(counts) == 1 else None,
-        "counts": "" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, see the table",
-        "data": max((record.data for record in records), key=lambda data: data["stand_in"]),
-    }
+    counts = sorted(set(Counter((record.experiment, record.regime) for record in records).values()))
+    return (
+        {}
+        if not records
+        else {
+            "profile": " and ".join(sorted({record.profile for record in records})),
+            "seeds": counts[0] if len(counts) == 1 else None,
+            "counts": "" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, see the table",
+            "data": max((record.data for record in records), key=lambda data: data["stand_in"]),
+        }
+    )

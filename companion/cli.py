@@ -3,19 +3,19 @@
 import signal
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
+from companion import ledger as claims
 from npflib import profiles
 from npflib.records import locations
 
 
 def _seeds(*given: object) -> list[int] | None:
-    from npflib import cli  # which loads this module's commands
-
-    return cli._seeds(*given)  # type: ignore[arg-type]
+    return import_module("npflib.cli")._seeds(*given)  # which loads this module's commands
 
 
 @click.command()
@@ -25,31 +25,28 @@ def _seeds(*given: object) -> list[int] | None:
 @click.option("--publish", is_flag=True, help="Let claims stand, in results/, where this build's evidence puts them.")
 def ledger(profile: str, build: str, check: bool, publish: bool) -> None:
     """Collect the claims of a build into its ledger, claims.json."""
-    from companion.ledger import chance, collect, contradictions, counted
-    from companion.ledger import publish as put
-
     folder: Path = locations.build(profile, build)
     if not folder.is_dir():
         raise click.ClickException(f"there is no build folder {folder}. Build the book first, or name another folder.")
     if publish and profile == "paper":
+        mend = "publish from a smoke or quick build, which reads them there: npf ledger --profile quick --publish"
         raise click.ClickException(
-            "a paper build may rest on records of its own. Put these into results/, and publish from a smoke or quick "
-            "build, which reads them there: npf ledger --profile quick --publish."
+            f"a paper build may rest on records of its own. Put these into results/, and {mend}."
         )
     try:
-        found = collect(folder)
+        found = claims.collect(folder)
         if publish:
-            click.echo(f"published: {put(found)}", err=True)
-            found = collect(folder)
+            click.echo(f"published: {claims.publish(found)}", err=True)
+            found = claims.collect(folder)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     for claim in found:
         click.echo(f"{claim.verdict:10} {claim.id}: {claim.sentence}")
-    for line in filter(None, (*counted(found), chance(found))):
+    for line in filter(None, (*claims.counted(found), claims.chance(found))):
         click.echo(line)
     if check and not found:
         raise click.ClickException(f"{folder} holds no claim, so nothing was checked. Run the chapters first.")
-    broken = contradictions(found)
+    broken = claims.contradictions(found)
     for claim in broken:
         click.echo(f"CONTRADICTS ITS STANDING ({claim.standing}): {claim.id} is {claim.verdict}", err=True)
     if check and broken:
@@ -111,10 +108,9 @@ def campaign(hours: float, experiments: str, dry_run: bool, **options: Any) -> N
     from companion.campaign import ORDER, Campaign
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    names = [name.strip() for name in experiments.split(",")] if experiments else ORDER
     try:
-        asked = Campaign(
-            hours, names=[name.strip() for name in experiments.split(",")] if experiments else ORDER, **options
-        )
+        asked = Campaign(hours, names=names, **options)
         for line in asked.lines(dry_run):
             click.echo(line)
     except (ValueError, OSError) as error:

@@ -26,13 +26,7 @@ RANDOM = ("FRNPF-DI", "FRNPF-II")
 
 @dataclass(frozen=True)
 class Contrast:
-    """One statement of the paper: the accuracy of the regime ``first`` compared with that of one or more others.
-
-    Example:
-        >>> from companion.contrasts import stated
-        >>> stated(margin=0.5)[1].regimes
-        ('FLNPF', 'FRNPF-DI', 'FRNPF-II')
-    """
+    """One statement of the paper: the accuracy of the regime ``first`` compared with that of one or more others."""
 
     label: str  # part of a claim's id
     sentence: str  # to follow the experiment's title
@@ -50,14 +44,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Difference:
-    """A contrast's difference as found: against which regime, the estimate in points, and the verdict on it.
-
-    Example:
-        >>> from companion.contrasts import by_paper, stated
-        >>> found = by_paper(stated(margin=0.5)[1], "cifar10-gconv-adam")
-        >>> found.against, found.verdict
-        ('FRNPF-II', 'holds')
-    """
+    """A contrast's difference as found: against which regime, the estimate in points, and the verdict on it."""
 
     against: str
     estimate: Estimate
@@ -69,11 +56,6 @@ def stated(margin: float, near: float | None = None, near_reason: str = "") -> t
 
     FLNPF "nearly recovers" ReLU within ``near`` points for ``near_reason``, or the same margin if None. Neither may be
     zero or negative (ValueError).
-
-    Example:
-        >>> from companion.contrasts import stated
-        >>> [contrast.label for contrast in stated(margin=0.5)]
-        ['flnpf-near-relu', 'flnpf-above-frnpf', 'dlnpf-above-frnpf', 'di-equals-ii']
     """
     same = "the margin of equivalence of this data set"
     near, near_reason = (margin, same) if near is None else (near, near_reason)
@@ -100,34 +82,19 @@ def stated(margin: float, near: float | None = None, near_reason: str = "") -> t
 
 
 def rises(experiment: str) -> Contrast:
-    """Gates are learnt continuously: those of the last stage beat the random ones of stage 0.
-
-    Example:
-        >>> from companion.contrasts import rises
-        >>> rises("cifar10-continuous").regimes
-        ('FLNPF-stage-6', 'FRNPF-II')
-    """
+    """Gates are learnt continuously: those of the last stage beat the random ones of stage 0."""
     row = experiments.find(experiment)
-    last = len(row.stages)
-    if not last:
+    if not (last := len(row.stages)):
         raise ValueError(f"{experiment} has no stages.")
     named = f"FLNPF-stage-{last}"
+    first = named if named in row.regimes else "FLNPF"
     sentence = f"values behind the gates of stage {last} beat values behind random gates (stage 0)."
     reason = "a rise is a rise: the whole interval must lie above 0"
-    return Contrast(
-        "rises", sentence, named if named in row.regimes else "FLNPF", ("FRNPF-II",), "at least", 0.0, reason
-    )
+    return Contrast("rises", sentence, first, ("FRNPF-II",), "at least", 0.0, reason)
 
 
 def by_paper(contrast: Contrast, experiment: str) -> Difference:
-    """The contrast on the reported means and standard deviations of one row of the table; ValueError without these.
-
-    Example:
-        >>> from companion.contrasts import by_paper, stated
-        >>> near_relu = stated(margin=1.0)[0]
-        >>> by_paper(near_relu, "cifar10-vconv-sgd").verdict  # 67.02 against 63.06
-        'refuted'
-    """
+    """The contrast on the reported means and standard deviations of one row of the table; ValueError without these."""
     reported = experiments.find(experiment).reported
     lacking = [r for r in contrast.regimes if r not in reported or reported[r].std is None]
     if lacking:
@@ -138,48 +105,25 @@ def by_paper(contrast: Contrast, experiment: str) -> Difference:
 
 
 def by_records(contrast: Contrast, found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Difference:
-    """The contrast on records of one experiment and one budget, by the seeds, two or more, that its regimes share.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.contrasts import by_records, stated
-        >>> runs = [Run(experiment="one", seed=seed, peak=0.98) for seed in (0, 1)]
-        >>> by_records(stated(margin=0.5)[0], {"ReLU": runs, "FLNPF": runs}).verdict  # no difference at all
-        'holds'
-    """
+    """The contrast on records of one experiment and one budget, by the seeds, two or more, that its regimes share."""
     lacking = [regime for regime in contrast.regimes if not found.get(regime)]
     if lacking:
         raise ValueError(f"there are no records of {', '.join(lacking)}.")
-    leads = {
-        regime: statistics.between(found[contrast.first], found[regime], LEVEL, measure) for regime in contrast.others
-    }
+    ours = found[contrast.first]
+    leads = {regime: statistics.between(ours, found[regime], LEVEL, measure) for regime in contrast.others}
     against = min(leads, key=lambda regime: leads[regime].value)
     return _judged(contrast, against, leads[against])
 
 
 def recovered_by_paper(experiment: str) -> Estimate:
-    """The recovered fraction (``statistics.recovered``) by a row of the paper's table, over the better FRNPF.
-
-    Example:
-        >>> from companion.contrasts import recovered_by_paper
-        >>> print(f"{recovered_by_paper('mnist-fc-sgd'):.2f}")
-        0.62 [0.57, 0.68]
-    """
+    """The recovered fraction (``statistics.recovered``) by a row of the paper's table, over the better FRNPF."""
     cells = {regime: statistics.sample(cell) for regime, cell in experiments.find(experiment).reported.items()}
     random = max((cells[regime] for regime in RANDOM), key=lambda cell: cell.mean)
     return statistics.recovered(cells["FLNPF"], random, cells["ReLU"], LEVEL)
 
 
 def recovered_by_records(found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Estimate | float:
-    """The same by records of the same seeds; of one seed, the fraction alone.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.contrasts import recovered_by_records
-        >>> peaks = {"ReLU": 0.98, "FLNPF": 0.97, "FRNPF-DI": 0.95, "FRNPF-II": 0.94}
-        >>> round(recovered_by_records({regime: [Run(peak=peak)] for regime, peak in peaks.items()}), 4)
-        0.6667
-    """
+    """The same by records of the same seeds; of one seed, the fraction alone."""
     values = {regime: statistics.accuracies(found[regime], measure) for regime in ("FLNPF", *RANDOM, "ReLU")}
     random = max((values[regime] for regime in RANDOM), key=sum)
     if len(random) == 1:

@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from npflib import profiles
+from npflib import checks, profiles
 from npflib.records import locations
 from npflib.records.atomic import read_json, write_text
 
@@ -46,7 +46,7 @@ LEVELS = (0.90, 0.95, None)
 PUBLISHED = ("paper", "full")  # profiles of published records and tables
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """One line of the ledger."""
 
@@ -57,27 +57,29 @@ class Claim:
     quantity: str  # what was measured, in words, with its unit
     measured: float
     interval: list[float]  # its confidence interval; the value twice where the measurement has no spread
-    level: float | None  # of the interval; None where there is none
+    level: float | None = None  # of the interval; None where there is none
     expected: float  # value or bound
-    relation: str
-    tolerance: float
+    relation: str = "equal"
+    tolerance: float = 0.0
     tolerance_reason: str
     verdict: str
     reason: str  # why it is undecided
     standing: str  # the verdict that published evidence supports; "open" where there is none
     profile: str  # of the evidence; "full" is all that a study of ours asks for, which may be less than the paper's
-    trained: bool  # whether it rests on trained networks
+    trained: bool = False  # whether it rests on trained networks
     seeds: int  # independent repetitions behind the interval: seeds, draws, networks
     data: str  # title
     stand_in: bool
     chapter: str  # the notebook that measured it
-    figure: str  # label or caption of the figure that shows it
+    figure: str = ""  # label or caption of the figure that shows it
+
+
+FIELDS = [field.name for field in fields(Claim)]
 
 
 def judge(interval: Sequence[float], expected: float, relation: str = "equal", tolerance: float = 0.0) -> str:
     """The verdict on an interval [low, high], by the module's rule."""
-    if relation not in RELATIONS:
-        raise ValueError(f"unknown relation {relation!r}; allowed: {', '.join(RELATIONS)}.")
+    checks.one_of(relation, "relation", RELATIONS)
     if len(interval) != 2 or not interval[0] <= interval[1]:
         raise ValueError(f"an interval is two numbers [low, high], low first; got {list(interval)}.")
     low, high = interval
@@ -89,30 +91,11 @@ def judge(interval: Sequence[float], expected: float, relation: str = "equal", t
 
 
 def record(
-    id: str,
-    sentence: str,
-    source: str,
-    *,
-    kind: str,
-    quantity: str,
-    measured: float,
-    expected: float,
-    tolerance: float,
-    tolerance_reason: str,
-    chapter: str,
-    profile: str,
-    seeds: int,
-    data: dict[str, Any] | None,
-    build: Path,
-    interval: Sequence[float] | None = None,
-    level: float | None = None,
-    relation: str = "equal",
-    trained: bool = False,
-    needs_budget: bool = False,
-    undecidable: str = "",
-    figure: str = "",
-) -> Claim:
-    """Judges one claim and writes it to ``<build>/claims/<id>.json``, atomically.
+    id: str, *, measured: float, expected: float, profile: str, data: dict[str, Any] | None, build: Path,
+    interval: Sequence[float] | None = None, level: float | None = None, relation: str = "equal",
+    tolerance: float = 0.0, trained: bool = False, needs_budget: bool = False, undecidable: str = "", **said: Any,
+) -> Claim:  # fmt: skip
+    """Judges one claim and writes it to ``<build>/claims/<id>.json``, atomically; what else is ``said`` are its fields.
 
     A claim that ``needs_budget`` is about trained accuracy: stand-in data or the smoke profile leave it undecided, as
     does any other reason why it is ``undecidable``, e.g. a reduced budget. ``data`` is a ``Source.as_dict()`` or None.
@@ -121,17 +104,15 @@ def record(
     if not re.fullmatch(r"[A-Za-z0-9-]+", id):
         raise ValueError(f"a claim's id is made of letters, digits and hyphens; got {id!r}.")
     known = {"relation": RELATIONS, "kind": KINDS, "level": LEVELS, "profile": (*profiles.PROFILES, "full")}
-    for (name, allowed), value in zip(known.items(), (relation, kind, level, profile), strict=True):
+    for (name, allowed), value in zip(known.items(), (relation, said["kind"], level, profile), strict=True):
         if value not in allowed:
             raise ValueError(f"claim {id}: unknown {name} {value!r}; allowed: {', '.join(map(str, allowed))}.")
     if interval is not None and len(interval) != 2:
         raise ValueError(f"claim {id}: an interval is two numbers [low, high]; got {list(interval)}.")
-    low, high = (float(bound) for bound in ((measured, measured) if interval is None else interval))
+    low, high = map(float, (measured, measured) if interval is None else interval)
     if not all(map(math.isfinite, (measured, low, high, expected, tolerance))) or tolerance < 0:
-        raise ValueError(
-            f"claim {id}: numbers must be finite and the tolerance at least 0; got measured {measured}, interval "
-            f"[{low}, {high}], expected {expected}, tolerance {tolerance}."
-        )
+        got = f"measured {measured}, interval [{low}, {high}], expected {expected}, tolerance {tolerance}"
+        raise ValueError(f"claim {id}: numbers must be finite and the tolerance at least 0; got {got}.")
     if not low <= measured <= high:
         raise ValueError(f"claim {id}: the interval [{low}, {high}] does not hold the measured value {measured}.")
     if (level is None) != (interval is None):
@@ -144,10 +125,10 @@ def record(
     if undecidable:
         verdict, reason = "undecided", undecidable
     claim = Claim(
-        id, sentence, source, kind, quantity, float(measured), [low, high], level, float(expected), relation,
-        float(tolerance), tolerance_reason, verdict, reason, standings().get(id, "open"), profile,
-        trained or needs_budget, int(seeds), data["title"] if data else "none: random networks and inputs", stand_in,
-        chapter, figure,
+        id=id, measured=float(measured), interval=[low, high], level=level, expected=float(expected),
+        relation=relation, tolerance=float(tolerance), verdict=verdict, reason=reason,
+        standing=standings().get(id, "open"), profile=profile, trained=trained or needs_budget,
+        data=data["title"] if data else "none: random networks and inputs", stand_in=stand_in, **said,
     )  # fmt: skip
     write_text(Path(build) / "claims" / f"{id}.json", json.dumps(asdict(claim), indent=1, ensure_ascii=False) + "\n")
     return claim
@@ -156,13 +137,10 @@ def record(
 def read(path: Path) -> Claim:
     """Reads one claim, as ``record`` wrote it."""
     mend = "Delete it and run its chapter again."
-    found = read_json(path, "claim", mend, fields=[f.name for f in fields(Claim)])
-    claim = Claim(**found)
+    claim = Claim(**read_json(path, "claim", mend, fields=FIELDS))
     if claim.verdict not in VERDICTS or claim.standing not in STANDINGS:
-        raise ValueError(
-            f"{path} is not a readable claim: its verdict {claim.verdict!r} and standing {claim.standing!r} must be "
-            f"among {', '.join(STANDINGS)}. {mend}"
-        )
+        wrong = f"its verdict {claim.verdict!r} and standing {claim.standing!r} must be among {', '.join(STANDINGS)}"
+        raise ValueError(f"{path} is not a readable claim: {wrong}. {mend}")
     return claim
 
 
@@ -205,11 +183,8 @@ def collect(build: Path) -> list[Claim]:
 
 def collected(build: Path) -> list[Claim]:
     """The claims that ``collect`` put into a build's ledger; none if it has not been called."""
-    path, names = Path(build) / "claims.json", [f.name for f in fields(Claim)]
-    if not path.exists():
-        return []
-    entries = read_json(path, "ledger", "Make it again: npf ledger.", kind=list, fields=names)
-    return [Claim(**entry) for entry in entries]
+    path, mend = Path(build) / "claims.json", "Make it again: npf ledger."
+    return [Claim(**e) for e in read_json(path, "ledger", mend, kind=list, fields=FIELDS)] if path.exists() else []
 
 
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:

@@ -40,10 +40,8 @@ BEYOND = (
 def theory(found: Sequence[Claim]) -> str:
     """How the checks of identities, the paper's and ours, came out; "" for none."""
     checks = [claim for claim in found if claim.kind == "identity"]
-    if not checks:
-        return ""
     right = "not all right" if any(claim.verdict == "refuted" for claim in checks) else "right"
-    return f"**The algebra is {right}.** Of {'; '.join(ledger.counted(checks))}."
+    return f"**The algebra is {right}.** Of {'; '.join(ledger.counted(checks))}." if checks else ""
 
 
 def _are(count: int) -> str:
@@ -52,17 +50,16 @@ def _are(count: int) -> str:
 
 def gates(rows: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
     """What share of the gap between random gates and ReLU learnt gates recover, for our rows and all of the paper's."""
-    ours = []
-    for name, regimes in rows.items():
-        budget = f"{statistics.budget_text(regimes['ReLU'])}, n = {len(regimes['ReLU'])}"
-        found = statistics.per_cent(contrasts.recovered_by_records(regimes))
-        theirs = statistics.per_cent(contrasts.recovered_by_paper(name))
-        ours.append(f"{experiments.find(name).title}: {found} ({budget}), by the paper's table {theirs}")
-    others = [
-        f"{row.title} {statistics.per_cent(contrasts.recovered_by_paper(row.name))}"
-        for row in experiments.TABLE
-        if row.name not in rows
-    ]
+    ours, others = [], []
+    for row in experiments.TABLE:
+        theirs = statistics.per_cent(contrasts.recovered_by_paper(row.name))
+        if row.name not in rows:
+            others.append(f"{row.title} {theirs}")
+            continue
+        relu = rows[row.name]["ReLU"]
+        found, budget = contrasts.recovered_by_records(rows[row.name]), statistics.budget_text(relu)
+        said = f"{row.title}: {statistics.per_cent(found)} ({budget}, n = {len(relu)})"
+        ours.append(f"{said}, by the paper's table {theirs}")
     return (
         "**The gates hold much of what was learnt.** New weights behind a trained network's frozen gates recover of "
         f"what random gates cost, in per cent with 90 % intervals: {'; '.join(ours)}. "
@@ -103,13 +100,13 @@ def _with_interval(claim: Claim, unit: str) -> str:
 
 def table(cells: Sequence[Cell]) -> str:
     """How many cells of the paper's table agree, differ, are undecided, or were not run."""
-    count = Counter(cell.verdict for cell in cells)
-    agreeing = f"{_are(count['equivalent'])} equivalent to the paper's number"
-    parts = [agreeing, *(f"{count[word]} {word}" for word in ("different", "undecided") if count[word])]
-    missing = [experiments.find(cell.experiment).dataset for cell in cells if cell.verdict == "not run"]
+    count, names = Counter(cell.verdict for cell in cells), {"mnist": "MNIST", "cifar10": "CIFAR-10"}
+    parts = [f"{_are(count['equivalent'])} equivalent to the paper's number"]
+    parts += [f"{count[word]} {word}" for word in ("different", "undecided") if count[word]]
+    missing = {experiments.find(cell.experiment).dataset for cell in cells if cell.verdict == "not run"}
     if missing:
-        where = " and ".join({"mnist": "MNIST", "cifar10": "CIFAR-10"}.get(name, name) for name in sorted(set(missing)))
-        parts.append(f"{len(missing)}, all of {where}, not run")
+        where = " and ".join(names.get(name, name) for name in sorted(missing))
+        parts.append(f"{count['not run']}, all of {where}, not run")
     return f"**The table so far.** Of {len(cells)} cells {', '.join(parts)}."
 
 

@@ -8,6 +8,7 @@ beside 0 may fall on its other side, and from there on histories part. All was m
 """
 
 import json
+from collections import defaultdict
 
 import torch
 
@@ -55,21 +56,20 @@ def _measured(experiment: str, regime: str) -> list[dict]:
 
 def tolerances(experiment: str, regime: str) -> dict[str, float]:
     """Name of a series → the tolerance of a run of that regime, from what was measured."""
-    found: dict[str, float] = {}
+    found = defaultdict[str, float](float)
     for row in _measured(experiment, regime):
         for name, largest in row["largest"].items():
-            least = IMAGES if name.endswith("_accuracy") else 0.0
-            found[name] = max(found.get(name, least), FACTOR * largest)
-    return found
+            found[name] = max(found[name], FACTOR * largest, IMAGES if name.endswith("_accuracy") else 0.0)
+    return dict(found)
 
 
 def told(experiment: str, regime: str) -> str:
     """The tolerance in words."""
     allowed, ways = tolerances(experiment, regime), dict.fromkeys(row["way"] for row in _measured(experiment, regime))
-    series = [of for name, of in allowed.items() if not name.endswith(("_loss", "_accuracy"))]
+    series = [100 * of for name, of in allowed.items() if not name.endswith(("_loss", "_accuracy"))]
     return (
         f"{100 * allowed['test_loss']:.2g} % of the test loss and {100 * allowed['test_accuracy']:.2g} points of test "
-        "accuracy" + (f", {100 * min(series):.2g} to {100 * max(series):.2g} % of a series" if series else "") + ": "
+        "accuracy" + (f", {min(series):.2g} to {max(series):.2g} % of a series" if series else "") + ": "
         f"{FACTOR} times the largest difference from a published record that was measured ({', '.join(ways)})"
     )
 
@@ -79,24 +79,21 @@ def differences(ours: Record, published: Record) -> list[str]:
     asked, said = ours.configuration, published.configuration
     # Of the regime, the digest of the gate's code may be another: what the code does, the histories say.
     mine, theirs = (dict(of.get("regime") or {}) | {"gate_code": ""} for of in (asked, said))
-    found = [
-        f"{key}: {asked.get(key)!r}, published {value!r}"
-        for key, value in said.items()
-        if key not in ("epochs", "regime") and asked.get(key) != value
-    ]
+    other = [key for key, value in said.items() if key not in ("epochs", "regime") and asked.get(key) != value]
+    found = [f"{key}: {asked.get(key)!r}, published {said[key]!r}" for key in other]
     found += ["regime: another definition"] if "regime" in said and mine != theirs else []
     if published.gates and ours.gates != published.gates:
         found.append(f"gates of the ReLU weights {ours.gates[:8]}…, published {published.gates[:8]}…")
-    run = (published.experiment, published.regime, published.seed)
-    if weights.path_of(locations.published(), *run).exists():
+    run = published.experiment, published.regime
+    if weights.path_of(locations.published(), *run, published.seed).exists():
         try:
             found += _other_weights(published)
         except ValueError as error:  # not the bytes whose digest the record holds
             found.append(fault(error))
-    allowed = tolerances(published.experiment, published.regime)
+    allowed, points = tolerances(*run), [_points(record) for record in (ours, published)]
     for (name, epoch), distance in distances(ours, published).items():
         if distance > allowed[name]:
-            one, two = (_points(record)[name, epoch] for record in (ours, published))
+            one, two = (of[name, epoch] for of in points)
             found.append(f"{name.replace('_', ' ')} of epoch {epoch}: {one:.6g}, published {two:.6g}")
     return found
 
@@ -119,20 +116,18 @@ def undecidable(ours: Record, published: Record) -> str:
 
 def _other_weights(published: Record) -> list[str]:
     """In words, which of a run's published networks is not right on as many test images as its record says."""
-    chosen, folder = experiments.find(published.experiment), locations.published()
-    test = data.load(chosen.dataset)
+    chosen, test = experiments.find(published.experiment), data.load(experiments.find(published.experiment).dataset)
     test = test if chosen.classes is None else data.binary(test, *chosen.classes)
-    found = []
+    run, found = (published.experiment, published.regime, published.seed, published.profile), []
     for which, said in (("best", published.peak), ("last", published.final)):
-        run = (published.experiment, published.regime, published.seed, published.profile)
         with torch.no_grad():
-            output = training.trained_network(*run, build=folder, which=which)(test.test_images)
+            network = training.trained_network(*run, build=locations.published(), which=which)
+            output = network(test.test_images)
         answer = output.argmax(1) if output.shape[1] > 1 else output[:, 0].sign()
         right = float((answer == test.test_labels).double().mean())
         if abs(right - said) > IMAGES:
-            found.append(
-                f"weights, {which}: right on {100 * right:.2f} % of the test images, published {100 * said:.2f} %"
-            )
+            shares = f"{100 * right:.2f} % of the test images, published {100 * said:.2f} %"
+            found.append(f"weights, {which}: right on {shares}")
     return found
 
 

@@ -31,16 +31,13 @@ import numpy as np
 from scipy import optimize, stats
 
 from companion import ledger
-from npflib import experiments
+from npflib import checks, experiments
 from npflib.experiments import Reported
 from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 from npflib.regimes import find as find_regime
 
-__all__ = [
-    "Cell", "Estimate", "Summary", "accuracies", "between", "equivalence", "evidence", "mean", "normal", "optimism",
-    "paired", "recovered", "reversals", "sample", "summarise", "table", "table_cell", "welch",
-]  # fmt: skip
+__all__ = ["Estimate", "Summary", "equivalence", "optimism", "paired", "recovered", "welch"]
 
 MARGINS = {"mnist": 0.5, "cifar10": 1.0}  # points within which a cell counts as the paper's
 MEASURES = ("peak", "final")
@@ -104,14 +101,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the paper's table beside ours; where its verdict is "undecided", the reason says why.
-
-    Example:
-        >>> from companion.statistics import table_cell
-        >>> cell = table_cell("mnist-fc-sgd", "FLNPF", records=[])
-        >>> cell.paper.mean, cell.verdict
-        (97.1, 'not run')
-    """
+    """One cell of the paper's table beside ours; where its verdict is "undecided", the reason says why."""
 
     experiment: str  # the row
     regime: str  # the column
@@ -125,27 +115,13 @@ class Cell:
 
 
 def accuracies(records: Iterable[Record], measure: str = "peak") -> list[float]:
-    """Test accuracies in per cent: the best epoch's ("peak") or the last's ("final"); ValueError for another measure.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import accuracies
-        >>> accuracies([Run(peak=0.75, final=0.5)]), accuracies([Run(peak=0.75, final=0.5)], "final")
-        ([75.0], [50.0])
-    """
-    if measure not in MEASURES:
-        raise ValueError(f"unknown measure {measure!r}; allowed: {', '.join(MEASURES)}.")
+    """Test accuracies in per cent: the best epoch's ("peak") or the last's ("final"); a ValueError for another."""
+    checks.one_of(measure, "measure", MEASURES)
     return [100 * getattr(record, measure) for record in records]
 
 
 def summarise(values: Sequence[float] | np.ndarray) -> Summary:
-    """Mean and sample standard deviation (divisor n - 1); ValueError without numbers or where one is not finite.
-
-    Example:
-        >>> from companion.statistics import summarise
-        >>> print(summarise([97.0, 98.0, 99.0]))
-        98.00 ± 1.00
-    """
+    """Mean and sample standard deviation (divisor n - 1); ValueError without numbers or where one is not finite."""
     array = np.asarray(values, dtype=float)
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"one or more finite numbers are needed; got {values!r}.")
@@ -153,14 +129,7 @@ def summarise(values: Sequence[float] | np.ndarray) -> Summary:
 
 
 def sample(reported: Reported) -> Summary:
-    """A reported mean with the sample's standard deviation: that printed divides by n (the released code's np.std).
-
-    Example:
-        >>> from companion.statistics import sample
-        >>> from npflib.experiments import Reported
-        >>> print(f"{sample(Reported(97.85, 0.09)):.3f}")
-        97.850 ± 0.101
-    """
+    """A reported mean with the sample's standard deviation: that printed divides by n (the released code's np.std)."""
     n, std = reported.runs, reported.std
     return Summary(reported.mean, std if std is None or n < 2 else std * sqrt(n / (n - 1)), n)
 
@@ -177,12 +146,10 @@ def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Est
     """
     _check_level(level)
     theirs = sample(theirs) if isinstance(theirs, Reported) else theirs
-    spreads = []
     for name, given in (("ours", ours), ("theirs", theirs)):
         if given.runs < 2 or given.std is None:
             raise ValueError(f"Welch's interval needs two or more runs and their std; {name} is {given!r}.")
-        spreads.append((given.std, given.runs))
-    a, b = (std**2 / runs for std, runs in spreads)
+    a, b = (given.std**2 / given.runs for given in (ours, theirs))  # type: ignore[operator]  # checked above
     value, error = ours.mean - theirs.mean, sqrt(a + b)
     if error == 0:
         return Estimate(value, value, value, level, ours.runs)
@@ -213,38 +180,20 @@ def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.nda
 
 
 def mean(values: Sequence[float] | np.ndarray, level: float = 0.90) -> Estimate:
-    """The t interval for the mean of two or more numbers, one a run.
-
-    Example:
-        >>> from companion.statistics import mean
-        >>> print(f"{mean([1.0, 2.0], 0.95):.1f}")
-        1.5 [−4.9, 7.9]
-    """
+    """The t interval for the mean of two or more numbers, one a run."""
     return paired(values, np.zeros(len(values)), level)
 
 
 def normal(centre: float, error: float, runs: int = 0, level: float = 0.90) -> Estimate:
-    """A value with its normal interval, from its standard error.
-
-    Example:
-        >>> from companion.statistics import normal
-        >>> print(f"{normal(1.0, 0.5):.2f}")  # 1 ± 1.645 / 2
-        1.00 [0.18, 1.82]
-    """
+    """A value with its normal interval, from its standard error."""
     _check_level(level)
     half = float(stats.norm.ppf((1 + level) / 2)) * error
     return Estimate(float(centre), float(centre - half), float(centre + half), level, runs)
 
 
-def sampling(accuracy: float, images: int, level: float = 0.95) -> float:
-    """By how many points another test set would move an accuracy in per cent: half the binomial's normal interval.
-
-    Example:
-        >>> from companion.statistics import sampling
-        >>> f"{sampling(98.0, 10_000):.2f}"  # 1.96 · √(98 · 2 / 10,000)
-        '0.27'
-    """
-    return normal(0.0, sqrt(accuracy * (100 - accuracy) / images), level=level).high
+def sampling(accuracy: float, images: int) -> float:
+    """By how many points another test set would move an accuracy in per cent: half the binomial's normal interval."""
+    return normal(0.0, sqrt(accuracy * (100 - accuracy) / images), level=0.95).high
 
 
 def in_words(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
@@ -258,13 +207,6 @@ def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.
     """Accuracy of one regime minus another's, by the seeds that both have.
 
     Raises ValueError for fewer than two seeds in common, a seed twice, or records of several experiments.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import between
-        >>> first, second = ([Run(experiment="one", seed=s, peak=p) for s in (0, 1)] for p in (0.75, 0.5))
-        >>> print(between(first, second))  # 25 points in each of the two seeds
-        +25.00 [+25.00, +25.00]
     """
     rows = [{record.seed: record for record in records} for records in (first, second)]
     if any(len(row) != len(records) for row, records in zip(rows, (first, second), strict=True)):
@@ -342,7 +284,7 @@ def per_cent(found: Estimate | float) -> str:
     return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]".replace("-", "−")
 
 
-def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
+def optimism(records: Sequence[Record]) -> Estimate:
     """Peak minus final accuracy: what choosing the epoch on the test set adds, in points.
 
     It is never negative, and neither is the interval: the part of the t interval below 0 is left out, which no true
@@ -354,7 +296,7 @@ def optimism(records: Sequence[Record], level: float = 0.95) -> Estimate:
         >>> print(optimism([Run(peak=0.75, final=0.5), Run(peak=0.5, final=0.25)]))
         +25.00 [+25.00, +25.00]
     """
-    found = paired(accuracies(records, "peak"), accuracies(records, "final"), level)
+    found = paired(accuracies(records, "peak"), accuracies(records, "final"))
     return replace(found, low=max(0.0, found.low))
 
 
@@ -362,12 +304,6 @@ def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
     """Pairs of regimes, (better by peak, better by final): their order by mean accuracy is not the same by both.
 
     Regime → records of one experiment and one budget; ties are no order.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import reversals
-        >>> reversals({"ReLU": [Run(peak=0.75, final=0.25)], "DLNPF": [Run(peak=0.5, final=0.5)]})
-        [('ReLU', 'DLNPF')]
     """
     peak, final = (
         {name: summarise(accuracies(records, measure)).mean for name, records in regimes.items()}
@@ -397,11 +333,6 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
     """One cell of the paper's table: ours (the peak) against the reported number.
 
     Raises ValueError for an unknown cell, or records of another experiment, regime or of several budgets.
-
-    Example:
-        >>> from companion.statistics import table_cell
-        >>> table_cell("mnist-fc-sgd", "ReLU", records=[]).verdict
-        'not run'
     """
     row = experiments.find(experiment)
     if regime not in row.reported:
@@ -414,10 +345,8 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
         raise ValueError(f"the records of {experiment}, {regime} have different budgets; use `best_records`.")
     if not records:
         return Cell(experiment, regime, paper, (), None, None, None, "not run", "")
-    ours, final = summarise(accuracies(records)), summarise(accuracies(records, "final"))
-    comparable = ours.runs > 1 and paper.std is not None
-    difference = welch(ours, paper) if comparable else None
-    reason = undecidable(records)
+    (ours, final), reason = (summarise(accuracies(records, m)) for m in MEASURES), undecidable(records)
+    difference = welch(ours, paper) if ours.runs > 1 and paper.std is not None else None
     verdict = "undecided" if reason else equivalence(ours, paper, MARGINS[row.dataset])
     if verdict == "undecided" and not reason:
         reason = "the interval straddles the margin: more seeds are needed"
@@ -435,11 +364,9 @@ def undecidable(records: Sequence[Record]) -> str:
 
 def budget_text(records: Sequence[Record]) -> str:
     """The budget of records in words, e.g. "8 of 100 epochs, 60,000 images"."""
-    spent = sorted({record.epochs for record in records})
-    full = records[0].configuration["full_epochs"]
+    spent, asked = sorted({record.epochs for record in records}), records[0].configuration
     epochs = f"{spent[0]}" if len(spent) == 1 else f"{spent[0]}–{spent[-1]}"
-    images = f"{records[0].configuration['train_examples']:,} images"
-    return f"{epochs} of {full} epochs, {images}"
+    return f"{epochs} of {asked['full_epochs']} epochs, {asked['train_examples']:,} images"
 
 
 def evidence(
@@ -452,12 +379,6 @@ def evidence(
     epochs); more seeds; the build's own. So published full-budget records stand in until the reader's own are as
     complete. Empty if no candidate has every regime; ValueError for an unknown name, RecordError for a record that
     cannot be read or was not made with the experiment's settings of today.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.statistics import evidence
-        >>> evidence("mnist-fc-adam", ("ReLU", "FLNPF"), build=Path("no-build"), published=Path("no-records"))
-        {}
     """
     experiments.find(experiment)
     if not regimes or isinstance(regimes, str):
@@ -485,15 +406,7 @@ def best_records(experiment: str, regime: str, build: Path, published: Path | No
 
 
 def table(build: Path, published: Path | None = None) -> list[Cell]:
-    """Every cell of the paper's table, row by row in the table's order, from the best records there are.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from companion.statistics import table
-        >>> cells = table(build=Path("no-build"), published=Path("no-records"))  # six rows, five regimes
-        >>> len(cells), {cell.verdict for cell in cells}
-        (30, {'not run'})
-    """
+    """Every cell of the paper's table, row by row in the table's order, from the best records there are."""
     return [
         table_cell(row.name, regime, best_records(row.name, regime, build, published))
         for row in experiments.TABLE

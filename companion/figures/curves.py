@@ -88,9 +88,8 @@ def leads(first: Sequence[Record], second: Sequence[Record]) -> np.ndarray:
     seeds = [[record.seed for record in records] for records in (first, second)]
     if seeds[0] != seeds[1]:
         raise ValueError(f"records must be of the same seeds in the same order; got {seeds[0]} and {seeds[1]}.")
-    ours, theirs = test_curves(first), test_curves(second)
-    shortest = min(ours.shape[1], theirs.shape[1])
-    return ours[:, :shortest] - theirs[:, :shortest]
+    both = test_curves([*first, *second])
+    return both[: len(first)] - both[len(first) :]
 
 
 def ahead(lead: np.ndarray) -> tuple[int | None, int | None]:
@@ -119,14 +118,11 @@ class Runs:
 
 def series(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Epochs [points] and values [runs, points] of a series of records, as far as every run went."""
-    if not records:
-        raise ValueError(f"there are no records to read {name!r} from.")
     for record in records:
         if name not in record.series:
             run, known = f"{record.experiment}, {record.regime}, seed {record.seed}", ", ".join(record.series) or "none"
             raise ValueError(f"{run} has no series {name!r}; it has: {known}.")
-    points = min(len(record.series["epoch"]) for record in records)
-    epochs, values = (np.array([r.series[what][:points] for r in records], dtype=float) for what in ("epoch", name))
+    epochs, values = (_as_far([record.series[what] for record in records], name) for what in ("epoch", name))
     if (epochs != epochs[0]).any():
         raise ValueError(f"{name!r} was measured at different epochs in different runs; draw them apart.")
     return epochs[0], values
@@ -134,10 +130,15 @@ def series(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray
 
 def history(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Epochs [points] from 1 and values [runs, points] of a record's history, as far as every run went."""
-    if not records:
+    values = _as_far([record.history[name] for record in records], name)
+    return np.arange(1.0, values.shape[1] + 1), values
+
+
+def _as_far(runs: Sequence[Sequence[float]], name: str) -> np.ndarray:
+    if not runs:
         raise ValueError(f"there are no records to read {name!r} from.")
-    points = min(record.epochs for record in records)
-    return np.arange(1.0, points + 1), np.array([record.history[name][:points] for record in records], dtype=float)
+    points = min(map(len, runs))
+    return np.array([run[:points] for run in runs], dtype=float)
 
 
 def draw(ax: Axes, runs: Runs) -> None:

@@ -1,6 +1,7 @@
 """Drawings of networks: gates times weights, the regimes, one input's sub-network, the gate explorer standing still."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,33 +27,21 @@ _WRITTEN: dict[str, Any] = _MIDDLE | {"fontsize": SMALL}
 def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
     """Draws one input's gates, and beside them the weights that they leave in use."""
     left, right = axes
-    layers = [[0.5 * (5 - n) + i for i in range(n)] for n in (3, 5, 5, 5, 1)]
-    on = [(1, 1, 1), *_GATES, (1,)]
-    for ax in axes:
-        ax.set_axis_off()
-        ax.set_xlim(-0.5, 4.5)
-        ax.set_ylim(-1.3, 5.3)
-    for x in range(4):
-        for i, y in enumerate(layers[x]):
-            for j, z in enumerate(layers[x + 1]):
-                colour, width, alpha, order = (
-                    (ACTIVE, 1.2, 0.8, 2) if on[x][i] and on[x + 1][j] else (INACTIVE, 0.35, 0.7, 1)
-                )
-                right.plot([x, x + 1], [y, z], color=colour, linewidth=width, alpha=alpha, zorder=order)
-    for x, nodes in enumerate(layers):
-        for i, y in enumerate(nodes):
-            colour = ACTIVE if on[x][i] else INACTIVE
-            right.plot(x, y, "o", color=colour if on[x][i] else "white", markeredgecolor=colour, markersize=7, zorder=3)
-            if 0 < x < 4:
-                face, edge, ink = (GATE, GATE, "white") if on[x][i] else ("white", INACTIVE, MUTED)
-                circle = {"boxstyle": "circle,pad=0.28", "fc": face, "ec": edge}
-                left.text(x, y, str(on[x][i]), color=ink, fontweight="bold", bbox=circle, zorder=3, **_MIDDLE)
-    left.text(0.0, 2.5, "input\n$x$", **_MIDDLE)
-    left.add_patch(FancyArrowPatch((0.3, 2.5), (0.68, 2.5), arrowstyle="-|>", mutation_scale=11, color=PAPER))
+    sizes = (3, *map(len, _GATES), 1)
+    weights = [0.05 + abs(np.sin(np.arange(1, out * into + 1))).reshape(out, into) for into, out in pairwise(sizes)]
+    subnetwork(right, weights, _GATES, title="weights: their worth")
+    for layer, gates in enumerate(_GATES, start=1):
+        for place, on in enumerate(gates):
+            face, edge, ink = (GATE, GATE, "white") if on else ("white", INACTIVE, MUTED)
+            circle = {"boxstyle": "circle,pad=0.28", "fc": face, "ec": edge}
+            left.text(layer, 2 - place, str(on), color=ink, fontweight="bold", bbox=circle, **_MIDDLE)
+    left.text(0.0, 0.0, "input\n$x$", **_MIDDLE)
+    left.add_patch(FancyArrowPatch((0.3, 0.0), (0.68, 0.0), arrowstyle="-|>", mutation_scale=11, color=PAPER))
     left.set_title("gates: open paths")
-    right.set_title("weights: their worth")
-    left.text(2, -1.15, r"path features $\phi_x$", ha="center", color=GATE)
-    right.text(2, -1.15, r"path values $v$", ha="center", color=ACTIVE)
+    for ax, text, colour in ((left, r"path features $\phi_x$", GATE), (right, r"path values $v$", ACTIVE)):
+        ax.set(xlim=(-0.5, 4.5), ylim=(-3.3, 2.5))
+        ax.text(2, -3.15, text, ha="center", color=colour)
+        ax.axis("off")
 
 
 def five_regimes() -> Figure:
@@ -65,9 +54,8 @@ def five_regimes() -> Figure:
         ("ReLU", "", "trained", "own", "one network, its own gates"),
     )
     figure, ax = plt.subplots(figsize=(WIDTH, 4.4))
-    ax.set_axis_off()
-    ax.set_xlim(-0.02, 5.6)
-    ax.set_ylim(len(rows) - 0.55, -0.75)
+    ax.set(xlim=(-0.02, 5.6), ylim=(len(rows) - 0.55, -0.75))
+    ax.axis("off")
     for left, text in ((1.08, "gates' network"), (3.5, "value network")):
         ax.text(left + _BOX / 2, -0.55, text, color=PAPER, **_WRITTEN)
     for place, (regime, source, state, gate, start) in enumerate(rows):
@@ -138,21 +126,17 @@ def _free_place(
     layer: int, gap: float, j: int, i: int, heights: Sequence[np.ndarray], written: list[np.ndarray]
 ) -> np.ndarray:
     """Where on the line from unit j to unit i its weight is farthest from other lines and weights; notes it down."""
-    start, end = np.array([layer * gap, heights[layer][j]]), np.array([(layer + 1) * gap, heights[layer + 1][i]])
-    best, room = start, -1.0
-    for along in np.linspace(0.24, 0.68, 12):
+    below, above = heights[layer], heights[layer + 1]
+    start, end = np.array([layer * gap, below[j]]), np.array([(layer + 1) * gap, above[i]])
+
+    def room(along: float) -> float:
         place = start + along * (end - start)
-        to_lines = [
-            abs(a + along * (b - a) - place[1])
-            for m, a in enumerate(heights[layer])
-            for k, b in enumerate(heights[layer + 1])
-            if (m, k) != (j, i)
-        ]
-        distance = min([*to_lines, *(float(np.hypot(*(place - other))) for other in written)], default=1.0)
-        if distance > room:
-            best, room = place, distance
-    written.append(best)
-    return best
+        lines = abs(below[:, None] + along * (above - below[:, None]) - place[1])
+        others = np.delete(lines, j * len(above) + i)
+        return min([*others, *(float(np.hypot(*(place - other))) for other in written)], default=1.0)
+
+    written.append(start + max(np.linspace(0.24, 0.68, 12), key=room) * (end - start))
+    return written[-1]
 
 
 def subnetwork_key(figure: Figure) -> None:

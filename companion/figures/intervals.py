@@ -4,6 +4,7 @@ A dot is a run. Accuracies are in per cent, differences in points.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,16 @@ _VERDICTS = {"equivalent": ("#0a6b3d", "o"), "different": ("#a3261b", "X"), "und
 _ACCEPTED = {"facecolor": "#dcefe6", "edgecolor": "#5f8b78", "linewidth": 0.8}
 
 
-def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "peak") -> None:
+def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]]) -> None:
     """Accuracy by regime from random gates to a network's own, with the step from random to learnt gates marked."""
-    values = {r: np.array(statistics.accuracies(regimes[r], measure)) for r in ORDER if regimes.get(r)}
+    values = {r: np.array(statistics.accuracies(regimes[r])) for r in ORDER if regimes.get(r)}
     _runs_and_means(ax, values)
     beside: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
     for row, some in enumerate(values.values()):
         ax.annotate(f"{some.mean():.2f}", (some.max(), row), (9, 0), va="center", color=INK, **beside)
     random, learnt, own = (values[regime].mean() for regime in ("FRNPF-II", "FLNPF", "ReLU"))
-    foot = len(values) - 0.25
-    for value in (random, learnt, own):
-        ax.plot([value, value], [list(values).index("FRNPF-II"), foot], ":", color=INACTIVE, linewidth=0.9, zorder=0)
+    top, foot = list(values).index("FRNPF-II"), len(values) - 0.25
+    ax.vlines((random, learnt, own), top, foot, linestyle=":", color=INACTIVE, linewidth=0.9, zorder=0)
     steps = [(random, learnt, "learnt gates: {:+.2f} points", 11)]
     if own > learnt:  # at tiny budgets it need not be
         steps.append((learnt, own, "{:+.2f}", 6))
@@ -47,7 +47,7 @@ def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]], measure: str = "
     ax.set_ylim(foot + 0.7, -0.85)
     ax.margins(x=0.1)
     ax.set_xlim(right=ax.get_xlim()[1] + 0.06 * np.diff(ax.get_xlim())[0])  # room for the last label
-    ax.set_xlabel(f"test accuracy (%), {measure} of each run; bar: mean")
+    ax.set_xlabel("test accuracy (%), peak of each run; bar: mean")
 
 
 def peak_and_final(runs: ByRegime, mark_paper: bool = False) -> Figure:
@@ -83,9 +83,8 @@ def selection(cells: Sequence[Cell]) -> Figure:
     """Peak minus final accuracy of each cell with two runs or more, and its mean: what choosing the epoch adds."""
     figure, panels = _panel_a_row([cell for cell in cells if len(cell.records) > 1], "peak − final")
     for ax, own in panels:
-        gaps = {cell.regime: 100 * np.array([r.peak - r.final for r in cell.records]) for cell in own}
-        _runs_and_means(ax, gaps)
-        _rows(ax, [LABELS[regime] for regime in gaps])
+        _runs_and_means(ax, {cell.regime: 100 * np.array([r.peak - r.final for r in cell.records]) for cell in own})
+        _rows(ax, [LABELS[cell.regime] for cell in own])
     return figure
 
 
@@ -111,8 +110,8 @@ def gaps(rows: Mapping[str, Mapping[Contrast, tuple[Difference | None, Differenc
         raise ValueError("one experiment or more is needed, each with one contrast or more.")
     given: dict[str, Any] = {"xlabel": "difference (points)", "sharex": True, "sharey": True}
     figure, panels = panel_grid(len(rows), height=0.7 + 0.42 * max(map(len, rows.values())), extra=0.9, **given)
-    found = [one.estimate for row in rows.values() for pair in row.values() for one in pair if one]
-    ends = [0.0, *(end for estimate in found for end in (estimate.low, estimate.high))]
+    found = [one for row in rows.values() for pair in row.values() for one in pair if one]
+    ends = [0.0, *(end for one in found for end in one.estimate.interval)]
     pad = 0.06 * (max(ends) - min(ends)) + 0.5
     low, high = min(ends) - pad, max(ends) + pad
     for ax, (title, row) in zip(panels, rows.items(), strict=True):
@@ -120,16 +119,16 @@ def gaps(rows: Mapping[str, Mapping[Contrast, tuple[Difference | None, Differenc
             start = low if contrast.relation == "at most" else -contrast.tolerance
             stop = high if contrast.relation == "at least" else contrast.tolerance
             ax.barh(place, stop - start, left=start, height=0.8, zorder=0, **_ACCEPTED)
-            shift = 0.16 if papers and ours else 0.0
+            shift, look = 0.16 if papers and ours else 0.0, (COLOURS[contrast.first], MARKERS[contrast.first])
             if papers:
                 _interval(ax, papers.estimate, place - shift, PAPER, "D")
             if ours:
-                _interval(ax, ours.estimate, place + shift, COLOURS[contrast.first], MARKERS[contrast.first])
+                _interval(ax, ours.estimate, place + shift, *look)
         _rows(ax, [""] * len(row), title)
         ax.set_xlim(low, high)
         ax.tick_params(axis="y", length=0)
     first = next(iter(rows.values()))
-    panels[0].set_yticks(range(len(first)), [name_of(contrast) for contrast in first])
+    panels[0].set_yticks(range(len(first)), map(name_of, first))
     handles = [entry("the paper's table", color=PAPER, marker="D", markersize=5)]
     if any(ours for row in rows.values() for _, ours in row.values()):
         handles.append(entry("our records", color=INK, marker="o", markersize=5))
@@ -158,17 +157,16 @@ def changes(rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, st
 
 def _panel_a_row(cells: Sequence[Cell], xlabel: str) -> tuple[Figure, list[tuple[Axes, list[Cell]]]]:
     """A figure with a panel for each experiment of the cells, beside its cells; one that says so if there are none."""
-    names = list(dict.fromkeys(cell.experiment for cell in cells))
+    rows = [list(own) for _, own in groupby(cells, key=lambda cell: cell.experiment)]
     xlabel += " (points of test accuracy)"
-    figure, axes = panel_grid(max(1, len(names)), 1, height=1.5, extra=0.9, xlabel=xlabel, sharex=True)
-    if not names:
+    figure, axes = panel_grid(max(1, len(rows)), 1, height=1.5, extra=0.9, xlabel=xlabel, sharex=True)
+    if not rows:
         axes[0].set_axis_off()
         axes[0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color=MUTED)
-    panels = [(ax, [cell for cell in cells if cell.experiment == name]) for ax, name in zip(axes, names, strict=False)]
-    for ax, own in panels:
-        title = f"{experiments.find(own[0].experiment).title}: {statistics.budget_text(own[0].records)}"
+    for ax, (cell, *_) in zip(axes, rows, strict=False):
+        title = f"{experiments.find(cell.experiment).title}: {statistics.budget_text(cell.records)}"
         ax.set_title(title, loc="left")
-    return figure, panels
+    return figure, list(zip(axes, rows, strict=False))
 
 
 def _rows(ax: Axes, labels: Sequence[str], title: str = "") -> None:

@@ -10,7 +10,9 @@ readers tell them apart (``test_style.py`` measures it); markers and dashes are 
 
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import cycle
 from textwrap import fill
 from typing import Any
 
@@ -27,18 +29,6 @@ from npflib.records.run_records import Record
 Runs = Record | Iterable["Runs"] | Mapping[str, "Runs"]
 
 
-class _Looks(dict):
-    """What each regime looks like; one without an entry gets the next spare look, and keeps it."""
-
-    def __init__(self, looks: Mapping[str, str], spare: Sequence[str]):
-        super().__init__(looks)
-        self._own, self._spare = len(looks), spare
-
-    def __missing__(self, regime: str) -> str:
-        self[regime] = self._spare[(len(self) - self._own) % len(self._spare)]
-        return self[regime]
-
-
 class _Labels(dict):
     """What each regime is called in figures: what its definition says."""
 
@@ -46,12 +36,15 @@ class _Labels(dict):
         return regimes.find(regime).label
 
 
-COLOURS = _Looks(
+# Of each regime; one without an entry gets the next spare look, and keeps it.
+COLOURS = defaultdict(
+    cycle(("#4d4d4d", "#0b7285", "#7a3ff2")).__next__,
     {"ReLU": "#0a45a8", "FLNPF": "#1a9c82", "DLNPF": "#cf34d0", "FRNPF-DI": "#6b1500", "FRNPF-II": "#9a6000"}
     | {"DLGN": "#180060"},
-    spare=("#4d4d4d", "#0b7285", "#7a3ff2"),
 )
-MARKERS = _Looks({"ReLU": "o", "FLNPF": "s", "DLNPF": "^", "FRNPF-DI": "D", "FRNPF-II": "v", "DLGN": "p"}, spare="PX*")
+MARKERS = defaultdict(
+    cycle("PX*").__next__, {"ReLU": "o", "FLNPF": "s", "DLNPF": "^", "FRNPF-DI": "D", "FRNPF-II": "v", "DLGN": "p"}
+)
 LABELS = _Labels()
 
 # Colours with a meaning of their own, not of a regime. All but INACTIVE may colour text.
@@ -68,6 +61,7 @@ WIDTH = 5.6  # inches
 NORMAL, SMALL, TINY = 10.5, 9.0, 8.25  # points: labels and titles; ticks, keys and notes; the provenance line
 PHONE = 350  # px: what is left of a phone's width for a figure
 LEAST = 7.0  # px: the smallest text there
+_TICKS = {"labelsize": SMALL, "major.size": 4, "major.width": 0.9}
 _BANNER = "#B00020"
 _clock = time.perf_counter()
 
@@ -84,14 +78,11 @@ def use_style() -> None:
         "legend.handlelength": 1.8, "legend.columnspacing": 1.2, "svg.fonttype": "path", "svg.hashsalt": "npflib",
         "image.cmap": "viridis", "image.interpolation": "nearest",
     }  # fmt: skip
-    for axis in ("xtick", "ytick"):
-        rc |= {f"{axis}.labelsize": SMALL, f"{axis}.major.size": 4, f"{axis}.major.width": 0.9}
+    rc |= {f"{axis}.{name}": size for axis in ("xtick", "ytick") for name, size in _TICKS.items()}
     sns.set_theme(context="notebook", style="ticks", rc=rc)
-    try:
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:
-        return
     if mpl.get_backend().lower().endswith("inline"):
+        from matplotlib_inline.backend_inline import set_matplotlib_formats  # such a backend is this package's
+
         # The whole figure and no more: cut to its contents, each figure would be shown at another scale.
         set_matplotlib_formats("svg", metadata={"Date": None}, bbox_inches=None)
 
@@ -150,8 +141,8 @@ def _as_it_is(text: str) -> str:
 def _effort(runs: Sequence[Record]) -> str:
     """Kind of machine and time: of the runs, else of the notebook so far."""
     if runs:
-        kinds = sorted({_kind(str(run.environment.get("device", ""))) for run in runs})
-        return f"trained on {' and '.join(kinds)} in {_duration(sum(run.seconds for run in runs))}"
+        devices = sorted({_kind(str(run.environment.get("device", ""))) for run in runs})
+        return f"trained on {' and '.join(devices)} in {_duration(sum(run.seconds for run in runs))}"
     threads = torch.get_num_threads()
     cpu = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
     where = f"{torch.cuda.get_device_name()} (GPU)" if torch.cuda.is_available() else cpu
@@ -175,8 +166,9 @@ def _check(figure: Figure) -> None:
     """Holds the rule of size that this module states."""
     if figure.get_figwidth() > WIDTH + 1e-9:
         wide = f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}"
-        mend = "so that all figures are shown at one scale. Stack its panels, or give them less width."
-        raise ValueError(f"{wide}, {mend}")
+        raise ValueError(
+            f"{wide}, so that all figures are shown at one scale. Stack its panels, or give them less width."
+        )
     figure.draw_without_rendering()
     for text in figure.findobj(Text):
         points, size = text.get_fontsize(), pixels_on_a_phone(figure, text.get_fontsize())

@@ -6,6 +6,7 @@ stand-in data carry the banner that figures do.
 
 import platform
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +18,7 @@ from companion import statistics
 from companion.figures.style import LABELS
 from companion.ledger import Claim
 from companion.statistics import Cell
-from npflib import experiments
+from npflib import checks, experiments
 from npflib.records.run_records import Record
 
 # Word → symbol and ground; white text on each has a contrast of at least 4.5 : 1.
@@ -64,16 +65,10 @@ def stand_in_banner(data: Mapping[str, Any] | None) -> str:
 
 def verdict(word: str) -> str:
     """A verdict as symbol, word and colour."""
-    if word not in _VERDICTS:
-        raise ValueError(f"unknown verdict {word!r}; allowed: {', '.join(_VERDICTS)}.")
+    checks.one_of(word, "verdict", _VERDICTS)
     symbol, ground = _VERDICTS[word]
     style = f"background:{ground};color:#fff;padding:0.1em 0.5em;border-radius:0.4em;white-space:nowrap"
     return Html(f'<span style="{style}">{symbol} {word}</span>')
-
-
-def reported(paper: experiments.Reported) -> str:
-    """A number as the paper prints it."""
-    return str(statistics.Summary(paper.mean, paper.std, paper.runs))
 
 
 def regimes(runs: Mapping[str, Sequence[Record]], experiment: str, caption: str) -> str:
@@ -96,18 +91,12 @@ def entry(main: str, *lesser: str, least: float = 0) -> str:
 
 def rows_side_by_side(cells: Sequence[Cell], caption: str) -> str:
     """Paper and ours for several experiments at once: one row a regime, two columns an experiment."""
-    names = list(dict.fromkeys(cell.experiment for cell in cells))
-    found = {(cell.experiment, cell.regime): cell for cell in cells}
-    header = ["regime"]
-    for name in names:
-        short = experiments.find(name).title.rsplit(", ", 1)[-1]
-        header += [f"{short}: paper", f"{short}: ours"]
-    rows = []
-    for regime in experiments.find(names[0]).reported:
-        own = [found[name, regime] for name in names]
-        pairs = [(reported(cell.paper), str(cell.ours) if cell.ours else "not run yet") for cell in own]
-        rows.append([_whole(LABELS[regime]), *(text for pair in pairs for text in pair)])
-    return table(header, rows, caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
+    rows = {cell.regime: [_whole(LABELS[cell.regime])] for cell in cells}
+    for cell in cells:
+        rows[cell.regime] += [reported(cell.paper), str(cell.ours or "not run yet")]
+    titles = dict.fromkeys(experiments.find(cell.experiment).title.rsplit(", ", 1)[-1] for cell in cells)
+    header = ["regime", *(f"{title}: {whose}" for title in titles for whose in ("paper", "ours"))]
+    return table(header, rows.values(), caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
 
 
 def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
@@ -115,7 +104,7 @@ def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
     rows = []
     for cell in cells:
         ours = "not run yet"
-        if cell.ours is not None:
+        if cell.ours:
             basis = f"n = {cell.ours.runs}; {statistics.budget_text(cell.records)}; {cell.records[0].data['title']}"
             ours = entry(str(cell.ours), basis, least=9)
         judged = entry(verdict(cell.verdict), cell.reason)
@@ -132,14 +121,13 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
         link = Html(f'<a href="{page}.html">{page.replace("_", " ")}</a>, <code>{escape(claim.id)}</code>')
         basis = f"profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}"
         tolerance = f"tolerance {number(claim.tolerance)}: " if claim.tolerance else ""
-        why = Html(tolerance + escape(claim.tolerance_reason))
-        row = [
-            entry(verdict(claim.verdict), f"stands as: {claim.standing}", claim.reason),
-            entry(claim.sentence, claim.source, link, least=12),
-            entry(measured(claim), claim.quantity, basis, least=10),
-            entry(Html(f"{_RELATIONS[claim.relation]} {number(claim.expected)}"), why, least=7.5),
-        ]
-        rows.append(row)
+        bound, why = (
+            f"{_RELATIONS[claim.relation]} {number(claim.expected)}",
+            tolerance + escape(claim.tolerance_reason),
+        )
+        judged = entry(verdict(claim.verdict), f"stands as: {claim.standing}", claim.reason)
+        said, seen = entry(claim.sentence, claim.source, link, least=12), (measured(claim), claim.quantity, basis)
+        rows.append([judged, said, entry(*seen, least=10), entry(Html(bound), Html(why), least=7.5)])
     return table(("verdict", "claim", _with_level(found), "expected"), rows, caption=caption)
 
 
@@ -197,16 +185,15 @@ def versions() -> str:
 
 def machines(records: Sequence[Record]) -> str:
     """Where the records come from: one row for each different machine, set of versions and code."""
-    groups: dict[tuple[str, ...], list[Record]] = {}
+    groups = defaultdict[tuple[str, ...], list[float]](list)
     for record in records:
         machine = (str(record.environment.get(name, "unknown")) for name in ("device", "threads", "torch", "python"))
         library = ", ".join(str(record.library.get(name, "unknown")) for name in ("version", "source"))
-        groups.setdefault((*machine, library, record.profile), []).append(record)
+        groups[*machine, library, record.profile].append(record.seconds)
     rows = []
-    for (device, threads, torch, python, library, profile), found in sorted(groups.items()):
-        count, minutes = str(len(found)), f"{sum(record.seconds for record in found) / 60:.0f} min"
-        where = entry(f"{device}, {threads} threads", least=9)
-        rows.append([where, f"{torch}, {python}", library, profile, count, minutes])
+    for (device, threads, torch, python, *rest), seconds in sorted(groups.items()):
+        where, minutes = entry(f"{device}, {threads} threads", least=9), f"{sum(seconds) / 60:.0f} min"
+        rows.append([where, f"{torch}, {python}", *rest, str(len(seconds)), minutes])
     header = ("machine", "torch, python", "npflib, source hash", "profile", "runs", "run time")
     return table(header, rows, caption="The machines and versions behind the run records used on this page.")
 
@@ -229,6 +216,11 @@ def small(text: str) -> str:
 def harmless(markdown: str) -> str:
     """Markdown in which no text from a file can be HTML: nothing is but the powers that ``number`` writes."""
     return re.sub(r"<(?!/?sup>)(?=[A-Za-z/!?])", "&lt;", markdown)
+
+
+def reported(paper: experiments.Reported) -> str:
+    """A number as the paper prints it."""
+    return str(statistics.Summary(paper.mean, paper.std, paper.runs))
 
 
 def _whole(text: str) -> str:

@@ -71,10 +71,9 @@ class _Examples:
         total, n, seeds = len(dataset.train_labels), config.examples, config.seeds
         pool, least = total if config.pool is None else config.pool, config.disjoint * config.examples
         if not 0 < least <= pool <= total:
-            raise ValueError(
-                f"{n:,} examples{' and as many others' * (config.disjoint - 1)} come from a pool of {pool:,}, out of "
-                f"{total:,} in all: take fewer examples, or a pool of {least:,} to {total:,}."
-            )
+            asked = f"{n:,} examples{' and as many others' * (config.disjoint - 1)} come from a pool of {pool:,}"
+            mend = f"take fewer examples, or a pool of {least:,} to {total:,}"
+            raise ValueError(f"{asked}, out of {total:,} in all: {mend}.")
         if unknown := sorted(set(config.valued) - {"start", *SOURCES}):
             raise ValueError(f"unknown source of gates {unknown[0]!r}; allowed: start, {', '.join(SOURCES)}.")
         common.check_examples(config.test_examples, len(dataset.test_labels), "test")
@@ -106,10 +105,10 @@ class _Examples:
 
     def valued(self, networks: Sequence[ReLUNetwork]) -> list[float]:
         """Test accuracies of value networks trained behind the gates of some networks, one a seed."""
-        last, pairs = self.config.kept[-1], zip(self.config.seeds, networks, strict=True)
-        behind = [common.gated(self.config.arch, seed, network) for seed, network in pairs]
-        learnt = common.kept(behind, *self.regression(), (last,), self.config)
-        return [accuracy(one[last], *self.test) for one in learnt]
+        config, last = self.config, self.config.kept[-1]
+        pairs = zip(config.seeds, networks, strict=True)
+        behind = [common.gated(config.arch, seed, network) for seed, network in pairs]
+        return [accuracy(one[last], *self.test) for one in common.kept(behind, *self.regression(), (last,), config)]
 
     def readers(self) -> Iterator[tuple[int, KernelReadOut]]:
         """Each seed's read-out; one at a time is in memory."""
@@ -153,11 +152,8 @@ def _read(reading: ReadOut) -> Row:
 def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
     config, seed = given.config, int(unit.removeprefix("seed-"))
     images, labels, test, test_labels = given.drawn(seed)
-    n, last, archs = (
-        config.examples,
-        config.kept[-1],
-        {"flattened": VConv(**asdict(config.arch)), "pooled": config.arch},
-    )
+    archs = {"flattened": VConv(**asdict(config.arch)), "pooled": config.arch}
+    n, last = config.examples, config.kept[-1]
     x, y, flat, test_flat = images[:n], labels[:n], images[:n].flatten(1).double(), test.flatten(1).double()
     kernels = flat @ flat.T, test_flat @ flat.T
     found = [{"seed": seed, "gates": "linear", "epoch": 0} | _regression(config, seed, *kernels, y, test_labels)]
@@ -167,7 +163,8 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
         learner = AutogradLearner([network], images[:count], labels[:count], test, test_labels, common.CPU)
         [right] = common.trained(learner, config, epochs=epochs, seeds=[seed]) if epochs else learner.test()[1]
         tables = [MixedGates(layer_tables(network, some)) for some in (x, test)]
-        kernels = _path_kernels(x, test, *tables)
+        own, others = (table.lookup(torch.arange(len(some))) for table, some in zip(tables, (x, test), strict=True))
+        kernels = flattened_path_kernel(x, own).double(), flattened_path_kernel(test, others, x, own).double()
         row = {"seed": seed, "gates": gates, "epoch": epochs} | _regression(config, seed, *kernels, y, test_labels)
         row["network"] = right
         for read_out, arch in archs.items() if name in config.valued else ():
@@ -182,11 +179,6 @@ def _regression(config: ReadoutConfig, seed: int, kernel: Tensor, rows: Tensor, 
     """The test accuracy and the ridge of a regression with a kernel [n, n] and its rows of test examples [m, n]."""
     ridge = choose_ridge(kernel, y, config.ridges, classes=CLASSES, seed=seed).ridge
     return {"kernel": fit(kernel, y, ridge, classes=CLASSES).accuracy(rows, test_y), "ridge": ridge}
-
-
-def _path_kernels(x: Tensor, test_x: Tensor, tables: MixedGates, test_tables: MixedGates) -> tuple[Tensor, Tensor]:
-    gates, test_gates = tables.lookup(torch.arange(len(x))), test_tables.lookup(torch.arange(len(test_x)))
-    return flattened_path_kernel(x, gates).double(), flattened_path_kernel(test_x, test_gates, x, gates).double()
 
 
 def _fit(config: ReadoutConfig, dataset: Dataset) -> ReadoutConfig:

@@ -7,6 +7,7 @@ that says from what. ``npf study`` runs, resumes and publishes those in ``STUDIE
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -21,6 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from npflib import checks
 from npflib.records import locations
 from npflib.records.atomic import read_json, write_text
 from npflib.records.fingerprint import fingerprint
@@ -91,12 +93,9 @@ class Table:
         if found and len(set(epochs)) == len(epochs):
             return found[epochs.index(max(epochs))]
         asked = ", ".join(f"{name} = {value!r}" for name, value in conditions.items()) or "any conditions"
-        there = {name: self.options(name) for name in conditions}
-        raise ValueError(
-            f"seed {seed} of {self.study} has {len(found) or 'no'} rows with {asked}; one is needed. There are: "
-            + ("; ".join(f"{name} {', '.join(map(str, some)) or 'none'}" for name, some in there.items()) or "others")
-            + "."
-        )
+        there = [f"{name} {', '.join(map(str, self.options(name))) or 'none'}" for name in conditions]
+        what = f"seed {seed} of {self.study} has {len(found) or 'no'} rows with {asked}"
+        raise ValueError(f"{what}; one is needed. There are: {'; '.join(there) or 'others'}.")
 
 
 @dataclass(frozen=True)
@@ -144,10 +143,9 @@ class Study:
         seeds = list(config.seeds)
         if not seeds or len(set(seeds)) != len(seeds):
             raise ValueError(f"seeds must be one or more different whole numbers; got {seeds!r}.")
-        begun, code, environment = perf_counter(), self.code(), environment_of(torch.device("cpu"))
+        begun, made_by = perf_counter(), {"code": self.code(), "environment": environment_of(torch.device("cpu"))}
         folder = None if build is None else self.kept_in(build, config, *data)
-        found: dict[str, Any] = {}
-        names = list(dict.fromkeys(self.units(config)))
+        found, names = dict[str, Any](), list(dict.fromkeys(self.units(config)))
         with torch.no_grad(), tqdm(total=len(names), desc=self.name, disable=not progress) as bar:
             context = self.prepare(config, *data)
             shared = perf_counter() - begun  # counted once
@@ -163,9 +161,8 @@ class Study:
                     if entry is None:
                         begun = perf_counter()
                         rows = self.evaluate(context, unit)
-                        seconds, shared = shared + perf_counter() - begun, 0.0
-                        call = {"seconds": seconds, "code": code, "environment": environment}
-                        entry = json.loads(json.dumps({"call": call, "rows": rows}, allow_nan=False))
+                        call = {"seconds": shared + perf_counter() - begun} | made_by
+                        entry, shared = json.loads(json.dumps({"call": call, "rows": rows}, allow_nan=False)), 0.0
                         if folder is not None:
                             write_text(folder / f"{unit}.json", json.dumps(entry))
                     found[unit] = entry
@@ -207,10 +204,8 @@ class Study:
         path = self.path_of(folder=folder)
         for one in table.data:
             if one["stand_in"]:
-                raise ValueError(
-                    f"a stand-in is not published: the data are {one['title']}, because {one['reason']}. Set NPF_DATA "
-                    "to a folder with the real files."
-                )
+                why = f"the data are {one['title']}, because {one['reason']}"
+                raise ValueError(f"a stand-in is not published: {why}. Set NPF_DATA to a folder with the real files.")
         if table.name != "full" or table.config != plain(self.configs["paper"]):
             raise ValueError(f"only the full configuration is published at {path}; this is {table.name!r}.")
         before = self.published(folder=folder)
@@ -238,10 +233,8 @@ class Study:
         path, what, again = Path(path), f"table of the study {self.name}", f"npf study {self.name} --profile paper"
         mend = f"Restore it from version control, or delete it and measure it again: {again} --publish."
         found = read_json(path, what, mend, schema=SCHEMA)
-        fault = self._fault(found)
-        if not fault and found["name"] != path.stem:
-            fault = f"it holds the table {found['name']!r}, which belongs into a file of that name"
-        if fault:
+        other = f"it holds the table {found.get('name')!r}, which belongs into a file of that name"
+        if fault := self._fault(found) or (found["name"] != path.stem and other):
             raise ValueError(f"{path} is not a readable {what} ({fault}). {mend}")
         return Table(**found)
 
@@ -252,7 +245,7 @@ class Study:
             return f"its fields must be {', '.join(f'{name} ({kind.__name__})' for name, kind in kinds.items())}"
         if found["study"] != self.name:
             return f"it is one of {found['study']!r}"
-        told: dict[Any, list[tuple]] = {}
+        told = defaultdict[Any, list[tuple]](list)
         for row in found["rows"]:
             if not isinstance(row, dict) or not {"seed", self.conditions[0]} <= set(row):
                 return f"each row needs a seed and {self.conditions[0]!r}; one is {row!r}"
@@ -261,7 +254,7 @@ class Study:
                 return f"a row holds what is no finite number: {row!r}"
             if not all(0 <= row.get(name, 0) <= 1 for name in self.shares):
                 return f"a share is not between 0 and 1: {row!r}"
-            told.setdefault(row["seed"], []).append(tuple(row.get(name) for name in self.conditions))
+            told[row["seed"]].append(tuple(row.get(name) for name in self.conditions))
         if not told or any(len(set(some)) != len(some) for some in told.values()):
             return "there are no rows, or one is there twice"
         if len({frozenset(some) for some in told.values()}) != 1:
@@ -274,8 +267,7 @@ class Study:
 
 def find(name: str) -> Study:
     """The study of that name; a ValueError lists those there are."""
-    if name not in STUDIES:
-        raise ValueError(f"unknown study {name!r}; allowed: {', '.join(STUDIES)}.")
+    checks.one_of(name, "study", STUDIES)
     module, _, variable = STUDIES[name].partition(":")
     return getattr(import_module(module), variable)
 
@@ -288,12 +280,9 @@ def plain(config: Any, without: Sequence[str] = ("seeds",)) -> dict[str, Any]:
 
 def _kept(folder: Path | None, unit: str) -> dict[str, Any] | None:
     """What an earlier call has kept; a damaged file counts for nothing and is made again."""
-    if folder is None:
-        return None
-    try:
-        return read_json(folder / f"{unit}.json", "unit", "It is made again.", fields=("call", "rows"))
-    except ValueError:
-        return None
+    with suppress(ValueError):
+        return folder and read_json(folder / f"{unit}.json", "unit", "It is made again.", fields=("call", "rows"))
+    return None
 
 
 def _calls(entries: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:

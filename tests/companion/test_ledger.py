@@ -48,10 +48,8 @@ def record(build, **changes):
         "data": REAL,
         "build": build,
     }
-    id, sentence, source = (given.pop(name) for name in ("id", "sentence", "source"))
-    id = changes.pop("id", id)
     given["level"] = 0.9 if "interval" in changes else None
-    return ledger.record(id, sentence, source, **given | changes)
+    return ledger.record(**given | changes)
 
 
 # --- the rule --------------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from npflib import experiments
 
 def make_claim(id: str, verdict: str, standing: str = "holds", kind: str = "identity") -> Claim:
     return Claim(
-        id, "A sentence.", "section 2", kind, "error", 0.0, [0.0, 0.0], None, 0.0, "equal", 1.0, "rounding", verdict,
-        "", standing, "quick", False, 3, "MNIST", False, "01_gates_and_paths", "",
+        id=id, sentence="A sentence.", source="section 2", kind=kind, quantity="error", measured=0.0,
+        interval=[0.0, 0.0], expected=0.0, tolerance=1.0, tolerance_reason="rounding", verdict=verdict, reason="",
+        standing=standing, profile="quick", seeds=3, data="MNIST", stand_in=False, chapter="01_gates_and_paths",
     )  # fmt: skip
 
 

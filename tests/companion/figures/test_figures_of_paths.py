@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
 from companion.figures.diagrams import subnetwork
-from companion.figures.gate_activity import active_shares, activity, rounding_errors
-from companion.figures.kernel_figures import contrasts, costs, heat_map_grid
+from companion.figures.kernel_figures import (
+    active_shares,
+    activity,
+    contrasts,
+    costs,
+    heat_map_grid,
+    rounding_errors,
+)
 from companion.figures.style import INACTIVE
 
 
@@ -113,7 +119,7 @@ def test_bands_reach_from_the_least_seed_to_the_greatest():
     rng = np.random.default_rng(1)
     units, differ = ({when: rng.random((3, 5)) for when in ("before", "after")} for _ in range(2))
     shares = {when: rng.random((3, 50)) for when in ("before", "after")}
-    left, _, right = activity(units, shares, differ).axes
+    left, right, _ = activity(units, shares, differ).axes
     for ax, values in ((left, units), (right, differ)):
         for group, when in zip(ax.collections, ("before", "after"), strict=True):
             heights = group.get_paths()[0].vertices[:, 1]

@@ -111,10 +111,14 @@ def test_each_regime_has_its_own_marker_colour_and_name():
         assert len({looks[name] for name in regimes.REGIMES}) == len(regimes.REGIMES)
 
 
-def test_a_regime_without_a_look_gets_a_spare_one_and_keeps_it(monkeypatch):
-    looks = type(style.COLOURS)({"a": "red"}, spare=("blue", "green"))
-    assert [looks["b"], looks["c"], looks["b"], looks["a"]] == ["blue", "green", "blue", "red"]
-    assert [looks[name] for name in "de"] == ["blue", "green"]  # more than there are: again from the first
+@pytest.mark.parametrize("looks", [style.COLOURS, style.MARKERS])
+def test_a_regime_without_a_look_gets_a_spare_one_and_keeps_it(looks):
+    mine = looks.copy()
+    given = [mine[name] for name in "bcde"]
+    assert given == [mine[name] for name in "bcde"]
+    assert len(set(given)) == 3  # more than there are: again from the first
+    assert given[3] == given[0]
+    assert not set(given) & set(looks.values())
 
 
 def test_normal_type_has_nine_pixels_on_a_phone_and_the_least_seven():
