@@ -46,3 +46,44 @@ addEventListener("DOMContentLoaded", () => {
     opened = [];
   });
 })();
+
+// Tables whose rows have keys (the ledger's) are filtered by them and sorted by them; without this all rows are there.
+addEventListener("DOMContentLoaded", () => {
+  for (const table of document.querySelectorAll("table.npf-sortable")) {
+    const rows = [...table.tBodies[0].rows];
+    const names = Object.keys(rows[0]?.dataset ?? {});
+    const bar = document.createElement("div");
+    bar.className = "npf-filters";
+    const count = document.createElement("output");
+    const chosen = {};
+    const show = () => {
+      for (const row of rows) row.hidden = names.some((name) => chosen[name] && row.dataset[name] !== chosen[name]);
+      count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} claims`;
+    };
+    const sort = (name) => {
+      const words = [...new Set(rows.map((row) => row.dataset[name]))];
+      const at = (row) => words.indexOf(row.dataset[name]);
+      const sorted = name ? [...rows].sort((one, other) => at(one) - at(other)) : rows;
+      table.tBodies[0].append(...sorted);
+    };
+    const choice = (title, words, chose) => {
+      const label = document.createElement("label");
+      const select = document.createElement("select");
+      for (const [value, text] of words) select.add(new Option(text, value));
+      select.addEventListener("change", () => chose(select.value));
+      label.append(`${title} `, select);
+      bar.append(label);
+    };
+    for (const name of names) {
+      const words = [...new Set(rows.map((row) => row.dataset[name]))];
+      choice(name, [["", "all"], ...words.map((word) => [word, word])], (word) => {
+        chosen[name] = word;
+        show();
+      });
+    }
+    choice("sorted by", [["", "order of the book"], ...names.map((name) => [name, name])], sort);
+    bar.append(count);
+    table.closest(".table-scroll").before(bar);
+    show();
+  }
+});

@@ -6,7 +6,7 @@ stand-in data carry the banner that figures do.
 
 import platform
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +14,7 @@ from math import floor, log10
 from pathlib import Path
 from typing import Any
 
+from companion import ledger as ledger_of
 from companion import statistics
 from companion.figures.style import LABELS
 from companion.ledger import Claim
@@ -40,19 +41,29 @@ class Html(str):
 
 
 def table(
-    header: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", data: Mapping[str, Any] | None = None
+    header: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    caption: str = "",
+    data: Mapping[str, Any] | None = None,
+    keys: Sequence[Mapping[str, str]] = (),
 ) -> str:
-    """A table in a box that scrolls sideways; text is escaped, ``Html`` is not, and stand-in ``data`` get a banner."""
+    """A table in a box that scrolls sideways; text is escaped, ``Html`` is not, and stand-in ``data`` get a banner.
+
+    With ``keys``, one a row, the page's script lets a reader filter and sort its rows by them.
+    """
     body = []
-    for row in rows:
+    for at, row in enumerate(rows):
         if len(row) != len(header):
             raise ValueError(f"a row has {len(row)} entries, the header {len(header)}: {row!r}.")
-        body.append("<tr>" + "".join(f"<td>{_text(entry)}</td>" for entry in row) + "</tr>")
+        found = "".join(f' data-{name}="{escape(word)}"' for name, word in keys[at].items()) if keys else ""
+        body.append(f"<tr{found}>" + "".join(f"<td>{_text(entry)}</td>" for entry in row) + "</tr>")
     head = "".join(f'<th scope="col">{_text(entry)}</th>' for entry in header)
     title = f'<caption style="caption-side:top;text-align:left">{_text(caption)}</caption>' if caption else ""
+    kind = ' class="npf-sortable"' if keys else ""
     return Html(
         f'{stand_in_banner(data)}<div class="table-scroll" style="overflow-x:auto">'
-        f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        f"<table{kind}>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
 
 
@@ -114,21 +125,63 @@ def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
 
 
 def ledger(found: Sequence[Claim], caption: str = "") -> str:
-    """Claims with verdict, evidence and standing: one row a claim."""
-    rows = []
+    """Claims with verdict and measurement, the evidence folded: one row a claim, to be filtered and sorted."""
+    rows, keys = [], []
     for claim in found:
         page = escape(Path(claim.chapter).stem)
-        link = Html(f'<a href="{page}.html">{page.replace("_", " ")}</a>, <code>{escape(claim.id)}</code>')
-        basis = f"profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}"
+        figure = f"#{claim.figure}" if re.fullmatch(r"[\w-]+", claim.figure) else ""
+        link = f'<a href="{page}.html{figure}">{_place(claim)}{", figure" if figure else ""}</a>'
         tolerance = f"tolerance {number(claim.tolerance)}: " if claim.tolerance else ""
-        bound, why = (
-            f"{_RELATIONS[claim.relation]} {number(claim.expected)}",
-            tolerance + escape(claim.tolerance_reason),
+        told = (
+            f"{claim.quantity}; profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}",
+            mathematics(tolerance + claim.tolerance_reason),
+            f"source: {claim.source}; stands as: {claim.standing}",
+            claim.reason,
         )
-        judged = entry(verdict(claim.verdict), f"stands as: {claim.standing}", claim.reason)
-        said, seen = entry(claim.sentence, claim.source, link, least=12), (measured(claim), claim.quantity, basis)
-        rows.append([judged, said, entry(*seen, least=10), entry(Html(bound), Html(why), least=7.5)])
-    return table(("verdict", "claim", _with_level(found), "expected"), rows, caption=caption)
+        more = f'<details class="hide"><summary>{escape(claim.id)}</summary>{"".join(map(small, told))}</details>'
+        said = entry(mathematics(claim.sentence), Html(f"{link} {more}"), least=15)
+        bound = Html(f"{_RELATIONS[claim.relation]} {number(claim.expected)}")
+        rows.append([verdict(claim.verdict), claim.kind, said, measured(claim), bound])
+        keys.append({"verdict": claim.verdict, "kind": claim.kind, "chapter": _place(claim)})
+    return table(("verdict", "kind", "claim", _with_level(found), "expected"), rows, caption=caption, keys=keys)
+
+
+def summary(found: Sequence[Claim], cells: Sequence[Cell]) -> str:
+    """The ledger counted by kind and by chapter, and the paper's table as a coloured grid."""
+    parts = []
+    for name, places in (("kind", [claim.kind for claim in found]), ("chapter", [_place(claim) for claim in found])):
+        count = {place: Counter() for place in (ledger_of.KINDS if name == "kind" else sorted(set(places), key=_order))}
+        for place, claim in zip(places, found, strict=True):
+            count[place][claim.verdict] += 1
+        rows = [[place, *(of[word] or "" for word in ledger_of.VERDICTS)] for place, of in count.items() if of]
+        parts.append(table((name, *map(verdict, ledger_of.VERDICTS)), rows, caption=f"Claims by {name}"))
+    grid: dict[str, list[Any]] = {}
+    for cell in cells:
+        symbol, ground = _VERDICTS[cell.verdict]
+        style = f"background:{ground};color:#fff;padding:0.1em 0.4em;border-radius:0.3em;white-space:nowrap"
+        said = f"{symbol} {cell.ours.mean:.2f}" if cell.ours else f"{symbol} not run"
+        title = experiments.find(cell.experiment).title
+        grid.setdefault(title, [_whole(title)]).append(Html(f'<span style="{style}">{said}</span>'))
+    header = ("test accuracy in %", *dict.fromkeys(LABELS[cell.regime] for cell in cells))
+    marks = ", ".join(f"{_VERDICTS[word][0]} {word}" for word in statistics.VERDICTS)
+    parts.append(table(header, grid.values(), caption=f"The paper's table ({marks})"))
+    return Html(f'<div class="npf-summary">{"".join(parts)}</div>')
+
+
+def _place(claim: Claim) -> str:
+    """Where a claim is measured: "chapter 5", or a page's name."""
+    stem = Path(claim.chapter).stem
+    return f"chapter {int(stem[:2])}" if stem[:2].isdigit() else stem.replace("_", " ")
+
+
+def _order(place: str) -> tuple[int, str]:
+    return (int(place.removeprefix("chapter ")), "") if place.startswith("chapter ") else (99, place)
+
+
+def mathematics(text: str) -> str:
+    """Text with its powers and indices set as such: σ^(2(d-1)), 2^-24, K_value."""
+    power = re.sub(r"\^(-?)\(((?:[^()]|\([^()]*\))*)\)|\^(-?\w+)", r"<sup>\1\2\3</sup>", _text(text))
+    return Html(re.sub(r"(?<=\b[A-Za-zν])_(\w+)", r"<sub>\1</sub>", power))
 
 
 def verdicts(found: Sequence[Claim], caption: str = "") -> str:
@@ -136,7 +189,7 @@ def verdicts(found: Sequence[Claim], caption: str = "") -> str:
     rows = [
         [
             entry(verdict(claim.verdict), claim.reason),
-            entry(claim.sentence, f"profile {claim.profile}, n = {claim.seeds:,}; {claim.data}", least=13),
+            entry(mathematics(claim.sentence), f"profile {claim.profile}, n = {claim.seeds:,}; {claim.data}", least=13),
             entry(measured(claim), claim.quantity, least=9),
             Html(f'<span style="white-space:nowrap">{accepted(claim)}</span>'),
         ]
