@@ -41,7 +41,6 @@ ARCH = FullyConnected(depth=6, width=128)
 NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))  # and a global average pool before the dense layers
 LETTERS = {"L": "learnt", "R": "random", "O": "open"}
 CONTROLS = ("permuted-within", "permuted-across", "same-start", "other-networks", "other-data", "shuffled-labels")
-DERIVED = ("permuted-within-both", "swapped")  # tests of networks that another unit trains
 SOURCES = {"L": "donor-true", "R": "random", "O": "open"}
 DONORS = {"other-data": "donor-other", "shuffled-labels": "donor-shuffled"}  # of all other controls: donor-true
 
