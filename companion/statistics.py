@@ -37,8 +37,6 @@ from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 from npflib.regimes import find as find_regime
 
-__all__ = ["Estimate", "Summary", "equivalence", "optimism", "paired", "recovered", "welch"]
-
 MARGINS = {"mnist": 0.5, "cifar10": 1.0}  # points within which a cell counts as the paper's
 MEASURES = ("peak", "final")
 VERDICTS = ("equivalent", "different", "undecided", "not run")
@@ -46,13 +44,7 @@ VERDICTS = ("equivalent", "different", "undecided", "not run")
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (None for a single run) of ``runs`` accuracies, in per cent.
-
-    Example:
-        >>> from companion.statistics import Summary
-        >>> print(Summary(mean=97.854, std=0.093, runs=5))
-        97.85 ± 0.09
-    """
+    """Mean and sample standard deviation (None for a single run) of ``runs`` accuracies, in per cent."""
 
     mean: float
     std: float | None
@@ -68,13 +60,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A difference in points with its confidence interval [low, high] at ``level``, from ``runs`` runs of ours.
-
-    Example:
-        >>> from companion.statistics import Estimate
-        >>> print(Estimate(value=0.5, low=-0.25, high=1.25, level=0.95, runs=5))
-        +0.50 [−0.25, +1.25]
-    """
+    """A difference in points with its confidence interval [low, high] at ``level``, from ``runs`` runs of ours."""
 
     value: float
     low: float
@@ -138,11 +124,6 @@ def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Est
     """Welch's interval (see the module's formula) for ours - theirs, from means, standard deviations and runs.
 
     Raises ValueError where either has fewer than two runs or no std, or the level is not between 0 and 1.
-
-    Example:
-        >>> from companion.statistics import Summary, welch
-        >>> print(welch(Summary(98.0, 0.1, 5), Summary(97.5, 0.1, 5)))  # ± 2.306 · 0.1 · √(2/5), 8 degrees of freedom
-        +0.50 [+0.35, +0.65]
     """
     _check_level(level)
     theirs = sample(theirs) if isinstance(theirs, Reported) else theirs
@@ -164,11 +145,6 @@ def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.nda
     """The t interval for the mean of first - second, numbers in pairs: d̄ ± t_{(1+level)/2, n-1} · s_d / √n.
 
     Raises ValueError for fewer than two pairs, unequal numbers, or a level not between 0 and 1.
-
-    Example:
-        >>> from companion.statistics import paired
-        >>> print(paired([98.0, 99.0], [97.0, 97.0]))  # differences 1 and 2: 1.5 ± 12.706 · ½, one degree of freedom
-        +1.50 [−4.85, +7.85]
     """
     _check_level(level)
     if len(first) != len(second) or len(first) < 2:
@@ -231,14 +207,6 @@ def recovered(learnt: Sample, random: Sample, relu: Sample, level: float = 0.90)
     end on either side only where the gap itself is surely not zero; else that end is infinite.
 
     Raises ValueError where the three are not of one kind or length, have fewer than two runs, or leave no gap.
-
-    Example:
-        >>> from companion.statistics import recovered, sample
-        >>> from npflib import experiments
-        >>> row = experiments.find("cifar10-gconv-adam").reported
-        >>> found = recovered(*(sample(row[regime]) for regime in ("FLNPF", "FRNPF-II", "ReLU")))
-        >>> print(f"{found:.2f}")
-        0.95 [0.92, 0.98]
     """
     _check_level(level)
     given = learnt, random, relu
@@ -289,12 +257,6 @@ def optimism(records: Sequence[Record]) -> Estimate:
 
     It is never negative, and neither is the interval: the part of the t interval below 0 is left out, which no true
     value lies in, so that the level stays.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import optimism
-        >>> print(optimism([Run(peak=0.75, final=0.5), Run(peak=0.5, final=0.25)]))
-        +25.00 [+25.00, +25.00]
     """
     found = paired(accuracies(records, "peak"), accuracies(records, "final"))
     return replace(found, low=max(0.0, found.low))
@@ -316,12 +278,6 @@ def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:
     """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule).
 
     Raises ValueError for fewer than two runs on either side, or a margin that is not positive.
-
-    Example:
-        >>> from companion.statistics import Summary, equivalence
-        >>> paper = Summary(97.5, 0.1, 5)
-        >>> [equivalence(Summary(mean, 0.1, 5), paper, margin=0.5) for mean in (97.6, 98.0, 98.5)]
-        ['equivalent', 'undecided', 'different']
     """
     if not margin > 0:
         raise ValueError(f"the margin must be a positive number of points; got {margin!r}.")
