@@ -161,7 +161,7 @@ class _Sources:
         if source == "open":
             return self.engine.open(self.x), self.engine.open(self.test[0])
         if source == "random":
-            networks = [common.random_gates(self.config.arch, seed) for seed in self.config.seeds]
+            networks = [common.gated(self.config.arch, seed).feature for seed in self.config.seeds]
         else:
             networks, _ = self.learnt(source)
         return self.engine.tables(networks, self.x), self.engine.tables(networks, self.test[0])
