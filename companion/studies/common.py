@@ -11,7 +11,7 @@ from companion.studies.study import Row
 from npflib import regimes
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
-from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.networks import ReLUNetwork
 from npflib.randomness import generator
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
@@ -31,7 +31,7 @@ def relu(arch: Arch, seed: int) -> ReLUNetwork:
     return _start("ReLU", arch, seed)
 
 
-def gated(arch: Arch, seed: int, learnt: ReLUNetwork | None = None) -> DeepGatedNetwork:
+def gated(arch: Arch, seed: int, learnt: ReLUNetwork | None = None) -> Any:
     """A fresh value network behind a learnt network's gates (FLNPF), or its ``feature``'s random ones (FRNPF II)."""
     return _start("FRNPF-II" if learnt is None else "FLNPF", arch, seed, learnt)
 
