@@ -94,7 +94,6 @@ class Cell:
     paper: Reported
     records: tuple[Record, ...]  # our runs, all of one budget
     ours: Summary | None  # of their peaks, the paper's figure; None without records
-    final: Summary | None  # of the last epoch's accuracy, which nothing selects
     difference: Estimate | None  # ours - paper's, 95 %; None with fewer than two runs
     verdict: str  # one of VERDICTS
     reason: str
@@ -300,13 +299,13 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
     if len({_budget(r) for r in records}) > 1:
         raise ValueError(f"the records of {experiment}, {regime} have different budgets; use `best_records`.")
     if not records:
-        return Cell(experiment, regime, paper, (), None, None, None, "not run", "")
-    (ours, final), reason = (summarise(accuracies(records, m)) for m in MEASURES), undecidable(records)
+        return Cell(experiment, regime, paper, (), None, None, "not run", "")
+    ours, reason = summarise(accuracies(records)), undecidable(records)
     difference = welch(ours, paper) if ours.runs > 1 and paper.std is not None else None
     verdict = "undecided" if reason else equivalence(ours, paper, MARGINS[row.dataset])
     if verdict == "undecided" and not reason:
         reason = "the interval straddles the margin: more seeds are needed"
-    return Cell(experiment, regime, paper, records, ours, final, difference, verdict, reason)
+    return Cell(experiment, regime, paper, records, ours, difference, verdict, reason)
 
 
 def undecidable(records: Sequence[Record]) -> str:
@@ -380,9 +379,8 @@ def _check_agreement(record: Record, folder: Path) -> None:
         told = record.configuration.get(name, value)  # records published before there was another loss lack it
         if told != value:
             path = run_records.path_of(folder, record.experiment, record.regime, record.seed)
-            raise run_records.RecordError(
-                f"{path} was made with {name} {told!r}; {record.experiment} has {value!r}. Remove it, and run it again."
-            )
+            what = f"{path} was made with {name} {told!r}; {record.experiment} has {value!r}"
+            raise run_records.RecordError(f"{what}. Remove it, and run it again.")
 
 
 def _budget(record: Record) -> tuple[bool, bool, int, int]:

@@ -166,9 +166,8 @@ def _check(figure: Figure) -> None:
     """Holds the rule of size that this module states."""
     if figure.get_figwidth() > WIDTH + 1e-9:
         wide = f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}"
-        raise ValueError(
-            f"{wide}, so that all figures are shown at one scale. Stack its panels, or give them less width."
-        )
+        mend = "Stack its panels, or give them less width"
+        raise ValueError(f"{wide}, so that all figures are shown at one scale. {mend}.")
     figure.draw_without_rendering()
     for text in figure.findobj(Text):
         points, size = text.get_fontsize(), pixels_on_a_phone(figure, text.get_fontsize())
