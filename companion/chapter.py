@@ -290,7 +290,7 @@ class Chapter:
         if seeds is None:
             raise ValueError(f"claim {id}: say on how many independent repetitions it rests, by seeds=….")
         self.claims[id] = ledger.record(
-            id, sentence=sentence, source=source, quantity=quantity, measured=value, interval=interval,
+            id, sentence, source, quantity=quantity, measured=value, interval=interval,
             expected=expected, tolerance_reason=reason, chapter=self.name, build=self.folder,
             seeds=int(len(seeds) if isinstance(seeds, Sized) else seeds), data=source_of(data), **judged,
         )  # fmt: skip
