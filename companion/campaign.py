@@ -35,6 +35,7 @@ PART = 16 * 2**20  # bytes of what is brought back in one file
 PUBLISHED = 10**6  # bytes: weights of ReLU runs below are published (CONTRIBUTING.md)
 STEPS = 4  # to an epoch that is timed
 Run = tuple[str, str, int]  # experiment, regime, seed
+NAME = "{} {} seed {}".format
 Times = Mapping[Run, float]
 Spans = dict[Run, tuple[float, float]]
 
@@ -131,14 +132,14 @@ class Campaign:
         found = plan(todo, self.side_by_side, self.end, done, self._now())
         yield f"{len(done)} runs are whole, {len(todo)} are not. {self.side_by_side} side by side, {self.precision}, on"
         yield f"{self.machine['device']}. Hours, minutes and seconds since the command was given:"
-        yield from (f"{_clock(begins)} to {_clock(ends)}  {_name(run)}" for run, (begins, ends) in found.items())
+        yield from (f"{_clock(begins)} to {_clock(ends)}  {NAME(*run)}" for run, (begins, ends) in found.items())
         for seed in self.seeds:
             left = [run for run in todo if run[2] == seed]
             ends = [found[run][1] for run in left if run in found]
             by = f" will be whole by {_clock(max(ends)).strip()}" if ends else " will be whole in time"
             yield f"seed {seed}: {len(ends)} of the {len(left)} that are left{by}"
         for run in (run for run in todo if run not in found):
-            yield f"not whole within {self.end / 3600:g} h: {_name(run)}, which takes {_clock(todo[run]).strip()}"
+            yield f"not whole within {self.end / 3600:g} h: {NAME(*run)}, which takes {_clock(todo[run]).strip()}"
         if not dry_run:
             yield from self._train_all(todo, done)
 
@@ -197,7 +198,7 @@ class Campaign:
                 del running[run]
                 (done.add if well else self.failed.append)(run)
                 parts = pack(self.folder / "runs", done, into)
-                yield f"{_clock(self._now())}  {_name(run)} {'is whole' if well else 'FAILED, as said above'}"
+                yield f"{_clock(self._now())}  {NAME(*run)} {'is whole' if well else 'FAILED, as said above'}"
         if left := len(waiting) + len(running) + len(self.failed):
             yield f"{left} runs are not whole. The same command goes on from their last finished epochs."
         yield f"Bring back: {' '.join(map(str, parts)) or 'nothing yet'}"
@@ -224,10 +225,6 @@ class Campaign:
                 process.terminate()
             for process in running:
                 process.join()
-
-
-def _name(run: Run) -> str:
-    return f"{run[0]} {run[1]} seed {run[2]}"
 
 
 def _clock(seconds: float) -> str:

@@ -26,8 +26,6 @@ from npflib import experiments, profiles, regimes, training
 from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 
-__all__ = ["Chapter", "ParameterError"]
-
 TABLE = "Lakshminarayanan & Singh (2020), results table; claim 6"
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
@@ -108,12 +106,6 @@ class Chapter:
     Its ``scale`` is the profile itself, its ``folder`` the build folder; ``claims`` holds what it has recorded, by id.
     It is given the notebook's name without ending, its ``globals()``, which hold ``profile``, ``build`` and the
     parameters, and the parameters' ``names``; a wrong one, or no project to read from, is a ParameterError.
-
-    Example:
-        >>> from companion.chapter import Chapter
-        >>> chapter = Chapter("example", {"profile": "smoke", "build": "here", "draws": 0}, "draws")
-        >>> chapter.number("draws", 20, 1_000, own=(60, 400, 4_000))  # 0: the profile's own
-        60
     """
 
     def __init__(self, name: str, namespace: Mapping[str, Any], *names: str):
@@ -298,7 +290,7 @@ class Chapter:
         if seeds is None:
             raise ValueError(f"claim {id}: say on how many independent repetitions it rests, by seeds=….")
         self.claims[id] = ledger.record(
-            id, sentence=sentence, source=source, quantity=quantity, measured=value, interval=interval,
+            id, sentence, source, quantity=quantity, measured=value, interval=interval,
             expected=expected, tolerance_reason=reason, chapter=self.name, build=self.folder,
             seeds=int(len(seeds) if isinstance(seeds, Sized) else seeds), data=source_of(data), **judged,
         )  # fmt: skip

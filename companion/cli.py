@@ -30,9 +30,8 @@ def ledger(profile: str, build: str, check: bool, publish: bool) -> None:
         raise click.ClickException(f"there is no build folder {folder}. Build the book first, or name another folder.")
     if publish and profile == "paper":
         mend = "publish from a smoke or quick build, which reads them there: npf ledger --profile quick --publish"
-        raise click.ClickException(
-            f"a paper build may rest on records of its own. Put these into results/, and {mend}."
-        )
+        own = "a paper build may rest on records of its own. Put these into results/"
+        raise click.ClickException(f"{own}, and {mend}.")
     try:
         found = claims.collect(folder)
         if publish:

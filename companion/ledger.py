@@ -91,9 +91,10 @@ def judge(interval: Sequence[float], expected: float, relation: str = "equal", t
 
 
 def record(
-    id: str, *, measured: float, expected: float, profile: str, data: dict[str, Any] | None, build: Path,
-    interval: Sequence[float] | None = None, level: float | None = None, relation: str = "equal",
-    tolerance: float = 0.0, trained: bool = False, needs_budget: bool = False, undecidable: str = "", **said: Any,
+    id: str, sentence: str, source: str, *, measured: float, expected: float, profile: str,
+    data: dict[str, Any] | None, build: Path, interval: Sequence[float] | None = None, level: float | None = None,
+    relation: str = "equal", tolerance: float = 0.0, trained: bool = False, needs_budget: bool = False,
+    undecidable: str = "", **said: Any,
 ) -> Claim:  # fmt: skip
     """Judges one claim and writes it to ``<build>/claims/<id>.json``, atomically; what else is ``said`` are its fields.
 
@@ -125,8 +126,8 @@ def record(
     if undecidable:
         verdict, reason = "undecided", undecidable
     claim = Claim(
-        id=id, measured=float(measured), interval=[low, high], level=level, expected=float(expected),
-        relation=relation, tolerance=float(tolerance), verdict=verdict, reason=reason,
+        id=id, sentence=sentence, source=source, measured=float(measured), interval=[low, high], level=level,
+        expected=float(expected), relation=relation, tolerance=float(tolerance), verdict=verdict, reason=reason,
         standing=standings().get(id, "open"), profile=profile, trained=trained or needs_budget,
         data=data["title"] if data else "none: random networks and inputs", stand_in=stand_in, **said,
     )  # fmt: skip

@@ -37,8 +37,6 @@ from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 from npflib.regimes import find as find_regime
 
-__all__ = ["Estimate", "Summary", "equivalence", "optimism", "paired", "recovered", "welch"]
-
 MARGINS = {"mnist": 0.5, "cifar10": 1.0}  # points within which a cell counts as the paper's
 MEASURES = ("peak", "final")
 VERDICTS = ("equivalent", "different", "undecided", "not run")
@@ -46,13 +44,7 @@ VERDICTS = ("equivalent", "different", "undecided", "not run")
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (None for a single run) of ``runs`` accuracies, in per cent.
-
-    Example:
-        >>> from companion.statistics import Summary
-        >>> print(Summary(mean=97.854, std=0.093, runs=5))
-        97.85 ± 0.09
-    """
+    """Mean and sample standard deviation (None for a single run) of ``runs`` accuracies, in per cent."""
 
     mean: float
     std: float | None
@@ -68,13 +60,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A difference in points with its confidence interval [low, high] at ``level``, from ``runs`` runs of ours.
-
-    Example:
-        >>> from companion.statistics import Estimate
-        >>> print(Estimate(value=0.5, low=-0.25, high=1.25, level=0.95, runs=5))
-        +0.50 [−0.25, +1.25]
-    """
+    """A difference in points with its confidence interval [low, high] at ``level``, from ``runs`` runs of ours."""
 
     value: float
     low: float
@@ -108,7 +94,6 @@ class Cell:
     paper: Reported
     records: tuple[Record, ...]  # our runs, all of one budget
     ours: Summary | None  # of their peaks, the paper's figure; None without records
-    final: Summary | None  # of the last epoch's accuracy, which nothing selects
     difference: Estimate | None  # ours - paper's, 95 %; None with fewer than two runs
     verdict: str  # one of VERDICTS
     reason: str
@@ -138,11 +123,6 @@ def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Est
     """Welch's interval (see the module's formula) for ours - theirs, from means, standard deviations and runs.
 
     Raises ValueError where either has fewer than two runs or no std, or the level is not between 0 and 1.
-
-    Example:
-        >>> from companion.statistics import Summary, welch
-        >>> print(welch(Summary(98.0, 0.1, 5), Summary(97.5, 0.1, 5)))  # ± 2.306 · 0.1 · √(2/5), 8 degrees of freedom
-        +0.50 [+0.35, +0.65]
     """
     _check_level(level)
     theirs = sample(theirs) if isinstance(theirs, Reported) else theirs
@@ -164,11 +144,6 @@ def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.nda
     """The t interval for the mean of first - second, numbers in pairs: d̄ ± t_{(1+level)/2, n-1} · s_d / √n.
 
     Raises ValueError for fewer than two pairs, unequal numbers, or a level not between 0 and 1.
-
-    Example:
-        >>> from companion.statistics import paired
-        >>> print(paired([98.0, 99.0], [97.0, 97.0]))  # differences 1 and 2: 1.5 ± 12.706 · ½, one degree of freedom
-        +1.50 [−4.85, +7.85]
     """
     _check_level(level)
     if len(first) != len(second) or len(first) < 2:
@@ -231,14 +206,6 @@ def recovered(learnt: Sample, random: Sample, relu: Sample, level: float = 0.90)
     end on either side only where the gap itself is surely not zero; else that end is infinite.
 
     Raises ValueError where the three are not of one kind or length, have fewer than two runs, or leave no gap.
-
-    Example:
-        >>> from companion.statistics import recovered, sample
-        >>> from npflib import experiments
-        >>> row = experiments.find("cifar10-gconv-adam").reported
-        >>> found = recovered(*(sample(row[regime]) for regime in ("FLNPF", "FRNPF-II", "ReLU")))
-        >>> print(f"{found:.2f}")
-        0.95 [0.92, 0.98]
     """
     _check_level(level)
     given = learnt, random, relu
@@ -289,12 +256,6 @@ def optimism(records: Sequence[Record]) -> Estimate:
 
     It is never negative, and neither is the interval: the part of the t interval below 0 is left out, which no true
     value lies in, so that the level stays.
-
-    Example:
-        >>> from types import SimpleNamespace as Run
-        >>> from companion.statistics import optimism
-        >>> print(optimism([Run(peak=0.75, final=0.5), Run(peak=0.5, final=0.25)]))
-        +25.00 [+25.00, +25.00]
     """
     found = paired(accuracies(records, "peak"), accuracies(records, "final"))
     return replace(found, low=max(0.0, found.low))
@@ -316,12 +277,6 @@ def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:
     """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule).
 
     Raises ValueError for fewer than two runs on either side, or a margin that is not positive.
-
-    Example:
-        >>> from companion.statistics import Summary, equivalence
-        >>> paper = Summary(97.5, 0.1, 5)
-        >>> [equivalence(Summary(mean, 0.1, 5), paper, margin=0.5) for mean in (97.6, 98.0, 98.5)]
-        ['equivalent', 'undecided', 'different']
     """
     if not margin > 0:
         raise ValueError(f"the margin must be a positive number of points; got {margin!r}.")
@@ -344,13 +299,13 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
     if len({_budget(r) for r in records}) > 1:
         raise ValueError(f"the records of {experiment}, {regime} have different budgets; use `best_records`.")
     if not records:
-        return Cell(experiment, regime, paper, (), None, None, None, "not run", "")
-    (ours, final), reason = (summarise(accuracies(records, m)) for m in MEASURES), undecidable(records)
+        return Cell(experiment, regime, paper, (), None, None, "not run", "")
+    ours, reason = summarise(accuracies(records)), undecidable(records)
     difference = welch(ours, paper) if ours.runs > 1 and paper.std is not None else None
     verdict = "undecided" if reason else equivalence(ours, paper, MARGINS[row.dataset])
     if verdict == "undecided" and not reason:
         reason = "the interval straddles the margin: more seeds are needed"
-    return Cell(experiment, regime, paper, records, ours, final, difference, verdict, reason)
+    return Cell(experiment, regime, paper, records, ours, difference, verdict, reason)
 
 
 def undecidable(records: Sequence[Record]) -> str:
@@ -424,9 +379,8 @@ def _check_agreement(record: Record, folder: Path) -> None:
         told = record.configuration.get(name, value)  # records published before there was another loss lack it
         if told != value:
             path = run_records.path_of(folder, record.experiment, record.regime, record.seed)
-            raise run_records.RecordError(
-                f"{path} was made with {name} {told!r}; {record.experiment} has {value!r}. Remove it, and run it again."
-            )
+            what = f"{path} was made with {name} {told!r}; {record.experiment} has {value!r}"
+            raise run_records.RecordError(f"{what}. Remove it, and run it again.")
 
 
 def _budget(record: Record) -> tuple[bool, bool, int, int]:

@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = ("npflib", "npflib.theory", "npflib.training", "npflib.data", "npflib.records", "companion")
+PACKAGES = ("npflib", "npflib.theory", "npflib.training", "npflib.data", "npflib.records")
 # What a network can do is told with it, also where a class above defines it, but not all that torch's modules can.
 OPTIONS = {"npflib.networks": "   :inherited-members: ValueNetwork, Module\n"}
 

@@ -111,9 +111,8 @@ class Runs:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.epochs) or not self.values.size:
-            raise ValueError(
-                f"{self.label}: values must be [runs, {len(self.epochs)}] to match the epochs; got {self.values.shape}."
-            )
+            wanted = f"{self.label}: values must be [runs, {len(self.epochs)}] to match the epochs"
+            raise ValueError(f"{wanted}; got {self.values.shape}.")
 
 
 def series(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:

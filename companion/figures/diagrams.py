@@ -9,6 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from numpy.typing import ArrayLike
 
 from companion.figures.drawing import entry, key
 from companion.figures.style import ACTIVE, COLOURS, GATE, INACTIVE, INK, LABELS, MARKERS, MUTED, PAPER, SMALL, WIDTH
@@ -81,7 +82,7 @@ def _box(ax: Axes, left: float, middle: float, text: str, state: str) -> None:
 
 
 def subnetwork(
-    ax: Axes, weights: Sequence[np.ndarray], gates: Sequence[np.ndarray], *,
+    ax: Axes, weights: Sequence[np.ndarray], gates: Sequence[ArrayLike], *,
     inside: Sequence[Sequence[str]] | None = None, show_weights: bool = False, title: str = "",
 ) -> Axes:  # fmt: skip
     """Draws a small network with one input's active sub-network in colour; lines are as wide as weights are large."""
@@ -90,9 +91,9 @@ def subnetwork(
     sizes = [len(layer) for layer in on]
     if sizes != [weights[0].shape[1], *map(len, weights)]:
         raise ValueError(f"gates for layers of {sizes[1:-1]} units do not fit weights {[w.shape for w in weights]}.")
-    tallest = max(sizes)
-    heights = [(np.arange(n)[::-1] - (n - 1) / 2) * (tallest - 1) / max(tallest - 1, n - 1, 1) for n in sizes]
-    heights = [h * (1.0 if len(h) == tallest else min(1.35, (tallest - 1) / max(len(h) - 1, 1))) for h in heights]
+    # Layers are centred; small ones are drawn out, but to no more than the height of the largest.
+    stretched = [min(1.35, (max(sizes) - 1) / max(n - 1, 1)) if n < max(sizes) else 1.0 for n in sizes]
+    heights = [(np.arange(n)[::-1] - (n - 1) / 2) * by for n, by in zip(sizes, stretched, strict=True)]
     largest = max(float(np.abs(weight).max()) for weight in weights)
     gap, written = 1.9 if show_weights else 1.0, []  # type: ignore[var-annotated]  # of texts
     for layer, weight in enumerate(weights):

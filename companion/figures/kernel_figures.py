@@ -19,6 +19,7 @@ from companion.studies.wide_kernels import WIDTH as FINITE
 from companion.studies.wide_kernels import accuracies
 
 BEFORE, AFTER = INACTIVE, ACTIVE
+_MARKED: dict[str, Any] = {"marker": "o", "markersize": 4, "shade": 0.25}  # of a band whose points are few
 Times = Sequence[np.ndarray]  # of each network: seconds of the repetitions
 Curve = tuple[ArrayLike, ArrayLike]
 ByWidth = Mapping[int, ArrayLike]
@@ -133,8 +134,8 @@ def activity(
     edges = np.linspace(everything.min(), everything.max(), 36)
     for name, colour in (("before", BEFORE), ("after", AFTER)):
         for part, values in (("on", units), ("differ", differ)):
-            look: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4, "label": f"{name} training"}
-            band(axes[part], 1 + np.arange(hidden), 100 * values[name], shade=0.25, **look)
+            layers, label = 1 + np.arange(hidden), f"{name} training"
+            band(axes[part], layers, 100 * values[name], color=colour, label=label, **_MARKED)
         density = np.stack([np.histogram(run, edges)[0] / len(run) for run in logs[name]]) * 100
         band(below, (edges[:-1] + edges[1:]) / 2, density, shade=0.25, color=colour)
     for part, label in (("on", "units that are on [%]"), ("differ", "units that differ [%]")):
@@ -190,11 +191,10 @@ def contrasts(
     fig, (left, right) = panel_grid(2, height=3.7, sharey=True)
     for name, colour, shift in (("before", BEFORE, -0.12), ("after", AFTER, 0.12)):
         layers, place = 1 + np.arange(by_layer[name].shape[1]), np.arange(len(classes)) + shift
-        look: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 4}
-        band(left, layers, by_layer[name], shade=0.25, label=f"$\\hat\\Lambda$ {name} training", **look)
+        band(left, layers, by_layer[name], color=colour, label=f"$\\hat\\Lambda$ {name} training", **_MARKED)
         values = by_class[name]
         right.vlines(place, values.min(0), values.max(0), color=colour, linewidth=2.2, alpha=0.6)
-        right.plot(place, values.mean(0), linestyle="", **look)
+        right.plot(place, values.mean(0), "o", color=colour, markersize=4)
     left.axhspan(inputs.min(), inputs.max(), color=GATE, alpha=0.25, linewidth=0)
     left.axhline(inputs.mean(), color=GATE, linewidth=1.2, linestyle="--", label=r"$\hat\Sigma$, the inputs")
     for ax in (left, right):
@@ -227,9 +227,8 @@ def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chos
     """Traces of both parts of the tangent kernel, [seeds, points], and the gate part's share, by steepness β."""
     betas, value, gate = (np.asarray(a, dtype=float) for a in (betas, value, gate))
     figure, (left, right) = panel_grid(2, height=3.7)
-    look: dict[str, Any] = {"marker": "o", "markersize": 4, "shade": 0.25}
-    band(left, betas, value, color=VALUE, label="value part", **look)
-    band(left, betas, gate, color=GATE, label="gate part", **look)
+    band(left, betas, value, color=VALUE, label="value part", **_MARKED)
+    band(left, betas, gate, color=GATE, label="gate part", **_MARKED)
     small = slice(0, 3), 2, 0.45, r" $\propto\beta^2$", "top", "left"
     large = slice(-3, None), 1, 2.5, r"$\propto\beta$ ", "bottom", "right"
     for part, power, shift, label, side, align in (small, large):
@@ -237,7 +236,7 @@ def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chos
         left.plot(betas[part], line, color=PAPER, linestyle=":", linewidth=1.2)
         left.annotate(label, (betas[part][1], line[1]), color=PAPER, fontsize=SMALL, va=side, ha=align)
     left.set(yscale="log", ylabel="trace / n")
-    band(right, betas, 100 * gate / (value + gate), color=GATE, **look)
+    band(right, betas, 100 * gate / (value + gate), color=GATE, **_MARKED)
     right.set(ylabel="share of the trace, %", ylim=(0, 100))
     for ax in (left, right):
         ax.set(xscale="log", xlabel="steepness β of the soft gate")

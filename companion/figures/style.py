@@ -37,12 +37,12 @@ class _Labels(dict):
 
 
 # Of each regime; one without an entry gets the next spare look, and keeps it.
-COLOURS = defaultdict(
+COLOURS: dict[str, Any] = defaultdict(
     cycle(("#4d4d4d", "#0b7285", "#7a3ff2")).__next__,
     {"ReLU": "#0a45a8", "FLNPF": "#1a9c82", "DLNPF": "#cf34d0", "FRNPF-DI": "#6b1500", "FRNPF-II": "#9a6000"}
     | {"DLGN": "#180060"},
 )
-MARKERS = defaultdict(
+MARKERS: dict[str, Any] = defaultdict(
     cycle("PX*").__next__, {"ReLU": "o", "FLNPF": "s", "DLNPF": "^", "FRNPF-DI": "D", "FRNPF-II": "v", "DLGN": "p"}
 )
 LABELS = _Labels()
@@ -166,9 +166,8 @@ def _check(figure: Figure) -> None:
     """Holds the rule of size that this module states."""
     if figure.get_figwidth() > WIDTH + 1e-9:
         wide = f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}"
-        raise ValueError(
-            f"{wide}, so that all figures are shown at one scale. Stack its panels, or give them less width."
-        )
+        mend = "Stack its panels, or give them less width"
+        raise ValueError(f"{wide}, so that all figures are shown at one scale. {mend}.")
     figure.draw_without_rendering()
     for text in figure.findobj(Text):
         points, size = text.get_fontsize(), pixels_on_a_phone(figure, text.get_fontsize())

@@ -11,7 +11,7 @@ from companion.studies.study import Row
 from npflib import regimes
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
-from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.networks import ReLUNetwork
 from npflib.randomness import generator
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
@@ -31,14 +31,9 @@ def relu(arch: Arch, seed: int) -> ReLUNetwork:
     return _start("ReLU", arch, seed)
 
 
-def gated(arch: Arch, seed: int, learnt: ReLUNetwork | None = None) -> DeepGatedNetwork:
-    """A fresh value network behind a learnt network's gates (FLNPF), or behind random ones (FRNPF II)."""
+def gated(arch: Arch, seed: int, learnt: ReLUNetwork | None = None) -> Any:
+    """A fresh value network behind a learnt network's gates (FLNPF), or its ``feature``'s random ones (FRNPF II)."""
     return _start("FRNPF-II" if learnt is None else "FLNPF", arch, seed, learnt)
-
-
-def random_gates(arch: Arch, seed: int) -> ReLUNetwork:
-    """The network whose gates FRNPF (II) has."""
-    return _start("FRNPF-II", arch, seed).feature
 
 
 def value(arch: Arch, seed: int) -> ReLUNetwork:
@@ -108,7 +103,7 @@ def references(arch: FullyConnected, sets: Sets, config: Any) -> dict[str, list[
     learner = BatchedLearner([relu(arch, seed) for seed in config.seeds], *sets, CPU)
     found = {"ReLU": trained(learner, config)}
     learnt = [_with(ReLUNetwork(arch), learner.state_dict(copy)) for copy in range(len(config.seeds))]
-    for regime, giving in (("FLNPF", learnt), ("FRNPF-II", [random_gates(arch, seed) for seed in config.seeds])):
+    for regime, giving in (("FLNPF", learnt), ("FRNPF-II", [gated(arch, seed).feature for seed in config.seeds])):
         found[regime] = behind(tables(giving, sets[0]), tables(giving, sets[2]), arch, sets, config)
     return found
 

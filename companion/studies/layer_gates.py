@@ -41,7 +41,6 @@ ARCH = FullyConnected(depth=6, width=128)
 NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))  # and a global average pool before the dense layers
 LETTERS = {"L": "learnt", "R": "random", "O": "open"}
 CONTROLS = ("permuted-within", "permuted-across", "same-start", "other-networks", "other-data", "shuffled-labels")
-DERIVED = ("permuted-within-both", "swapped")  # tests of networks that another unit trains
 SOURCES = {"L": "donor-true", "R": "random", "O": "open"}
 DONORS = {"other-data": "donor-other", "shuffled-labels": "donor-shuffled"}  # of all other controls: donor-true
 
@@ -162,7 +161,7 @@ class _Sources:
         if source == "open":
             return self.engine.open(self.x), self.engine.open(self.test[0])
         if source == "random":
-            networks = [common.random_gates(self.config.arch, seed) for seed in self.config.seeds]
+            networks = [common.gated(self.config.arch, seed).feature for seed in self.config.seeds]
         else:
             networks, _ = self.learnt(source)
         return self.engine.tables(networks, self.x), self.engine.tables(networks, self.test[0])

@@ -16,9 +16,10 @@ from itertools import product
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
@@ -26,9 +27,6 @@ from npflib import checks
 from npflib.records import locations
 from npflib.records.atomic import read_json, write_text
 from npflib.records.fingerprint import fingerprint
-
-if TYPE_CHECKING:
-    import pandas
 
 SCHEMA = 2
 STUDIES: Mapping[str, str] = {  # name → where it is declared; a root of its fingerprint too
@@ -72,19 +70,13 @@ class Table:
             raise ValueError(f"{self.study} has no {metric!r}; there are: {there}.")
         return np.array([self._row(seed, conditions).get(metric, np.nan) for seed in self.seeds], dtype=float)
 
-    def has(self, **conditions: Any) -> bool:
-        """Whether there are such rows."""
-        return any(conditions.items() <= row.items() for row in self.rows)
-
     def options(self, condition: str, **conditions: Any) -> list[Any]:
         """The values that a condition takes where the others are as given, in the order of the rows."""
         fitting = [row for row in self.rows if condition in row and conditions.items() <= row.items()]
         return list(dict.fromkeys(row[condition] for row in fitting))
 
-    def frame(self) -> "pandas.DataFrame":
+    def frame(self) -> pd.DataFrame:
         """The rows as a pandas table."""
-        import pandas as pd
-
         return pd.DataFrame(self.rows)
 
     def _row(self, seed: int, conditions: Mapping[str, Any]) -> Row:
@@ -280,8 +272,9 @@ def plain(config: Any, without: Sequence[str] = ("seeds",)) -> dict[str, Any]:
 
 def _kept(folder: Path | None, unit: str) -> dict[str, Any] | None:
     """What an earlier call has kept; a damaged file counts for nothing and is made again."""
-    with suppress(ValueError):
-        return folder and read_json(folder / f"{unit}.json", "unit", "It is made again.", fields=("call", "rows"))
+    if folder is not None:
+        with suppress(ValueError):
+            return read_json(folder / f"{unit}.json", "unit", "It is made again.", fields=("call", "rows"))
     return None
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from companion.studies import common, layer_gates
-from companion.studies.layer_gates import CONTROLS, DERIVED, LETTERS, MNIST, LayerConfig, pattern
+from companion.studies.layer_gates import CONTROLS, LETTERS, MNIST, LayerConfig, pattern
 from npflib import data, regimes
 from npflib.networks import FullyConnected
 from npflib.training.gate_sources import gate_table
@@ -16,6 +16,7 @@ from npflib.training.loop import train_and_keep
 ARCH = FullyConnected(depth=4, width=16)
 PATTERNS = ("LLL", "RRR", "OOO", "LRO")
 TINY = LayerConfig(150, 3, (0, 4, 5), PATTERNS, CONTROLS, arch=ARCH)
+DERIVED = ("permuted-within-both", "swapped")  # tests of networks that another unit trains
 
 
 @pytest.fixture(scope="module")

@@ -92,8 +92,6 @@ def test_values_are_paired_by_seed():
     assert found.values("accuracy", gates="L", epoch=1).tolist() == [0.1, 3.1]
     assert np.isnan(found.values("fit", gates="L", epoch=1)).tolist() == [True, False]
     assert found.options("epoch", gates="R") == [1, 2]
-    assert found.has(gates="R", epoch=2)
-    assert not found.has(gates="R", epoch=3)
     assert found.frame().shape == (8, 5)
     with pytest.raises(ValueError, match=r"seed 0 of mnist-toy has no rows with gates = 'O'.*gates L, R"):
         found.values("accuracy", gates="O")
