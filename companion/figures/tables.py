@@ -14,9 +14,9 @@ from math import floor, log10
 from pathlib import Path
 from typing import Any
 
-from companion import ledger as ledger_of
 from companion import statistics
 from companion.figures.style import LABELS
+from companion.ledger import VERDICTS as CLAIMED
 from companion.ledger import Claim
 from companion.statistics import Cell
 from npflib import checks, experiments
@@ -150,11 +150,11 @@ def summary(found: Sequence[Claim], cells: Sequence[Cell]) -> str:
     """The ledger counted by kind and by chapter, and the paper's table as a coloured grid."""
     parts = []
     for name, places in (("kind", [claim.kind for claim in found]), ("chapter", [_place(claim) for claim in found])):
-        count = {place: Counter() for place in (ledger_of.KINDS if name == "kind" else sorted(set(places), key=_order))}
+        count: dict[str, Counter[str]] = {place: Counter() for place in places}
         for place, claim in zip(places, found, strict=True):
             count[place][claim.verdict] += 1
-        rows = [[place, *(of[word] or "" for word in ledger_of.VERDICTS)] for place, of in count.items() if of]
-        parts.append(table((name, *map(verdict, ledger_of.VERDICTS)), rows, caption=f"Claims by {name}"))
+        rows = [[place, *(of[word] or "" for word in CLAIMED)] for place, of in count.items()]
+        parts.append(table((name, *map(verdict, CLAIMED)), rows, caption=f"Claims by {name}"))
     grid: dict[str, list[Any]] = {}
     for cell in cells:
         symbol, ground = _VERDICTS[cell.verdict]
@@ -174,13 +174,10 @@ def _place(claim: Claim) -> str:
     return f"chapter {int(stem[:2])}" if stem[:2].isdigit() else stem.replace("_", " ")
 
 
-def _order(place: str) -> tuple[int, str]:
-    return (int(place.removeprefix("chapter ")), "") if place.startswith("chapter ") else (99, place)
-
-
 def mathematics(text: str) -> str:
     """Text with its powers and indices set as such: σ^(2(d-1)), 2^-24, K_value."""
-    power = re.sub(r"\^(-?)\(((?:[^()]|\([^()]*\))*)\)|\^(-?\w+)", r"<sup>\1\2\3</sup>", _text(text))
+    inner = r"(?:[^()]|\([^()]*\))*"
+    power = re.sub(rf"\^(?:\(({inner})\)|(-?\({inner}\)|-?\w+))", r"<sup>\1\2</sup>", _text(text))
     return Html(re.sub(r"(?<=\b[A-Za-zν])_(\w+)", r"<sub>\1</sub>", power))
 
 

@@ -137,11 +137,45 @@ def test_ledger_links_each_claim_to_its_chapter(tmp_path):
     )
     html = tables.ledger([claim])
     [row] = entries(html)
-    assert row[0] == "✓ holds stands as: open"
-    assert row[1].startswith("a < b the paper")
-    assert row[2] == "0.250 [0.100, 0.400] a difference profile quick, n = 3; data: MNIST"
-    assert row[3] == "≥ 0 tolerance 0.5: half a point"
+    assert (row[0], row[1], row[3], row[4]) == ("✓ holds", "predicted", "0.250 [0.100, 0.400]", "≥ 0")
+    told = (
+        "a difference; profile quick, n = 3; data: MNIST tolerance 0.5: half a point source: the paper; stands as: open"
+    )
+    assert row[2] == f"a < b chapter 5 claim-x {told}"
     assert parse(html).find("a")["href"] == "05_gates_hold_the_information.html"
+    keys = parse(html).select_one("tbody tr").attrs
+    assert keys == {"data-verdict": "holds", "data-kind": "predicted", "data-chapter": "chapter 5"}
+    drawn = parse(tables.ledger([replace(claim, figure="fig-x")])).find("a")
+    assert (drawn["href"], drawn.text) == ("05_gates_hold_the_information.html#fig-x", "chapter 5, figure")
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("w^(2(d-2)+1) paths", "w<sup>2(d-2)+1</sup> paths"),
+        ("2^-(d-1), 2^-24;", "2<sup>-(d-1)</sup>, 2<sup>-24</sup>;"),
+        ("K_value < K_gate", "K<sub>value</sub> &lt; K<sub>gate</sub>"),
+        ("make_book stays", "make_book stays"),
+    ],
+)
+def test_powers_and_indices_are_set_as_such(text, html):
+    assert tables.mathematics(text) == html
+
+
+def test_the_summary_counts_every_claim_once_a_table(tmp_path):
+    given = {
+        "quantity": "q", "measured": 0.0, "expected": 0.0, "tolerance": 0.0, "tolerance_reason": "r",
+        "profile": "quick", "seeds": 1, "data": None, "build": tmp_path,
+    }  # fmt: skip
+    made = [
+        ledger.record(f"claim-{at}", "s", "o", kind=kind, chapter=chapter, **given | {"measured": float(at == 2)})
+        for at, (kind, chapter) in enumerate([("identity", "01_a"), ("identity", "04_b"), ("reported", "04_b")])
+    ]
+    cells = [statistics.table_cell("mnist-fc-sgd", regime, []) for regime in experiments.find("mnist-fc-sgd").reported]
+    kinds, chapters, grid = parse(tables.summary(made, cells)).select("table")
+    assert entries(str(kinds)) == [["identity", "2", "", ""], ["reported", "", "1", ""]]
+    assert entries(str(chapters)) == [["chapter 1", "1", "", ""], ["chapter 4", "1", "1", ""]]
+    assert entries(str(grid)) == [["MNIST, FC, SGD", *["– not run"] * 5]]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +258,8 @@ def test_text_from_files_is_text_in_every_table(tmp_path):
         "rows_side_by_side": tables.rows_side_by_side([cell, *others], FOREIGN),
         "scoreboard": tables.scoreboard([cell], FOREIGN),
         "ledger": tables.ledger([claim], FOREIGN),
+        "summary": tables.summary([claim], [cell]),
+        "mathematics": tables.mathematics(FOREIGN),
         "verdicts": tables.verdicts([claim], FOREIGN),
         "machines": tables.machines(runs),
         "entry": tables.entry(FOREIGN, FOREIGN),
