@@ -19,12 +19,15 @@ import launch_buttons
 import library_pages
 import nbformat
 import yaml
+from fontTools.subset import Options, Subsetter, load_font, save_font
 from link_notation import link_symbols, link_terms, symbols_of, terms_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 ROOT_PAGE = "00_overview"
 LOADED = re.compile(r'<script[^>]*\ssrc="([^"?#]+)')
-# An entry of the icons' script: name, size, other names, code point, outline.
+# A rule of the theme's style sheet for some icons, and an entry of its script of icons: name, size, other names, code
+# point, outline.
+ICON_RULE = re.compile(r"(?:\.fa-[\w-]+(?:::?before)?,?)+\{(?:--fa|content):[^{}]*\}")
 ICON = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?')
 
 
@@ -136,18 +139,35 @@ def prune(pages: Path) -> int:
 
 
 def keep_icons_used(pages: Path) -> int:
-    """Take the icons that no page and no other script names out of the theme's script of all icons; bytes removed."""
-    script = pages / "_static" / "scripts" / "fontawesome.js"
+    """Leave of the theme's icons those that a page, a script or the style sheet draws; the bytes removed.
+
+    They come thrice: as outlines in a script, as rules of the style sheet and as a font, for what the rules draw.
+    """
+    static = pages / "_static"
+    script, sheet = static / "scripts" / "fontawesome.js", static / "styles" / "pydata-sphinx-theme.css"
+    font = static / "vendor" / "fontawesome" / "webfonts" / "fa-solid-900.woff2"
+    before = sum(file.stat().st_size for file in (script, sheet, font))
     others = [*pages.glob("*.html"), *(path for path in pages.glob("_static/**/*.js") if path != script)]
     used = {name for path in others for name in re.findall(r"\bfa-([a-z0-9-]+)", path.read_text(encoding="utf-8"))}
-    before = script.read_text(encoding="utf-8")
 
     def kept(icon: re.Match) -> str:
         return icon[0] if used & {icon[1], *re.findall(r'"([\w-]+)"', icon[2])} else ""
 
-    after = ICON.sub(kept, before)
-    script.write_text(after, encoding="utf-8")
-    return len(before) - len(after)
+    def ruled(rule: re.Match) -> str:
+        return rule[0] if used & set(re.findall(r"\.fa-([\w-]+)", rule[0])) else ""
+
+    script.write_text(ICON.sub(kept, script.read_text(encoding="utf-8")), encoding="utf-8")
+    rules = ICON_RULE.sub(ruled, sheet.read_text(encoding="utf-8"))
+    codes = {int(code, 16) for code in re.findall(r"\\([ef][0-9a-f]{3})\b", rules)} | set(map(ord, rules))
+    options = Options(flavor="woff")  # woff2 needs a compressor that Python does not have
+    glyphs = load_font(font.with_suffix(".ttf"), options)
+    smaller = Subsetter(options)
+    smaller.populate(unicodes=codes)
+    smaller.subset(glyphs)
+    save_font(glyphs, font.with_suffix(".woff"), options)
+    font.unlink()
+    sheet.write_text(re.sub(r'(fa-solid-900)\.woff2(["\')]*) format\("woff2"\)', r'\1.woff\2 format("woff")', rules))
+    return before - sum(file.stat().st_size for file in (script, sheet, font.with_suffix(".woff")))
 
 
 SEARCHING = re.compile(r'<script src="(?:_static/searchtools|_static/language_data|searchindex)\.js[^>]*></script>\s*')
