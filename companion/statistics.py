@@ -38,8 +38,8 @@ from npflib.records.run_records import Record
 from npflib.regimes import find as find_regime
 
 __all__ = [
-    "Cell", "Estimate", "Summary", "accuracies", "between", "equivalence", "evidence", "mean", "normal", "optimism",
-    "paired", "recovered", "reversals", "sample", "summarise", "table", "table_cell", "welch",
+    "Cell", "Estimate", "Summary", "accuracies", "between", "equivalence", "evidence", "mean", "minus", "normal",
+    "optimism", "paired", "recovered", "reversals", "sample", "summarise", "table", "table_cell", "welch",
 ]  # fmt: skip
 
 MARGINS = {"mnist": 0.5, "cifar10": 1.0}  # points within which a cell counts as the paper's
@@ -221,6 +221,19 @@ def mean(values: Sequence[float] | np.ndarray, level: float = 0.90) -> Estimate:
         1.5 [−4.9, 7.9]
     """
     return paired(values, np.zeros(len(values)), level)
+
+
+def minus(found: Mapping[str, np.ndarray], pair: str, level: float = 0.90) -> Estimate | None:
+    """The ``mean`` of "one − other", numbers found under these names run by run; None where one of them is missing.
+
+    Example:
+        >>> import numpy as np
+        >>> from companion.statistics import minus
+        >>> print(minus({"learnt": np.array([2.0, 3.0]), "random": np.array([1.0, 1.0])}, "learnt − random", 0.95))
+        +1.50 [−4.85, +7.85]
+    """
+    one, other = pair.split(" − ")
+    return mean(found[one] - found[other], level) if {one, other} <= found.keys() else None
 
 
 def normal(centre: float, error: float, runs: int = 0, level: float = 0.90) -> Estimate:
