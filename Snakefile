@@ -4,7 +4,7 @@
     snakemake --cores 2 --config profile=smoke    everything runs, nothing is concluded, in build/smoke/
     NPF_BUILD=elsewhere snakemake --cores 2       another build folder
     snakemake --cores 2 --config profile=paper only=mnist-fc -- runs    the runs of a part of the table
-    snakemake --cores 2 --config profile=paper -- studies               the studies of chapters 10, 11, 12 and 14
+    snakemake --cores 2 --config profile=paper -- studies               the studies of chapters 10, 11, 12 and 15
 
 `make book` calls this file and adds nothing but a Python environment, a lock and a clock. Everything is made inside
 the build folder; `results/`, the published run records, is an input and never an output.
@@ -81,8 +81,9 @@ READS = {
     "10": [],  # it trains its own networks, in memory
     "11": [],
     "12": [],
-    "13": ["mnist-fc-adam-linear-gates"],
+    "13": [],
     "14": [],
+    "15": ["mnist-fc-adam-linear-gates"],
     "gate_explorer": [],
     "errata": [],
     "adding_a_regime": ["mnist-fc-adam"],
@@ -95,7 +96,7 @@ STUDIED = {
     "10": ["mnist-kernel-readout", "cifar10-kernel-readout"],
     "11": ["mnist-infinite-width"],
     "12": ["mnist-layer-gates", "cifar10-layer-gates"],
-    "14": ["mnist-soft-gates", "mnist-width-and-depth"],
+    "15": ["mnist-soft-gates", "mnist-width-and-depth"],
 }
 
 

@@ -121,6 +121,7 @@ class Chapter:
         self.folder = locations.build(self.profile, build)
         self.claims: dict[str, Claim] = {}
         self._predictions: dict[str, tuple[str, str, str]] = {}
+        self._listed: set[str] = set()  # the claims that ``outcomes`` has shown
         if kernel := getattr(get_ipython(), "kernel", None):
             kernel.shell.enable_matplotlib("inline")  # whatever MPLBACKEND says
         figures.use_style()
@@ -317,12 +318,12 @@ class Chapter:
         )  # fmt: skip
 
     def verdicts(self, caption: str) -> HTML:
-        """The claims that were recorded, with what was measured and what is accepted."""
-        return HTML(tables.verdicts(list(self.claims.values()), caption))
+        """The recorded claims that ``outcomes`` has not shown, with what was measured and what is accepted."""
+        return HTML(tables.verdicts([claim for id, claim in self.claims.items() if id not in self._listed], caption))
 
     def outcomes(self, caption: str = "Predictions and outcomes.", data: Any = None) -> HTML:
         """Every prediction beside what came of it."""
-        rows = []
+        rows, self._listed = [], set(self._predictions)
         for id, (place, text, unit) in self._predictions.items():
             found = ["not in this build", "–"]
             if claim := self.claims.get(id):

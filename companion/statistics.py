@@ -159,6 +159,12 @@ def mean(values: Sequence[float] | np.ndarray, level: float = 0.90) -> Estimate:
     return paired(values, np.zeros(len(values)), level)
 
 
+def minus(found: Mapping[str, np.ndarray], pair: str, level: float = 0.90) -> Estimate | None:
+    """The ``mean`` of "one − other", numbers found under these names run by run; None where one is missing."""
+    one, other = pair.split(" − ")
+    return mean(found[one] - found[other], level) if {one, other} <= found.keys() else None
+
+
 def normal(centre: float, error: float, runs: int = 0, level: float = 0.90) -> Estimate:
     """A value with its normal interval, from its standard error."""
     _check_level(level)

@@ -48,7 +48,8 @@ def assemble(book: Path, executed: Path, names: list[str], target: Path) -> None
                 cell.source = cell.source.replace(f"({ROOT_PAGE}.ipynb", "(index.ipynb")
         if name != ROOT_PAGE:  # the first page stays free of apparatus
             link_terms(page, terms)
-            link_symbols(name, page, symbols)
+            if not name.endswith("_scoreboard"):  # whose symbols are the chapters'
+                link_symbols(name, page, symbols)
         nbformat.write(page, target / f"{'index' if name == ROOT_PAGE else name}.ipynb")
     if ROOT_PAGE not in names:
         raise SystemExit(f"notebooks/{ROOT_PAGE}.ipynb is missing: it is the book's first page")

@@ -112,7 +112,8 @@ READ_BY = {
     "08": {"mnist-alignment", "mnist-alignment-shuffled"},
     "09": {"mnist-kernel-traces"},
     "02": set(),
-    "13": {"mnist-fc-adam-linear-gates"},
+    "13": set(),
+    "15": {"mnist-fc-adam-linear-gates"},
 }
 
 

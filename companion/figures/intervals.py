@@ -141,11 +141,13 @@ def name_of(contrast: Contrast) -> str:
     return f"{LABELS[contrast.first]} − {others}"
 
 
-def changes(rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, str]]], xlabel: str) -> Figure:
+def changes(
+    rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, str]]], xlabel: str, sharex: bool = True
+) -> Figure:
     """Panel → rows (label, one change a run, their mean with its interval, colour); zero is no change."""
     counts = [len(found) for found in rows.values()]
     size = WIDTH, 1.0 + 0.42 * sum(counts) + 0.35 * len(rows)
-    figure, axes = plt.subplots(len(rows), 1, figsize=size, squeeze=False, sharex=True, height_ratios=counts)
+    figure, axes = plt.subplots(len(rows), 1, figsize=size, squeeze=False, sharex=sharex, height_ratios=counts)
     for ax, (title, found) in zip(axes[:, 0], rows.items(), strict=True):
         for place, (_, values, estimate, colour) in enumerate(found):
             _runs(ax, values, place + 0.17, colour, markersize=4)

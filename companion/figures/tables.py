@@ -149,12 +149,12 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
 def summary(found: Sequence[Claim], cells: Sequence[Cell]) -> str:
     """The ledger counted by kind and by chapter, and the paper's table as a coloured grid."""
     parts = []
-    for name, places in (("kind", [claim.kind for claim in found]), ("chapter", [_place(claim) for claim in found])):
-        count: dict[str, Counter[str]] = {place: Counter() for place in places}
-        for place, claim in zip(places, found, strict=True):
-            count[place][claim.verdict] += 1
+    for name, key in (("kind", lambda claim: claim.kind), ("chapter", _place)):
+        count = defaultdict[str, Counter[str]](Counter)
+        for claim in sorted(found, key=lambda claim: claim.chapter):
+            count[key(claim)][claim.verdict] += 1
         rows = [[place, *(of[word] or "" for word in CLAIMED)] for place, of in count.items()]
-        parts.append(table((name, *map(verdict, CLAIMED)), rows, caption=f"Claims by {name}"))
+        parts.append(table((name, *CLAIMED), rows, caption=f"Claims by {name}"))
     grid: dict[str, list[Any]] = {}
     for cell in cells:
         symbol, ground = _VERDICTS[cell.verdict]

@@ -272,12 +272,15 @@ def test_a_studys_configuration_counts_its_seeds_from_the_chapters(tmp_path):
 def test_predictions_stand_beside_their_outcomes(chapter):
     chapter.claim("one", *CLAIM, 1.0, 2.0, "none", seeds=1, predicted="3: more <is> less", unit="points")
     chapter.claim("two", *CLAIM, None, 2.0, "none", predicted="4: nothing is measured")
+    assert "a sentence" in chapter.verdicts("all").data
     shown = chapter.outcomes().data
     assert "<td>3</td><td>more &lt;is&gt; less</td><td>1 points</td>" in shown
     assert "refuted" in shown
     assert "<td>nothing is measured</td><td>not in this build</td><td>–</td>" in shown
-    assert "a sentence" in chapter.verdicts("all").data
-    assert list(chapter.claims) == ["one"]
+    assert "a sentence" not in chapter.verdicts("what outcomes have not shown").data
+    chapter.claim("three", *CLAIM, 1.0, 2.0, "none", seeds=1, kind="seen after")
+    assert "a sentence" in chapter.verdicts("what outcomes have not shown").data
+    assert list(chapter.claims) == ["one", "three"]
 
 
 def test_a_figure_says_chapter_and_profile_or_what_its_runs_say(chapter):

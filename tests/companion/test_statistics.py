@@ -126,6 +126,14 @@ def test_no_spread_at_all_gives_a_point():
     assert statistics.paired([2.0, 3.0], [1.0, 2.0]).interval == (1.0, 1.0)
 
 
+def test_a_difference_is_found_by_the_names_of_its_ends():
+    found = {"learnt": np.array([97.0, 98.0, 98.5]), "same-start": np.array([96.0, 96.5, 96.0])}
+    expected = stats.ttest_rel(found["learnt"], found["same-start"]).confidence_interval(0.90)
+    estimate = statistics.minus(found, "learnt − same-start")
+    assert estimate.interval == pytest.approx(tuple(expected))
+    assert statistics.minus(found, "learnt − random") is None
+
+
 @pytest.mark.parametrize("tiny", [1e-170, 1e-300])
 def test_tiny_spreads_do_not_break_the_degrees_of_freedom(tiny):
     found = statistics.welch(Summary(98.0, tiny, 5), Summary(98.0, tiny, 5))

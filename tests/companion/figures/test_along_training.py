@@ -137,3 +137,13 @@ def test_changes_show_every_run_and_the_interval():
         assert [estimate.value] in drawn
         assert [text.get_text() for text in ax.get_yticklabels()] == [label]
     assert figure.axes[-1].get_xlabel() == "Δ"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_changes_of_different_sizes_may_have_scales_of_their_own(shared):
+    rows = {
+        title: [(title, values, statistics.paired(values, [0.0] * 3, 0.90), "k")]
+        for title, values in {"small": [-0.1, 0.1, 0.2], "large": [-20.0, -10.0, -15.0]}.items()
+    }
+    small, large = (ax.get_xlim() for ax in intervals.changes(rows, "Δ", sharex=shared).axes)
+    assert (small == large) == shared
