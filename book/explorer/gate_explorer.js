@@ -1,12 +1,19 @@
-// The gate explorer: draws every `.npf-explorer` of the page from the JSON in it (npflib/explorer.py wrote it) and
-// recomputes, at each move of a point, everything that a reader sees. No library, no request. The element carries
-// all numbers in full precision as data attributes, and a property `explorer` = { set(x, x2), state() }.
+// The gate explorer: the paper's experiment on a plane, in the reader's browser. Every `.npf-explorer` of the page holds
+// initial weights, examples and a rate as JSON (companion/explorer.py wrote it); training, gates, regions, outputs and
+// kernels are computed here, in float64, and a test holds them to npflib's. No library, no request. The element's
+// property `explorer` = { set(changes), state(), run(name, step), tile(name) } carries all numbers in full precision.
 (() => {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
-  const DRAWN = new Set(["svg", "g", "polygon", "path", "line", "circle", "rect", "text"]);
+  const DRAWN = new Set(["svg", "g", "polygon", "polyline", "path", "line", "circle", "rect", "text", "defs",
+    "linearGradient", "stop"]);
   const STEP = 0.05, BIG = 5; // of the half side: an arrow key; how many of them with Shift
   const UNIT = 100; // drawing units to half the side of the plane
+  const ON_THE_EDGE = 1e-9; // as in companion/explorer.py: corners on an edge that has been drawn
+  const SATURATED = 4; // the output at which its colour is full
+  const SECONDS = 5, EVERY = 10, JUMP = 100; // a whole training played; steps between points of a curve; without motion
+  const NAMES = { ReLU: "ReLU", FLNPF: "FLNPF, learnt gates", "FRNPF-II": "FRNPF (II), random gates" };
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   /** An element with attributes (null leaves one out) and children. */
   const make = (tag, attributes = {}, ...children) => {
@@ -18,74 +25,174 @@
   const number = (value, digits = 3) =>
     (Math.abs(value) < 0.5 * 10 ** -digits ? 0 : value).toFixed(digits).replace("-", "−");
   const error = (value) => (value ? value.toExponential(1).replace("-", "−") : "0");
-  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  const dot = (a, b) => { let sum = 0; for (let i = 0; i < a.length; i++) sum += a[i] * b[i]; return sum; };
+  const product = (values) => values.reduce((a, b) => a * b, 1);
+  const total = (values) => values.reduce((a, b) => a + b, 0);
+  const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
   const listed = (units) => units.map((on, i) => (on ? i + 1 : 0)).filter(Boolean).join(", ") || "none";
   const coordinates = (p, digits = 2) => `(${number(p[0], digits)}, ${number(p[1], digits)})`;
   /** Writes a text only where it changed: most of a move leaves most of the page alone. */
   const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
   const assign = (node, name, value) => { if (node.getAttribute(name) !== value) node.setAttribute(name, value); };
 
-  /** Pre-activations, gates 1[q > 0] (a unit at exactly 0 is closed) and output of the network run forwards. */
-  function forward(net, point) {
-    const input = [...point, ...net.constants];
+  // ——— Networks, their training, and what it is judged by ———
+
+  /** Pre-activations q, gates, signals z and output; the gates 1[q > 0] are its own (0 is closed), or those given. */
+  function forward(weights, input, given) {
     let z = input;
-    const q = [], gates = [];
-    for (const weight of net.weights.slice(0, -1)) {
-      q.push(weight.map((row) => dot(row, z)));
-      gates.push(q[q.length - 1].map((value) => (value > 0 ? 1 : 0)));
-      z = q[q.length - 1].map((value) => Math.max(value, 0));
+    const q = [], gates = [], signals = [z], hidden = weights.length - 1;
+    for (let l = 0; l < hidden; l++) {
+      q.push(weights[l].map((row) => dot(row, z)));
+      gates.push(given ? given[l] : q[l].map((value) => (value > 0 ? 1 : 0)));
+      z = q[l].map((value, i) => value * gates[l][i]);
+      signals.push(z);
     }
-    return { input, q, gates, output: dot(net.weights[net.weights.length - 1][0], z) };
+    return { q, gates, signals, output: dot(weights[hidden][0], z) };
   }
 
-  /** Every path, one node a layer, in lexicographic order, and its value: the product of its weights. */
-  function everyPath(net) {
-    let found = [[]];
-    for (const weight of net.weights) {
-      const nodes = weight[0].map((_, i) => i);
-      found = found.flatMap((path) => nodes.map((node) => [...path, node]));
-    }
-    const value = (path) => net.weights.reduce((v, weight, l) => v * weight[path[l + 1] ?? 0][path[l]], 1);
-    return found.map((path) => ({ path, value: value(path) }));
+  /** The mean L of log(1 + exp(−yŷ)) over the examples, and its gradient by backpropagation. */
+  function slope(weights, inputs, labels, given) {
+    const gradient = weights.map((weight) => weight.map((row) => row.map(() => 0)));
+    let loss = 0;
+    inputs.forEach((input, k) => {
+      const { gates, signals, output } = forward(weights, input, given?.[k]);
+      const margin = labels[k] * output;
+      loss += Math.log1p(Math.exp(-Math.abs(margin))) + Math.max(-margin, 0);
+      let back = [-labels[k] / (1 + Math.exp(margin)) / inputs.length];
+      for (let l = weights.length - 1; l >= 0; l--) {
+        const z = signals[l];
+        back.forEach((delta, i) => { for (let j = 0; j < z.length; j++) gradient[l][i][j] += delta * z[j]; });
+        if (l) back = z.map((_, j) => { let sum = 0; back.forEach((d, i) => { sum += d * weights[l][i][j]; }); return sum * gates[l - 1][j]; });
+      }
+    });
+    return { loss: loss / inputs.length, gradient };
   }
 
+  /** One regime's training, step by step as far as it is asked for; `source` are frozen weights that give the gates. */
+  function training(net, name, weights, source) {
+    const gatesOf = (inputs) => (source ? inputs.map((input) => forward(source, input).gates) : null);
+    const given = gatesOf(net.inputs), givenTests = gatesOf(net.tests);
+    const history = [weights], losses = [], rights = new Map();
+    const measured = (k) => slope(run.at(k), net.inputs, net.labels, given);
+    const run = {
+      name,
+      at(k) {
+        while (history.length <= k) {
+          const last = history[history.length - 1], { loss, gradient } = slope(last, net.inputs, net.labels, given);
+          losses[history.length - 1] = loss;
+          history.push(last.map((weight, l) => weight.map((row, i) => row.map((w, j) => w - net.rate * gradient[l][i][j]))));
+        }
+        return history[k];
+      },
+      gates: (k) => source ?? run.at(k), // the weights that give the gates
+      seen: (k, input) => forward(run.at(k), input, source && forward(source, input).gates),
+      measured,
+      loss: (k) => (losses[k] ??= measured(k).loss),
+      /** Share of test points on the right side. */
+      right(k) {
+        if (!rights.has(k)) {
+          const hits = net.tests.filter((input, t) => net.answers[t] * forward(run.at(k), input, givenTests?.[t]).output > 0);
+          rights.set(k, hits.length / net.tests.length);
+        }
+        return rights.get(k);
+      },
+    };
+    return run;
+  }
+
+  // ——— Regions and paths ———
+
+  /** A convex polygon's part where row · (x, constants) > 0, its other part, and the line between; null for none. */
+  function cut(polygon, row, net) {
+    const offset = dot(row.slice(2), net.constants);
+    const small = ON_THE_EDGE * (net.half * (Math.abs(row[0]) + Math.abs(row[1])) + Math.abs(offset));
+    const q = polygon.map((p) => p[0] * row[0] + p[1] * row[1] + offset).map((v) => (Math.abs(v) <= small ? 0 : v));
+    if (!q.some((v) => v > 0)) return [null, polygon, null];
+    if (!q.some((v) => v < 0)) return [polygon, null, null];
+    const positive = [], negative = [], line = [];
+    polygon.forEach((here, k) => {
+      const next = (k + 1) % polygon.length, there = polygon[next];
+      if (q[k] >= 0) positive.push(here);
+      if (q[k] <= 0) negative.push(here);
+      if (q[k] === 0) line.push(here);
+      if (q[k] * q[next] < 0) {
+        const share = q[k] / (q[k] - q[next]);
+        const crossing = [0, 1].map((d) => here[d] + share * (there[d] - here[d]));
+        [positive, negative, line].forEach((side) => side.push(crossing));
+      }
+    });
+    return [positive, negative, line];
+  }
+
+  /** The linear regions that weights cut the square into, unit by unit, and the edges of units; as `regions` in Python. */
+  function tile(weights, net) {
+    const square = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map((p) => p.map((c) => c * net.half));
+    const identity = net.inputs[0].map((_, i) => net.inputs[0].map((_, j) => Number(i === j)));
+    let pieces = [{ corners: square, map: identity, gates: [] }];
+    const edges = [];
+    weights.slice(0, -1).forEach((weight, layer) => {
+      pieces = pieces.flatMap((piece) => {
+        const rows = times(weight, piece.map);
+        let parts = [{ corners: piece.corners, on: [] }];
+        rows.forEach((row, unit) => {
+          parts = parts.flatMap(({ corners, on }) => {
+            const [positive, negative, ends] = cut(corners, row, net);
+            if (ends) edges.push({ layer, unit, ends });
+            return [[positive, 1], [negative, 0]].filter(([side]) => side).map(([side, gate]) => ({ corners: side, on: [...on, gate] }));
+          });
+        });
+        return parts.map(({ corners, on }) =>
+          ({ corners, map: rows.map((row, i) => row.map((r) => r * on[i])), gates: [...piece.gates, on] }));
+      });
+    });
+    return { regions: pieces, edges };
+  }
+  const times = (a, b) => a.map((row) => b[0].map((_, j) => { let sum = 0; row.forEach((v, i) => { sum += v * b[i][j]; }); return sum; }));
+
+  /** The output's derivative by each input behind constant gates. */
+  const derivative = (weights, gates) => weights.slice(1).reduce((map, weight, l) =>
+    times(weight, map.map((row, i) => row.map((v) => v * gates[l][i]))), weights[0])[0];
+
+  /** Every path, one node a layer, in lexicographic order. */
+  const everyPath = (weights) => weights.reduce((paths, weight) =>
+    paths.flatMap((path) => weight[0].map((_, node) => [...path, node])), [[]]);
+  const worth = (path, weights) => { let v = 1; weights.forEach((w, l) => { v *= w[path[l + 1] ?? 0][path[l]]; }); return v; };
   const open = (path, gates) => gates.every((layer, l) => layer[path[l + 1]]);
+  const overlapOf = (gates, gates2) => gates.map((layer, l) => dot(layer, gates2[l]));
+  const activeOf = (gates, inputs) => inputs * product(gates.map(total));
 
-  /** All that the page shows for x and x′; compare npflib.explorer.at. */
-  function at(net, paths, x, x2) {
-    const one = forward(net, x), two = forward(net, x2);
-    const features = paths.map(({ path }) => (open(path, one.gates) ? one.input[path[0]] : 0));
-    const features2 = paths.map(({ path }) => (open(path, two.gates) ? two.input[path[0]] : 0));
-    const products = paths.map(({ value }, p) => features[p] * value);
-    const common = one.gates.map((layer, l) => dot(layer, two.gates[l]));
-    const count = (gates) => gates.reduce((n, layer) => n * layer.reduce((a, b) => a + b, 0), one.input.length);
-    const overlap = common.reduce((a, b) => a * b, 1), inner = dot(one.input, two.input);
+  /** All that the page shows of one network for x and x′; compare companion.explorer.at. */
+  function at(net, run, step, paths, [x, x2]) {
+    const inputs = [x, x2].map((p) => [...p, ...net.constants]), [one, two] = inputs.map((input) => run.seen(step, input));
+    const weights = run.at(step), values = paths.map((path) => worth(path, weights));
+    const features = paths.map((path) => (open(path, one.gates) ? inputs[0][path[0]] : 0));
+    const features2 = paths.map((path) => (open(path, two.gates) ? inputs[1][path[0]] : 0));
+    const products = values.map((v, p) => features[p] * v), common = overlapOf(one.gates, two.gates);
+    const overlap = product(common), inner = dot(...inputs);
     return {
-      input: one.input, q: one.q, gates: one.gates, gates2: two.gates, features, features2, products, common, overlap,
-      inner, open: count(one.gates), open2: count(two.gates), output: one.output, output2: two.output,
-      sum: products.reduce((a, b) => a + b, 0), kernel: inner * overlap, gram: dot(features, features2),
+      input: inputs[0], weights, q: one.q, gates: one.gates, gates2: two.gates, values, features, features2, products,
+      common, overlap, inner, open: activeOf(one.gates, inputs[0].length), open2: activeOf(two.gates, inputs[0].length),
+      output: one.output, output2: two.output, sum: total(products), kernel: inner * overlap, gram: dot(features, features2),
     };
   }
 
-  function drawPlane(net) {
-    const flat = (corners) => corners.map(([a, b]) => `${(a * UNIT) / net.half},${(-b * UNIT) / net.half}`).join(" ");
-    const piece = (ends, attributes) => make("line", {
-      x1: (ends[0][0] * UNIT) / net.half, y1: (-ends[0][1] * UNIT) / net.half,
-      x2: (ends[1][0] * UNIT) / net.half, y2: (-ends[1][1] * UNIT) / net.half, ...attributes,
-    });
-    const most = Math.max(1, ...net.regions.map((region) => region.open));
-    const corners = new Map(net.regions.map((region) => [region.gates.flat().join(""), flat(region.corners)]));
-    const regions = net.regions.map((region) =>
-      make("polygon", { points: flat(region.corners), "fill-opacity": 0.04 + (0.4 * region.open) / most }));
-    const edges = net.edges.map((edge) => ({ ...edge, line: piece(edge.ends, { class: edge.layer ? "npf-deep" : null }) }));
-    const level = net.level.map((ends) => piece(ends, {}));
-    const examples = net.examples.map(([a, b, label]) => {
-      const [cx, cy] = [(a * UNIT) / net.half, (-b * UNIT) / net.half];
-      return make("path", { d: `M${cx - 2} ${cy}h4` + (label > 0 ? `M${cx} ${cy - 2}v4` : "") });
+  // ——— Drawings ———
+
+  /** A plane with its regions, shaded by a function that is linear in each, and two points. Only `first` takes Tabs. */
+  function drawPlane(net, id, first) {
+    const scale = UNIT / net.half, place = (p) => [p[0] * scale, -p[1] * scale];
+    const flat = (corners) => corners.map((p) => place(p).join()).join(" ");
+    const piece = (ends, attributes) => { // a corner that is only touched has one end
+      const [[x1, y1], [x2, y2]] = [place(ends[0]), place(ends[ends.length - 1])];
+      return make("line", { x1, y1, x2, y2, ...attributes });
+    };
+    const examples = net.points.map((p, k) => {
+      const [cx, cy] = place(p);
+      return make("path", { d: `M${cx - 2} ${cy}h4` + (net.labels[k] > 0 ? `M${cx} ${cy - 2}v4` : "") });
     });
     const handle = (name, label, shape) => make("g",
-      { class: `npf-handle npf-${name}`, tabindex: 0, role: "slider", "aria-label": label, "aria-valuemin": -net.half,
-        "aria-valuemax": net.half, "aria-roledescription": "point in the plane" },
+      { class: `npf-handle npf-${name}`, ...(first ? { tabindex: 0, role: "slider", "aria-label": label,
+        "aria-valuemin": -net.half, "aria-valuemax": net.half, "aria-roledescription": "point in the plane" } : { "aria-hidden": "true" }) },
       make("circle", { r: 15, class: "npf-reach" }), make("circle", { r: 10.5, class: "npf-ring" }), shape,
       make("text", { x: 8.5, y: -6.5 }, name === "x" ? "x" : "x′"));
     const handles = [
@@ -93,44 +200,124 @@
       handle("x2", "Second point, x prime", make("path", { d: "M0-7 7 0 0 7-7 0Z", class: "npf-mark" })),
     ];
     const here = make("polygon", { class: "npf-here" }), there = make("polygon", { class: "npf-there" });
+    const layer = (name) => make("g", { class: name, "aria-hidden": "true" });
+    const [areas, lines, levels, shades] = [layer("npf-regions"), layer("npf-edges"), layer("npf-level"), make("defs")];
+    const stops = make("linearGradient", { id, gradientUnits: "userSpaceOnUse" }, ...["low", "mid", "high"].map((name, k) =>
+      make("stop", { offset: k / 2, class: `npf-${name}` })));
     const svg = make("svg", { viewBox: "-104 -104 208 222", role: "group",
         "aria-label": "The plane of inputs, its linear regions, and two points that can be moved" },
-      make("g", { class: "npf-regions", "aria-hidden": "true" }, ...regions),
-      make("g", { class: "npf-edges", "aria-hidden": "true" }, ...edges.map((edge) => edge.line)),
-      make("g", { class: "npf-examples", "aria-hidden": "true" }, ...examples),
-      make("g", { class: "npf-level", "aria-hidden": "true" }, ...level), there, here,
+      make("defs", {}, stops), shades, areas, lines,
+      make("g", { class: "npf-examples", "aria-hidden": "true" }, ...examples), levels, there, here,
       make("rect", { x: -UNIT, y: -UNIT, width: 2 * UNIT, height: 2 * UNIT, class: "npf-frame" }),
       make("g", { class: "npf-scale", "aria-hidden": "true" },
         make("text", { x: -UNIT, y: 113 }, number(-net.half, 0)), make("text", { x: 0, y: 113, "text-anchor": "middle" },
           "first input →, second ↑"), make("text", { x: UNIT, y: 113, "text-anchor": "end" }, number(net.half, 0))),
       ...handles);
-    // A pattern that only occurs on an edge has no region of its own.
-    const mark = (shape, gates) => assign(shape, "points", corners.get(gates.flat().join("")) ?? "");
-    return { svg, handles, edges, show(seen, points) {
-      mark(here, seen.gates);
-      mark(there, seen.gates2);
-      points.forEach((p, k) => {
-        const place = [(p[0] * UNIT) / net.half, (-p[1] * UNIT) / net.half];
-        assign(handles[k], "transform", `translate(${place[0]} ${place[1]})`);
-        assign(handles[k], "aria-valuenow", String(p[0]));
-        assign(handles[k], "aria-valuetext", `first input ${number(p[0], 2)}, second input ${number(p[1], 2)}`);
+    const title = make("p", { class: "npf-title" }), told = make("p", { class: "npf-told" });
+
+    let source = null, tiling = null, known = null;
+    /** The regions; gates that stay as they are, are not cut anew. */
+    const retile = (weights) => {
+      if (weights === source) return;
+      [source, tiling] = [weights, tile(weights, net)];
+      known = new Map(tiling.regions.map((region) => [region.gates.flat().join(""), flat(region.corners)]));
+      areas.replaceChildren(...tiling.regions.map(({ corners }) => make("polygon", { points: flat(corners) })));
+      lines.replaceChildren(...tiling.edges.map((edge) => piece(edge.ends, { class: edge.layer ? "npf-deep" : null,
+        "data-unit": `${edge.layer}-${edge.unit}` })));
+    };
+    /** Colours a region from −most to most by a linear function of the plane: exact, for colours blend linearly, too. */
+    const paint = (area, k, [a, b, c], most) => {
+      const steep = a * a + b * b;
+      if (steep < 1e-18 * most * most) { // no direction in which it changes
+        const share = clamp(Math.round((100 * c) / most), -100, 100);
+        area.style.fill = `color-mix(in srgb, var(--npf-${share < 0 ? "low" : "high"}) ${Math.abs(share)}%, var(--npf-mid))`;
+        return null;
+      }
+      const ends = [-most, most].map((value) => place([((value - c) * a) / steep, ((value - c) * b) / steep]));
+      area.style.fill = `url(#${id}-${k})`;
+      return make("linearGradient", { id: `${id}-${k}`, href: `#${id}`, gradientUnits: "userSpaceOnUse",
+        x1: ends[0][0], y1: ends[0][1], x2: ends[1][0], y2: ends[1][1] });
+    };
+    const mark = (shape, gates) => assign(shape, "points", known.get(gates.flat().join("")) ?? "");
+    return { svg, handles, box: make("div", { class: "npf-plane" }, title, svg, told), tiling: () => tiling,
+      show(run, step, seen, points, shading, marked, words) {
+        retile(run.gates(step));
+        const offset = (row) => [row[0], row[1], dot(row.slice(2), net.constants)];
+        const outputs = tiling.regions.map(({ gates }) => derivative(run.at(step), gates));
+        const heights = { // each a function of the plane, linear in each region
+          output: () => outputs.map(offset),
+          kernel: () => tiling.regions.map(({ gates }) => { const n = product(overlapOf(seen.gates, gates)); return offset(seen.input.map((v) => n * v)); }),
+          paths: () => tiling.regions.map(({ gates }) => [0, 0, activeOf(gates, seen.input.length)]),
+        }[shading]();
+        const most = shading === "output" ? SATURATED : Math.max(1e-9, ...tiling.regions.flatMap(({ corners }, k) =>
+          corners.map((p) => Math.abs(heights[k][0] * p[0] + heights[k][1] * p[1] + heights[k][2]))));
+        shades.replaceChildren(...heights.map((height, k) => paint(areas.children[k], k, height, most)).filter(Boolean));
+        levels.replaceChildren(...tiling.regions.flatMap(({ corners }, k) => {
+          const line = cut(corners, outputs[k], net)[2];
+          return line ? [piece(line, {})] : [];
+        }));
+        for (const line of lines.children) line.classList.toggle("npf-marked", line.dataset.unit === marked);
+        mark(here, seen.gates);
+        mark(there, seen.gates2);
+        points.forEach((p, k) => {
+          assign(handles[k], "transform", `translate(${place(p).join(" ")})`);
+          if (!first) return;
+          assign(handles[k], "aria-valuenow", String(p[0]));
+          assign(handles[k], "aria-valuetext", `first input ${number(p[0], 2)}, second input ${number(p[1], 2)}`);
+        });
+        write(title, words);
+        write(told, `Loss ${number(run.loss(step))}, ${number(100 * run.right(step), 1)} % of ${net.tests.length} test points right`);
+        return most;
+      } };
+  }
+
+  /** Loss and accuracy of several trainings, step by step. */
+  function drawCurves(net) {
+    const [width, height, left, foot, top] = [300, 150, 32, 22, 18];
+    const charts = [["Training loss", "loss", (k, run) => run.loss(k)], ["Test points right, %", "right", (k, run) => 100 * run.right(k)]]
+      .map(([title, kind, value]) => {
+        const across = (k) => left + (k * (width - left - 8)) / net.steps, lines = new Map(), axis = make("g", { class: "npf-axis" });
+        for (const name of Object.keys(NAMES)) lines.set(name, make("polyline", { class: `npf-curve npf-of-${name}` }));
+        const ends = make("g"), now = make("line", { y1: top, y2: height - foot, class: "npf-now" });
+        const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" }, axis, now, ...lines.values(), ends);
+        return { svg, show(runs, step) {
+          const most = kind === "right" ? 100 : Math.ceil(2 * Math.max(...runs.map(({ run }) => run.loss(0)))) / 2;
+          const down = (v) => top + (height - top - foot) * (1 - clamp(v / most, 0, 1));
+          axis.replaceChildren(make("text", { x: left, y: 11 }, title), make("text", { x: width - 8, y: height - 7, "text-anchor": "end" }, `step ${net.steps.toLocaleString("en")}`),
+            make("text", { x: left, y: height - 7 }, "0"), ...[0, 0.5, 1].flatMap((share) => [
+              make("line", { x1: left, x2: width - 8, y1: down(share * most), y2: down(share * most) }),
+              make("text", { x: left - 4, y: down(share * most) + 3, "text-anchor": "end" }, `${+(share * most).toFixed(2)}`)]));
+          lines.forEach((line) => line.setAttribute("points", ""));
+          ends.replaceChildren(...runs.map(({ run, until }) => {
+            const places = Array.from({ length: Math.floor(until / EVERY) + 1 }, (_, k) => k * EVERY);
+            if (places[places.length - 1] !== until) places.push(until);
+            lines.get(run.name).setAttribute("points", places.map((k) => `${across(k).toFixed(2)},${down(value(k, run)).toFixed(2)}`).join(" "));
+            return make("circle", { cx: across(until), cy: down(value(until, run)), r: 3.2, class: `npf-end-of npf-of-${run.name}` });
+          }));
+          assign(now, "x1", String(across(step)));
+          assign(now, "x2", String(across(step)));
+          assign(svg, "aria-label", `${title}: ` + runs.map(({ run, until }) => `${NAMES[run.name]} ${number(value(until, run), 2)} at step ${until}`).join("; "));
+        } };
       });
+    const key = make("p", { class: "npf-key npf-legend" });
+    return { box: make("div", { class: "npf-curves" }, ...charts.map(({ svg }) => svg), key), show(runs, step) {
+      charts.forEach((chart) => chart.show(runs, step));
+      key.replaceChildren(...runs.map(({ run }) => make("span", {}, make("i", { class: `npf-of-${run.name}` }), NAMES[run.name])));
     } };
   }
 
-  function drawNetwork(net, highlight) {
-    const sizes = [...net.weights.map((weight) => weight[0].length), 1];
-    const [width, height, top] = [340, 330, 24];
+  function drawNetwork(net, sizes, highlight, hover) {
+    const [width, height, top] = [340, 24 + 38 * Math.max(...sizes), 24];
     const across = (l) => 34 + (l * (width - 74)) / (sizes.length - 1);
     const down = (l, i) => top + ((height - top) * (i + 0.5)) / sizes[l];
-    const largest = Math.max(...net.weights.flat(2).map(Math.abs));
-    const lines = net.weights.map((weight, l) => weight.map((row, i) => row.map((theta, j) => {
-      const size = Math.abs(theta) / largest;
-      const line = make("line", { x1: across(l), y1: down(l, j), x2: across(l + 1), y2: down(l + 1, i) });
-      line.style.setProperty("--npf-wide", (0.8 + 3.4 * size).toFixed(2));
-      if (theta < 0) line.classList.add("npf-negative");
+    const ends = (l, i, j) => ({ x1: across(l), y1: down(l, j), x2: across(l + 1), y2: down(l + 1, i) });
+    const every = (draw) => sizes.slice(1).map((size, l) => Array.from({ length: size }, (_, i) => Array.from({ length: sizes[l] }, (_, j) => draw(l, i, j))));
+    const lines = every((l, i, j) => make("line", ends(l, i, j)));
+    const reach = every((l, i, j) => {
+      const line = make("line", ends(l, i, j));
+      line.addEventListener("pointerenter", () => hover(l, i, j));
       return line;
-    })));
+    });
     const nodes = sizes.map((size, l) => Array.from({ length: size }, (_, i) => {
       const hidden = l > 0 && l < sizes.length - 1, value = make("text", { y: 3.5, class: "npf-value" });
       const node = make("g", { class: hidden ? "npf-unit" : "npf-end", transform: `translate(${across(l)} ${down(l, i)})` },
@@ -142,76 +329,87 @@
         assign(node, "role", "button");
         assign(node, "aria-pressed", "false");
         assign(node, "tabindex", l === 1 && i === 0 ? "0" : "-1");
-        node.addEventListener("click", () => highlight(l - 1, i));
+        node.addEventListener("click", () => highlight(`${l - 1}-${i}`));
       }
       return { node, value };
     }));
-    const units = nodes.slice(1, -1).flatMap((layer, l) => layer.map(({ node }, i) => ({ node, l, i })));
+    const units = nodes.slice(1, -1).flatMap((layer, l) => layer.map(({ node }, i) => ({ node, name: `${l}-${i}` })));
+    const behind = make("g", { class: "npf-hits", "aria-hidden": "true" }, ...reach.flat(2));
+    behind.addEventListener("pointerleave", () => hover());
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "group",
         "aria-label": "The network; its units are buttons that mark their edge in the plane" },
-      make("g", { class: "npf-lines", "aria-hidden": "true" }, ...lines.flat(2)),
+      make("g", { class: "npf-lines", "aria-hidden": "true" }, ...lines.flat(2)), behind,
       make("g", { class: "npf-titles", "aria-hidden": "true" }, ...sizes.map((_, l) => make("text", { x: across(l), y: 12 },
         l === 0 ? "inputs" : l === sizes.length - 1 ? "output ŷ" : `layer ${l}`))),
       ...nodes.flat().map(({ node }) => node));
     svg.addEventListener("keydown", (event) => {
       const k = units.findIndex(({ node }) => node === document.activeElement);
       if (k < 0) return;
-      const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-      if (by) {
-        const next = units[(k + by + units.length) % units.length].node;
-        units.forEach(({ node }) => assign(node, "tabindex", node === next ? "0" : "-1"));
-        next.focus();
-      } else if (event.key === "Enter" || event.key === " ") highlight(units[k].l, units[k].i);
+      const next = { ArrowDown: k + 1, ArrowRight: k + 1, ArrowUp: k - 1, ArrowLeft: k - 1, Home: 0, End: -1 }[event.key];
+      if (next !== undefined) {
+        const chosen = units[(next + units.length) % units.length].node;
+        units.forEach(({ node }) => assign(node, "tabindex", node === chosen ? "0" : "-1"));
+        chosen.focus();
+      } else if (event.key === "Enter" || event.key === " ") highlight(units[k].name);
       else return;
       event.preventDefault();
     });
-    return { svg, lines, units, show(seen) {
-      const states = [seen.input.map(() => 1), ...seen.gates, [1]];
-      const values = [seen.input, ...seen.q, [seen.output]];
+    return { svg, lines, show(seen, marked) {
+      const states = [seen.input.map(() => 1), ...seen.gates, [1]], values = [seen.input, ...seen.q, [seen.output]];
+      const largest = Math.max(...seen.weights.flat(2).map(Math.abs), 1e-9);
       nodes.forEach((layer, l) => layer.forEach(({ node, value }, i) => {
         node.classList.toggle("npf-is-on", states[l][i] === 1);
         write(value, number(values[l][i], 2));
         if (!node.classList.contains("npf-unit")) return;
         node.classList.toggle("npf-is-second", seen.gates2[l - 1][i] === 1);
+        assign(node, "aria-pressed", String(marked === `${l - 1}-${i}`));
         assign(node, "aria-label", `layer ${l}, unit ${i + 1}: ${states[l][i] ? "on" : "off"} at x, ` +
           `${seen.gates2[l - 1][i] ? "on" : "off"} at x prime; mark its edge`);
       }));
-      lines.forEach((layer, l) => layer.forEach((row, i) => row.forEach((line, j) =>
-        line.classList.toggle("npf-is-on", states[l][j] === 1 && states[l + 1][i] === 1))));
+      lines.forEach((layer, l) => layer.forEach((row, i) => row.forEach((line, j) => {
+        const theta = seen.weights[l][i][j];
+        line.style.setProperty("--npf-wide", (0.8 + (3.4 * Math.abs(theta)) / largest).toFixed(2));
+        line.classList.toggle("npf-negative", theta < 0);
+        line.classList.toggle("npf-is-on", states[l][j] === 1 && states[l + 1][i] === 1);
+      })));
     } };
   }
 
-  function drawPaths(paths, lines) {
-    const rows = paths.map(({ path, value }) => {
+  function drawPaths(paths, pick) {
+    const rows = paths.map((path) => {
       const cells = ["φ", "v", "φv", "φ′"].map(() => make("td"));
-      const row = make("tr", { "data-v": String(value) },
-        make("th", { scope: "row" }, path.map((node) => node + 1).join("→")), ...cells);
-      write(cells[1], number(value));
-      return { row, cells };
+      return { row: make("tr", {}, make("th", { scope: "row" }, path.map((node) => node + 1).join("→")), ...cells), cells };
     });
     const head = ["path", "φ(x)", "v", "φ(x) · v", "φ(x′)"].map((text) => make("th", { scope: "col" }, text));
-    const total = make("td"), body = make("tbody", {}, ...rows.map(({ row }) => row));
-    const foot = make("tfoot", {}, make("tr", {}, make("th", { scope: "row" }, "sum"), make("td"), make("td"), total, make("td")));
+    const sum = make("td"), body = make("tbody", {}, ...rows.map(({ row }) => row));
+    const foot = make("tfoot", {}, make("tr", {}, make("th", { scope: "row" }, "sum"), make("td"), make("td"), sum, make("td")));
     const table = make("table", {}, make("caption", {}, "Paths, one node a layer, numbered as in the network"),
       make("thead", {}, make("tr", {}, ...head)), body, foot);
-    const trace = (p) => {
-      lines.flat(2).forEach((line) => line.classList.remove("npf-traced"));
-      if (p >= 0) paths[p].path.forEach((node, l) => lines[l][paths[p].path[l + 1] ?? 0][node].classList.add("npf-traced"));
-    };
-    body.addEventListener("pointerover", (event) => trace(rows.findIndex(({ row }) => row.contains(event.target))));
-    body.addEventListener("pointerleave", () => trace(-1));
-    return { table, show(seen) {
+    const box = make("div", { class: "npf-scroll", tabindex: 0, role: "region", "aria-label": "List of paths; arrow keys light one in the network" }, table);
+    body.addEventListener("pointerover", (event) => pick(rows.findIndex(({ row }) => row.contains(event.target))));
+    body.addEventListener("pointerleave", () => pick(-1));
+    let lit = -1;
+    box.addEventListener("keydown", (event) => {
+      const seen = rows.map((_, p) => p).filter((p) => rows[p].row.offsetParent), k = seen.indexOf(lit);
+      const next = { ArrowDown: k + 1, ArrowUp: k < 0 ? seen.length - 1 : k - 1, Home: 0, End: seen.length - 1 }[event.key];
+      if (next === undefined || !seen.length) return;
+      event.preventDefault();
+      pick(seen[clamp(next, 0, seen.length - 1)], true, true);
+    });
+    return { box, light(p, bring) {
+      rows[lit]?.row.classList.remove("npf-lit");
+      rows[(lit = p)]?.row.classList.add("npf-lit");
+      const row = rows[p]?.row; // within the list: the page itself stays where it is
+      if (bring && row?.offsetParent) box.scrollTop = clamp(box.scrollTop, row.offsetTop + 3 * row.offsetHeight - box.clientHeight, row.offsetTop - 2 * row.offsetHeight);
+    }, show(seen) {
       rows.forEach(({ row, cells }, p) => {
-        const [isOpen, isOpen2] = [open(paths[p].path, seen.gates), open(paths[p].path, seen.gates2)];
+        const [isOpen, isOpen2] = [open(paths[p], seen.gates), open(paths[p], seen.gates2)];
         row.classList.toggle("npf-closed", !isOpen);
-        assign(row, "data-phi", String(seen.features[p]));
-        assign(row, "data-phi2", String(seen.features2[p]));
-        assign(row, "data-product", String(seen.products[p]));
-        write(cells[0], isOpen ? number(seen.features[p]) : "0");
-        write(cells[2], isOpen ? number(seen.products[p]) : "0");
-        write(cells[3], isOpen2 ? number(seen.features2[p]) : "0");
+        const texts = [isOpen ? number(seen.features[p]) : "0", number(seen.values[p]), isOpen ? number(seen.products[p]) : "0",
+          isOpen2 ? number(seen.features2[p]) : "0"];
+        cells.forEach((cell, k) => write(cell, texts[k]));
       });
-      write(total, number(seen.sum));
+      write(sum, number(seen.sum));
     } };
   }
 
@@ -224,50 +422,111 @@
     const count = make("p"), pair = make("p");
     const cards = [["One input: a sum over paths", count, one], ["Two inputs: the kernel", pair, two]].map(([title, text, lines]) =>
       make("section", { "aria-label": title }, make("p", { class: "npf-title" }, title), text, list(lines)));
-    return { cards, show(seen, points, paths) {
-      write(count, `At x = ${coordinates(points[0])} ${seen.open} of ${paths.length} paths are open.`);
+    return { cards, show(seen, points) {
+      write(count, `At x = ${coordinates(points[0])} ${seen.open} of ${seen.values.length} paths are open.`);
       write(pair, `At x′ = ${coordinates(points[1])} ${seen.open2} are open; ŷ(x′) = ${number(seen.output2)}.`);
-      const factors = seen.common.join(" · ");
       const texts = [number(seen.sum), number(seen.output), error(Math.abs(seen.sum - seen.output)),
-        `${factors} = ${seen.overlap}`, number(seen.inner), number(seen.kernel), number(seen.gram)];
+        `${seen.common.join(" · ")} = ${seen.overlap}`, number(seen.inner), number(seen.kernel), number(seen.gram)];
       [...one, ...two].forEach(({ value }, k) => write(value, texts[k]));
     } };
   }
 
-  function build(root) {
-    const net = JSON.parse(root.querySelector("script[type='application/json']").textContent);
-    const paths = everyPath(net);
-    for (const [name, colour] of Object.entries(net.colours)) root.style.setProperty(`--npf-given-${name}`, colour);
-    let points = net.start.map((p) => [...p]), seen = null, marked = null, timer = 0, flips = [];
+  // ——— The page ———
 
-    const plane = drawPlane(net);
-    const highlight = (layer, unit) => {
-      marked = marked === `${layer}-${unit}` ? null : `${layer}-${unit}`;
-      plane.edges.forEach((edge) => edge.line.classList.toggle("npf-marked", `${edge.layer}-${edge.unit}` === marked));
-      network.units.forEach(({ node, l, i }) => assign(node, "aria-pressed", String(`${l}-${i}` === marked)));
-      const told = `Unit ${unit + 1} of layer ${layer + 1} has no edge in this square: its gate never switches here.`;
-      if (marked && !plane.edges.some((edge) => `${edge.layer}-${edge.unit}` === marked)) {
-        write(last, told);
-        write(live, told);
-      }
+  function build(root, which) {
+    const net = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+    const split = (examples) => [examples.map((e) => e.slice(0, 2)), examples.map((e) => [e[0], e[1], ...net.constants]), examples.map((e) => e[2])];
+    [net.points, net.inputs, net.labels] = split(net.examples);
+    [, net.tests, net.answers] = split(net.held);
+    for (const [name, colour] of Object.entries(net.colours)) root.style.setProperty(`--npf-given-${name}`, colour);
+    const seeds = net.starts.map((start) => start.seed), paths = everyPath(net.starts[0].ReLU);
+    const sizes = [...net.starts[0].ReLU.map((weight) => weight[0].length), 1];
+    const opening = { stage: "train", step: 0, again: 0, seed: seeds[0], x: net.start[0], x2: net.start[1], shade: "output", view: "FLNPF" };
+    let state = { ...opening }, seen = null, marked = null, traced = -1, timer = 0, flips = [], playing = 0, touched = false, undo = null;
+
+    const runs = new Map(); // of each start, and FLNPF of each step at which gates were frozen
+    const made = (key, create) => runs.get(key) ?? runs.set(key, create()).get(key);
+    function run(name, { seed, step } = state) {
+      const start = net.starts[seeds.indexOf(seed)];
+      if (name === "ReLU") return made(`ReLU ${seed}`, () => training(net, name, start.ReLU, null));
+      if (name === "FRNPF-II") return made(`${name} ${seed}`, () => training(net, name, start.value, start.random));
+      return made(`FLNPF ${seed} ${step}`, () => training(net, name, start.value, run("ReLU", { seed }).at(step)));
+    }
+    const frozen = () => state.stage === "frozen", clock = () => (frozen() ? "again" : "step");
+    const viewed = () => (frozen() ? state.view : "ReLU");
+
+    const play = make("button", { type: "button", class: "npf-play" }), freeze = make("button", { type: "button", class: "npf-freeze" });
+    const slider = make("input", { type: "range", min: 0, max: net.steps, step: 1, "aria-label": "Step of training" }), count = make("output");
+    const planes = [drawPlane(net, `npf-${which}-a`, true), drawPlane(net, `npf-${which}-b`, false)], curves = drawCurves(net);
+    const choice = (name, label, entries) => {
+      const select = make("select", {}, ...entries.map(([value, text]) => make("option", { value }, text)));
+      select.addEventListener("change", () => set({ [name]: name === "seed" ? Number(select.value) : select.value }));
+      return { select, label: make("label", { class: "npf-choice" }, `${label} `, select) };
     };
-    const network = drawNetwork(net, highlight), table = drawPaths(paths, network.lines), facts = drawFacts();
-    const last = make("p", { class: "npf-last" }, "No gate has changed yet.");
+    const shade = choice("shade", "Shade", [["output", "output ŷ"], ["kernel", "kernel H(x, ·)"], ["paths", "open paths"]]);
+    const seed = choice("seed", "Random start", seeds.map((s) => [s, `seed ${s}`]));
+    const view = choice("view", "Look into", [["FLNPF", "learnt gates"], ["FRNPF-II", "random gates"]]);
+    const network = drawNetwork(net, sizes, (unit) => { marked = marked === unit ? null : unit; noEdge(); render(); },
+      (l, i, j) => trace(l === undefined ? -1 : through(l, i, j)));
+    const table = drawPaths(paths, (p, bring, aloud) => trace(p, bring, aloud)), facts = drawFacts();
+    const last = make("p", { class: "npf-last" }, "No gate has changed yet."), key = make("p", { class: "npf-key" });
     const live = make("p", { class: "npf-live", "aria-live": "polite" });
     const all = make("input", { type: "checkbox" }), reset = make("button", { type: "button" }, "Back to the start");
 
+    /** Of the paths through a weight the one that counts most at x. */
+    const through = (l, i, j) => paths.reduce((best, path, p) => {
+      if (path[l] !== j || (path[l + 1] ?? 0) !== i) return best;
+      const size = (k) => [Math.abs(seen.products[k]), Math.abs(seen.values[k])];
+      return best < 0 || size(p)[0] > size(best)[0] || (size(p)[0] === size(best)[0] && size(p)[1] > size(best)[1]) ? p : best;
+    }, -1);
+    /** Lights a path in the network and in the table; −1 lights none. */
+    function trace(p, bring = true, aloud = false) {
+      network.lines.flat(2).forEach((line) => line.classList.remove("npf-traced"));
+      traced = p;
+      paths[p]?.forEach((node, l) => network.lines[l][paths[p][l + 1] ?? 0][node].classList.add("npf-traced"));
+      table.light(p, bring);
+      if (aloud) write(live, `Path ${paths[p].map((node) => node + 1).join(" to ")}: feature ${number(seen.features[p])}, value ${number(seen.values[p])}.`);
+    }
+    function noEdge() {
+      if (!marked || planes[0].tiling().edges.some((edge) => `${edge.layer}-${edge.unit}` === marked)) return;
+      const [layer, unit] = marked.split("-").map((part) => Number(part) + 1);
+      const told = `Unit ${unit} of layer ${layer} has no edge in this square: its gate never switches here.`;
+      [last, live].forEach((node) => write(node, told));
+    }
+
     function render() {
-      const before = seen;
-      seen = at(net, paths, points[0], points[1]);
-      plane.show(seen, points);
-      network.show(seen);
+      const now = clock(), step = state[now], relu = run("ReLU"), shown = run(viewed()), before = seen, points = [state.x, state.x2];
+      seen = { ...at(net, shown, step, paths, points), name: `${viewed()} ${state.seed} ${frozen() ? "" : step}` };
+      const each = frozen() ? ["FLNPF", "FRNPF-II"] : ["ReLU"];
+      const titles = { ReLU: "ReLU network, its own gates", FLNPF: `Learnt gates (step ${state.step}), new weights`, "FRNPF-II": "Random gates, new weights" };
+      const scale = each.map((name, k) => planes[k].show(run(name), step, name === viewed() ? seen : at(net, run(name), step, paths, points),
+        points, state.shade, name === viewed() ? marked : null, titles[name]));
+      planes[1].box.hidden = view.label.hidden = !frozen();
+      root.classList.toggle("npf-frozen", frozen());
+      curves.show([{ run: relu, until: state.step }, ...(frozen() ? each.map((name) => ({ run: run(name), until: step })) : [])], step);
+      network.show(seen, marked);
       table.show(seen);
-      facts.show(seen, points, paths);
-      const state = { x: points[0].join(" "), x2: points[1].join(" "), gates: seen.gates.map((g) => g.join("")).join(" "),
-        gates2: seen.gates2.map((g) => g.join("")).join(" ") };
-      for (const name of ["open", "open2", "output", "output2", "sum", "overlap", "inner", "kernel", "gram"])
-        state[name] = seen[name];
-      for (const [name, value] of Object.entries(state)) assign(root, `data-${name}`, String(value));
+      facts.show(seen, points);
+      for (const [control, value] of [[shade, state.shade], [seed, String(state.seed)], [view, state.view]]) control.select.value = value;
+      slider.value = step;
+      write(count, `step ${step.toLocaleString("en")} of ${net.steps.toLocaleString("en")}`);
+      assign(slider, "aria-valuetext", count.textContent);
+      const verb = frozen() ? "Train the new weights" : "Train", done = step >= net.steps;
+      write(play, playing ? "❚❚ Pause" : still.matches ? `${verb}: ${JUMP} steps` : done ? `↺ ${verb} again` : `▶ ${verb}`);
+      write(freeze, frozen() ? "← The ReLU network" : "❄ Freeze the gates, forget the weights");
+      freeze.classList.toggle("npf-next", done && !frozen());
+      play.classList.toggle("npf-next", !done);
+      const most = scale.map((value) => number(value, 1)).join(" and ");
+      write(key, { output: `Colour: output ŷ, orange below 0, blue above, full at ±${SATURATED}.`, kernel: `Colour: H(x, ·) from x to every point, full at ±${most}.`, paths: `Colour: open paths, full at ${most}.` }[state.shade] +
+        ` Thin lines: edges of gates, dashed in layer 2${frozen() ? "; ŷ may jump there" : ""}. Thick line: ŷ = 0. + and −: training examples.`);
+      const data = { x: state.x.join(" "), x2: state.x2.join(" "), gates: seen.gates.map((g) => g.join("")).join(" "),
+        gates2: seen.gates2.map((g) => g.join("")).join(" "), stage: state.stage, step: state.step, again: state.again, seed: state.seed };
+      for (const name of ["open", "open2", "output", "output2", "sum", "overlap", "inner", "kernel", "gram"]) data[name] = seen[name];
+      for (const [name, value] of Object.entries(data)) assign(root, `data-${name}`, String(value));
+      tell(before?.name === seen.name ? before : null);
+    }
+    /** Says which gates a move has switched, and after a pause, for those who cannot see it, what is now shown. */
+    function tell(before) {
       const flipped = [];
       for (const [key, point] of [["gates", "x"], ["gates2", "x′"]])
         before?.[key].forEach((layer, l) => layer.forEach((on, i) => {
@@ -277,76 +536,148 @@
         write(last, `Gate switched: ${flipped.join("; ")}.`);
         flips.push(...flipped);
       }
-      if (!before) return;
       clearTimeout(timer);
-      timer = setTimeout(() => {
-        const on = seen.gates.map((layer, l) => `layer ${l + 1}: ${listed(layer)}`).join("; ");
-        write(live, `${flips.length ? flips.join("; ") + ". " : ""}x at ${coordinates(points[0])}, x prime at ` +
-          `${coordinates(points[1])}. Units on at x, ${on}. ${seen.open} of ${paths.length} paths open. Output ` +
+      if (touched && !playing) timer = setTimeout(() => {
+        const on = seen.gates.map((layer, l) => `layer ${l + 1}: ${listed(layer)}`).join("; "), step = state[clock()];
+        const scores = (frozen() ? ["FLNPF", "FRNPF-II"] : ["ReLU"]).map((name) => `${NAMES[name]}: loss ${number(run(name).loss(step))}, ${number(100 * run(name).right(step), 1)} % right`);
+        write(live, `${flips.length ? flips.join("; ") + ". " : ""}Step ${step}. ${scores.join("; ")}. x at ${coordinates(state.x)}, x prime at ` +
+          `${coordinates(state.x2)}. Units on at x, ${on}. ${seen.open} of ${paths.length} paths open. Output ` +
           `${number(seen.output)}. Overlap ${seen.overlap}, kernel ${number(seen.kernel)}.`);
         flips = [];
+        remember();
       }, 400);
     }
 
-    const inside = (value) => Math.min(net.half, Math.max(-net.half, Math.round(value * 1e6) / 1e6));
+    // The address: what is shown, so that it can be linked to; only the page's first explorer has it.
+    function remember() {
+      if (which) return;
+      const { stage, x, x2, ...rest } = state;
+      const hash = "#" + new URLSearchParams({ explorer: stage, ...rest, x: x.join(), x2: x2.join() }).toString().replaceAll("%2C", ",");
+      if (location.hash !== hash) location.replace(hash);
+    }
+    function recall() {
+      const given = new URLSearchParams(location.hash.slice(1));
+      if (which || !given.has("explorer")) return {};
+      const point = (name) => { const p = (given.get(name) ?? "").split(",").map(Number); return p.length === 2 && p.every(Number.isFinite) ? p : opening[name]; };
+      const one = (name, allowed) => (allowed.includes(given.get(name)) ? given.get(name) : opening[name]);
+      const whole = (name) => Math.round(Number(given.get(name))) || 0;
+      return { stage: given.get("explorer") === "frozen" ? "frozen" : "train", step: whole("step"), again: whole("again"), x: point("x"), x2: point("x2"),
+        seed: seeds.includes(whole("seed")) ? whole("seed") : opening.seed, shade: one("shade", ["output", "kernel", "paths"]), view: one("view", ["FLNPF", "FRNPF-II"]) };
+    }
+
+    const inside = (value) => clamp(Math.round(value * 1e6) / 1e6, -net.half, net.half);
     let waiting = 0;
-    function move(k, p, now = true) {
-      points[k] = p.map(inside);
+    function set(changes, now = true) {
+      state = { ...state, ...changes };
+      for (const name of ["x", "x2"]) state[name] = state[name].map(inside);
+      for (const name of ["step", "again"]) state[name] = clamp(state[name], 0, net.steps);
+      touched = true;
       if (now) return render();
       // A mouse reports more often than the screen is drawn.
       waiting ||= requestAnimationFrame(() => { waiting = 0; render(); });
     }
 
-    const place = (event) => {
-      const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(plane.svg.getScreenCTM().inverse());
-      return [(p.x * net.half) / UNIT, (-p.y * net.half) / UNIT];
-    };
-    plane.handles.forEach((handle, k) => {
-      handle.addEventListener("pointerdown", (event) => {
-        if (event.button) return;
-        event.preventDefault();
-        event.stopPropagation();
-        handle.focus({ preventScroll: true });
-        handle.setPointerCapture(event.pointerId);
-        const [from, start] = [place(event), points[k]];
-        const drag = (e) => {
-          const to = place(e);
-          move(k, [start[0] + to[0] - from[0], start[1] + to[1] - from[1]], false);
-        };
-        const end = () => {
-          handle.removeEventListener("pointermove", drag);
-          ["pointerup", "pointercancel"].forEach((name) => handle.removeEventListener(name, end));
-        };
-        handle.addEventListener("pointermove", drag);
-        ["pointerup", "pointercancel"].forEach((name) => handle.addEventListener(name, end));
-      });
-      handle.addEventListener("click", (event) => event.stopPropagation());
-      handle.addEventListener("keydown", (event) => {
-        const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-        if (!way || event.ctrlKey || event.altKey || event.metaKey) return;
-        event.preventDefault();
-        const step = STEP * net.half * (event.shiftKey ? BIG : 1);
-        move(k, [points[k][0] + step * way[0], points[k][1] + step * way[1]]);
-      });
+    function stop() {
+      cancelAnimationFrame(playing);
+      playing = 0;
+    }
+    function start() {
+      const now = clock(), from = state[now] >= net.steps ? 0 : state[now];
+      if (still.matches) return set({ [now]: state[now] >= net.steps ? 0 : state[now] + JUMP });
+      let began = 0;
+      const frame = (time) => {
+        began ||= time;
+        const step = Math.min(net.steps, from + Math.round(((time - began) * net.steps) / (1000 * SECONDS)));
+        playing = step < net.steps ? requestAnimationFrame(frame) : 0;
+        set({ [now]: step });
+      };
+      playing = requestAnimationFrame(frame);
+      render();
+    }
+    play.addEventListener("click", () => { if (playing) { stop(); render(); } else start(); });
+    freeze.addEventListener("click", () => {
+      stop();
+      const into = !frozen();
+      set({ stage: into ? "frozen" : "train", again: 0 });
+      if (into && !still.matches) start();
     });
-    plane.svg.addEventListener("click", (event) => move(0, place(event)));
-    all.addEventListener("change", () => root.classList.toggle("npf-all", all.checked));
-    reset.addEventListener("click", () => { points = net.start.map((p) => [...p]); render(); });
+    slider.addEventListener("input", () => { stop(); set({ [clock()]: Number(slider.value) }, false); });
 
-    const key = (text) => make("p", { class: "npf-key" }, text);
+    planes.forEach((plane, which) => {
+      const place = (event) => {
+        const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(plane.svg.getScreenCTM().inverse());
+        return [(p.x * net.half) / UNIT, (-p.y * net.half) / UNIT];
+      };
+      const into = () => (frozen() ? { view: ["FLNPF", "FRNPF-II"][which] } : {});
+      plane.handles.forEach((handle, k) => {
+        const name = ["x", "x2"][k];
+        handle.addEventListener("pointerdown", (event) => {
+          if (event.button) return;
+          event.preventDefault();
+          event.stopPropagation();
+          planes[0].handles[k].focus({ preventScroll: true });
+          handle.setPointerCapture(event.pointerId);
+          const [from, begin] = [place(event), state[name]];
+          const drag = (e) => {
+            const to = place(e);
+            set({ [name]: [begin[0] + to[0] - from[0], begin[1] + to[1] - from[1]], ...into() }, false);
+          };
+          const end = () => {
+            undo = null;
+            handle.removeEventListener("pointermove", drag);
+            ["pointerup", "pointercancel"].forEach((kind) => handle.removeEventListener(kind, end));
+          };
+          undo = () => { end(); set({ [name]: begin }); };
+          handle.addEventListener("pointermove", drag);
+          ["pointerup", "pointercancel"].forEach((kind) => handle.addEventListener(kind, end));
+        });
+        handle.addEventListener("click", (event) => event.stopPropagation());
+        handle.addEventListener("keydown", (event) => {
+          const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+          if ((!way && event.key !== "Home") || event.ctrlKey || event.altKey || event.metaKey) return;
+          event.preventDefault();
+          const step = STEP * net.half * (event.shiftKey ? BIG : 1);
+          set({ [name]: way ? [state[name][0] + step * way[0], state[name][1] + step * way[1]] : opening[name] });
+        });
+      });
+      plane.svg.addEventListener("click", (event) => set({ x: place(event), ...into() }));
+    });
+    root.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      stop();
+      marked = null;
+      trace(-1);
+      if (undo) undo(); else render();
+    });
+    all.addEventListener("change", () => root.classList.toggle("npf-all", all.checked));
+    reset.addEventListener("click", () => { stop(); marked = null; set({ ...opening }); });
+    addEventListener("hashchange", () => { if (new URLSearchParams(location.hash.slice(1)).has("explorer")) { stop(); set(recall()); } });
+    still.addEventListener("change", () => { stop(); render(); });
+
+    state = { ...state, ...recall() };
+    set({});
+    touched = false;
     root.replaceChildren(
+      make("div", { class: "npf-bar npf-controls" }, play, make("label", { class: "npf-choice npf-slide" }, slider, count), freeze),
+      make("div", { class: "npf-panels" }, planes[0].box, planes[1].box, curves.box), key,
+      make("div", { class: "npf-bar" }, shade.label, seed.label, view.label, reset), make("div", { class: "npf-bar" }, last),
       make("div", { class: "npf-panels" },
-        make("div", {}, plane.svg, key("Shade: how many paths are open. Thin lines: a gate’s edge, dashed in layer 2 and up. " +
-          "Thick line: ŷ = 0. Marks + and −: the examples.")),
-        make("div", {}, network.svg, key("Circle: on at x. Dashed box: off. ◆: on at x′. In each its pre-activation. A line is as wide " +
-          "as its weight; dashed is negative. Press a unit to mark its edge in the plane."))),
-      make("div", { class: "npf-bar" }, last, reset), make("div", { class: "npf-cards" }, ...facts.cards),
-      make("label", { class: "npf-choice" }, all, " list the paths that are closed at x, too"),
-      make("div", { class: "npf-scroll", tabindex: 0, role: "region", "aria-label": "List of paths" }, table.table), live);
+        make("div", {}, network.svg, make("p", { class: "npf-key" }, "Circle: on at x. Dashed box: off. ◆: on at x′. In each its pre-activation. " +
+          "A line is as wide as its weight; dashed is negative. Press a unit to mark its edge in the plane; point at a line to light a path.")),
+        make("div", { class: "npf-cards" }, ...facts.cards)),
+      make("label", { class: "npf-choice" }, all, " list the paths that are closed at x, too"), table.box, live);
     root.explorer = {
-      set(x, x2) { points = [x, x2 ?? points[1]].map((p) => [...p]); render(); },
-      state: () => ({ points, ...seen }),
+      set, run: (name, k, from) => { const found = run(name, { ...state, ...from }); return { weights: found.at(k), ...found.measured(k), right: found.right(k) }; },
+      state: () => ({ ...state, ...seen, traced, playing: playing > 0 }),
+      tile: (name) => tile(run(name).gates(state[clock()]), net),
     };
+    // Far below the navigation for who comes by the Tab key: beside the theme's own link over it.
+    const skip = which ? null : document.querySelector(".skip-link");
+    if (skip) {
+      const link = make("a", { href: "#" }, "Skip to the gate explorer");
+      link.addEventListener("click", (event) => { event.preventDefault(); planes[0].handles[0].focus(); });
+      skip.after(make("div", { class: skip.className }, link));
+    }
     render();
     root.classList.add("npf-ready");
   }
