@@ -1,7 +1,7 @@
 // The gate explorer: the paper's experiment on a plane, in the reader's browser. Every `.npf-explorer` of the page holds
 // initial weights, examples and a rate as JSON (companion/explorer.py wrote it); training, gates, regions, outputs and
 // kernels are computed here, in float64, and a test holds them to npflib's. No library, no request. The element's
-// property `explorer` = { set(changes), state(), run(name, step), tile(name) } carries all numbers in full precision.
+// property `explorer` = { set(changes), state(), run(name, step), tile(plane) } carries all numbers in full precision.
 (() => {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
@@ -215,7 +215,7 @@
       ...handles);
     const title = make("p", { class: "npf-title" }), told = make("p", { class: "npf-told" });
 
-    let source = null, tiling = null, known = null;
+    let source = null, tiling = null, known = null, values = null, outputs = null, painted = "", most = 0;
     /** The regions; gates that stay as they are, are not cut anew. */
     const retile = (weights) => {
       if (weights === source) return;
@@ -228,34 +228,46 @@
     /** Colours a region from −most to most by a linear function of the plane: exact, for colours blend linearly, too. */
     const paint = (area, k, [a, b, c], most) => {
       const steep = a * a + b * b;
+      const shade = shades.children[k] ?? shades.appendChild(make("linearGradient",
+        { id: `${id}-${k}`, href: `#${id}`, gradientUnits: "userSpaceOnUse" }));
       if (steep < 1e-18 * most * most) { // no direction in which it changes
         const share = clamp(Math.round((100 * c) / most), -100, 100);
         area.style.fill = `color-mix(in srgb, var(--npf-${share < 0 ? "low" : "high"}) ${Math.abs(share)}%, var(--npf-mid))`;
-        return null;
+        return;
       }
       const ends = [-most, most].map((value) => place([((value - c) * a) / steep, ((value - c) * b) / steep]));
+      ["x1", "y1", "x2", "y2"].forEach((name, n) => assign(shade, name, String(ends.flat()[n])));
       area.style.fill = `url(#${id}-${k})`;
-      return make("linearGradient", { id: `${id}-${k}`, href: `#${id}`, gradientUnits: "userSpaceOnUse",
-        x1: ends[0][0], y1: ends[0][1], x2: ends[1][0], y2: ends[1][1] });
     };
     const mark = (shape, gates) => assign(shape, "points", known.get(gates.flat().join("")) ?? "");
     return { svg, handles, box: make("div", { class: "npf-plane" }, title, svg, told), tiling: () => tiling,
       show(run, step, seen, points, shading, marked, words) {
+        const weights = run.at(step), offset = (row) => [row[0], row[1], dot(row.slice(2), net.constants)];
         retile(run.gates(step));
-        const offset = (row) => [row[0], row[1], dot(row.slice(2), net.constants)];
-        const outputs = tiling.regions.map(({ gates }) => derivative(run.at(step), gates));
-        const heights = { // each a function of the plane, linear in each region
-          output: () => outputs.map(offset),
-          kernel: () => tiling.regions.map(({ gates }) => { const n = product(overlapOf(seen.gates, gates)); return offset(seen.input.map((v) => n * v)); }),
-          paths: () => tiling.regions.map(({ gates }) => [0, 0, activeOf(gates, seen.input.length)]),
-        }[shading]();
-        const most = shading === "output" ? SATURATED : Math.max(1e-9, ...tiling.regions.flatMap(({ corners }, k) =>
-          corners.map((p) => Math.abs(heights[k][0] * p[0] + heights[k][1] * p[1] + heights[k][2]))));
-        shades.replaceChildren(...heights.map((height, k) => paint(areas.children[k], k, height, most)).filter(Boolean));
-        levels.replaceChildren(...tiling.regions.flatMap(({ corners }, k) => {
-          const line = cut(corners, outputs[k], net)[2];
-          return line ? [piece(line, {})] : [];
-        }));
+        if (weights !== values || levels.tiling !== tiling) {
+          values = weights;
+          levels.tiling = tiling;
+          outputs = tiling.regions.map(({ gates }) => derivative(weights, gates));
+          levels.replaceChildren(...tiling.regions.flatMap(({ corners }, k) => {
+            const line = cut(corners, outputs[k], net)[2];
+            return line ? [piece(line, {})] : [];
+          }));
+          painted = "";
+        }
+        if (painted !== shading || shading === "kernel") {
+          painted = shading;
+          const heights = { // each a function of the plane, linear in each region
+            output: () => outputs.map(offset),
+            kernel: () => tiling.regions.map(({ gates }) => {
+              const overlap = product(overlapOf(seen.gates, gates));
+              return offset(seen.input.map((value) => overlap * value));
+            }),
+            paths: () => tiling.regions.map(({ gates }) => [0, 0, activeOf(gates, seen.input.length)]),
+          }[shading]();
+          most = shading === "output" ? SATURATED : Math.max(1e-9, ...tiling.regions.flatMap(({ corners }, k) =>
+            corners.map((p) => Math.abs(heights[k][0] * p[0] + heights[k][1] * p[1] + heights[k][2]))));
+          heights.forEach((height, k) => paint(areas.children[k], k, height, most));
+        }
         for (const line of lines.children) line.classList.toggle("npf-marked", line.dataset.unit === marked);
         mark(here, seen.gates);
         mark(there, seen.gates2);
@@ -300,7 +312,11 @@
         } };
       });
     const key = make("p", { class: "npf-key npf-legend" });
+    let shown = "";
     return { box: make("div", { class: "npf-curves" }, ...charts.map(({ svg }) => svg), key), show(runs, step) {
+      const now = runs.map(({ run, until }) => `${run.name} ${until} ${run.loss(until)}`).join();
+      if (now === shown) return;
+      shown = now;
       charts.forEach((chart) => chart.show(runs, step));
       key.replaceChildren(...runs.map(({ run }) => make("span", {}, make("i", { class: `npf-of-${run.name}` }), NAMES[run.name])));
     } };
@@ -354,6 +370,7 @@
       else return;
       event.preventDefault();
     });
+    let weights = null;
     return { svg, lines, show(seen, marked) {
       const states = [seen.input.map(() => 1), ...seen.gates, [1]], values = [seen.input, ...seen.q, [seen.output]];
       const largest = Math.max(...seen.weights.flat(2).map(Math.abs), 1e-9);
@@ -368,10 +385,13 @@
       }));
       lines.forEach((layer, l) => layer.forEach((row, i) => row.forEach((line, j) => {
         const theta = seen.weights[l][i][j];
-        line.style.setProperty("--npf-wide", (0.8 + (3.4 * Math.abs(theta)) / largest).toFixed(2));
-        line.classList.toggle("npf-negative", theta < 0);
+        if (weights !== seen.weights) {
+          line.style.setProperty("--npf-wide", (0.8 + (3.4 * Math.abs(theta)) / largest).toFixed(2));
+          line.classList.toggle("npf-negative", theta < 0);
+        }
         line.classList.toggle("npf-is-on", states[l][j] === 1 && states[l + 1][i] === 1);
       })));
+      weights = seen.weights;
     } };
   }
 
@@ -401,10 +421,11 @@
       rows[(lit = p)]?.row.classList.add("npf-lit");
       const row = rows[p]?.row; // within the list: the page itself stays where it is
       if (bring && row?.offsetParent) box.scrollTop = clamp(box.scrollTop, row.offsetTop + 3 * row.offsetHeight - box.clientHeight, row.offsetTop - 2 * row.offsetHeight);
-    }, show(seen) {
+    }, show(seen, all) {
       rows.forEach(({ row, cells }, p) => {
         const [isOpen, isOpen2] = [open(paths[p], seen.gates), open(paths[p], seen.gates2)];
         row.classList.toggle("npf-closed", !isOpen);
+        if (!isOpen && !all) return;
         const texts = [isOpen ? number(seen.features[p]) : "0", number(seen.values[p]), isOpen ? number(seen.products[p]) : "0",
           isOpen2 ? number(seen.features2[p]) : "0"];
         cells.forEach((cell, k) => write(cell, texts[k]));
@@ -442,7 +463,7 @@
     const seeds = net.starts.map((start) => start.seed), paths = everyPath(net.starts[0].ReLU);
     const sizes = [...net.starts[0].ReLU.map((weight) => weight[0].length), 1];
     const opening = { stage: "train", step: 0, again: 0, seed: seeds[0], x: net.start[0], x2: net.start[1], shade: "output", view: "FLNPF" };
-    let state = { ...opening }, seen = null, marked = null, traced = -1, timer = 0, flips = [], playing = 0, touched = false, undo = null;
+    let state = { ...opening }, seen = null, scales = [], marked = null, traced = -1, timer = 0, flips = [], playing = 0, touched = false, undo = null;
 
     const runs = new Map(); // of each start, and FLNPF of each step at which gates were frozen
     const made = (key, create) => runs.get(key) ?? runs.set(key, create()).get(key);
@@ -499,13 +520,13 @@
       seen = { ...at(net, shown, step, paths, points), name: `${viewed()} ${state.seed} ${frozen() ? "" : step}` };
       const each = frozen() ? ["FLNPF", "FRNPF-II"] : ["ReLU"];
       const titles = { ReLU: "ReLU network, its own gates", FLNPF: `Learnt gates (step ${state.step}), new weights`, "FRNPF-II": "Random gates, new weights" };
-      const scale = each.map((name, k) => planes[k].show(run(name), step, name === viewed() ? seen : at(net, run(name), step, paths, points),
+      scales = each.map((name, k) => planes[k].show(run(name), step, name === viewed() ? seen : at(net, run(name), step, paths, points),
         points, state.shade, name === viewed() ? marked : null, titles[name]));
       planes[1].box.hidden = view.label.hidden = !frozen();
       root.classList.toggle("npf-frozen", frozen());
       curves.show([{ run: relu, until: state.step }, ...(frozen() ? each.map((name) => ({ run: run(name), until: step })) : [])], step);
       network.show(seen, marked);
-      table.show(seen);
+      table.show(seen, all.checked);
       facts.show(seen, points);
       for (const [control, value] of [[shade, state.shade], [seed, String(state.seed)], [view, state.view]]) control.select.value = value;
       slider.value = step;
@@ -516,7 +537,7 @@
       write(freeze, frozen() ? "← The ReLU network" : "❄ Freeze the gates, forget the weights");
       freeze.classList.toggle("npf-next", done && !frozen());
       play.classList.toggle("npf-next", !done);
-      const most = scale.map((value) => number(value, 1)).join(" and ");
+      const most = scales.map((value) => number(value, 1)).join(" and ");
       write(key, { output: `Colour: output ŷ, orange below 0, blue above, full at ±${SATURATED}.`, kernel: `Colour: H(x, ·) from x to every point, full at ±${most}.`, paths: `Colour: open paths, full at ${most}.` }[state.shade] +
         ` Thin lines: edges of gates, dashed in layer 2${frozen() ? "; ŷ may jump there" : ""}. Thick line: ŷ = 0. + and −: training examples.`);
       const data = { x: state.x.join(" "), x2: state.x2.join(" "), gates: seen.gates.map((g) => g.join("")).join(" "),
@@ -649,7 +670,7 @@
       trace(-1);
       if (undo) undo(); else render();
     });
-    all.addEventListener("change", () => root.classList.toggle("npf-all", all.checked));
+    all.addEventListener("change", () => { root.classList.toggle("npf-all", all.checked); render(); });
     reset.addEventListener("click", () => { stop(); marked = null; set({ ...opening }); });
     addEventListener("hashchange", () => { if (new URLSearchParams(location.hash.slice(1)).has("explorer")) { stop(); set(recall()); } });
     still.addEventListener("change", () => { stop(); render(); });
@@ -668,13 +689,14 @@
       make("label", { class: "npf-choice" }, all, " list the paths that are closed at x, too"), table.box, live);
     root.explorer = {
       set, run: (name, k, from) => { const found = run(name, { ...state, ...from }); return { weights: found.at(k), ...found.measured(k), right: found.right(k) }; },
-      state: () => ({ ...state, ...seen, traced, playing: playing > 0 }),
-      tile: (name) => tile(run(name).gates(state[clock()]), net),
+      state: () => ({ ...state, ...seen, traced, scales, playing: playing > 0 }),
+      tile: (plane) => planes[plane].tiling().regions.map(({ gates }) => gates),
     };
     // Far below the navigation for who comes by the Tab key: beside the theme's own link over it.
     const skip = which ? null : document.querySelector(".skip-link");
     if (skip) {
-      const link = make("a", { href: "#" }, "Skip to the gate explorer");
+      root.id = "npf-explorer";
+      const link = make("a", { href: "#npf-explorer" }, "Skip to the gate explorer");
       link.addEventListener("click", (event) => { event.preventDefault(); planes[0].handles[0].focus(); });
       skip.after(make("div", { class: skip.className }, link));
     }
