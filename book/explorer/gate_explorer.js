@@ -5,14 +5,14 @@
 (() => {
   "use strict";
   const SVG = "http://www.w3.org/2000/svg";
-  const DRAWN = new Set(["svg", "g", "polygon", "polyline", "path", "line", "circle", "rect", "text", "defs",
-    "linearGradient", "stop"]);
+  const DRAWN = new Set("svg g polygon polyline path line circle rect text defs linearGradient stop".split(" "));
   const STEP = 0.05, BIG = 5; // of the half side: an arrow key; how many of them with Shift
   const UNIT = 100; // drawing units to half the side of the plane
   const ON_THE_EDGE = 1e-9; // as in companion/explorer.py: corners on an edge that has been drawn
   const SATURATED = 4; // the output at which its colour is full
   const SECONDS = 5, EVERY = 10, JUMP = 100; // a whole training played; steps between points of a curve; without motion
   const NAMES = { ReLU: "ReLU", FLNPF: "FLNPF, learnt gates", "FRNPF-II": "FRNPF (II), random gates" };
+  const FROZEN = ["FLNPF", "FRNPF-II"];
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   /** An element with attributes (null leaves one out) and children. */
@@ -22,15 +22,15 @@
     node.append(...children);
     return node;
   };
-  const number = (value, digits = 3) =>
-    (Math.abs(value) < 0.5 * 10 ** -digits ? 0 : value).toFixed(digits).replace("-", "−");
-  const error = (value) => (value ? value.toExponential(1).replace("-", "−") : "0");
+  const number = (value, digits = 3) => (Math.abs(value) < 0.5 * 10 ** -digits ? 0 : value).toFixed(digits).replace("-", "−");
+  const whole = (value) => value.toLocaleString("en");
   const dot = (a, b) => { let sum = 0; for (let i = 0; i < a.length; i++) sum += a[i] * b[i]; return sum; };
   const product = (values) => values.reduce((a, b) => a * b, 1);
   const total = (values) => values.reduce((a, b) => a + b, 0);
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
   const listed = (units) => units.map((on, i) => (on ? i + 1 : 0)).filter(Boolean).join(", ") || "none";
-  const coordinates = (p, digits = 2) => `(${number(p[0], digits)}, ${number(p[1], digits)})`;
+  const coordinates = (p) => `(${number(p[0], 2)}, ${number(p[1], 2)})`;
+  const range = (n, make) => Array.from({ length: n }, (_, k) => make(k));
   /** Writes a text only where it changed: most of a move leaves most of the page alone. */
   const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
   const assign = (node, name, value) => { if (node.getAttribute(name) !== value) node.setAttribute(name, value); };
@@ -39,32 +39,43 @@
 
   /** Pre-activations q, gates, signals z and output; the gates 1[q > 0] are its own (0 is closed), or those given. */
   function forward(weights, input, given) {
-    let z = input;
-    const q = [], gates = [], signals = [z], hidden = weights.length - 1;
+    const q = [], gates = [], signals = [input], hidden = weights.length - 1;
     for (let l = 0; l < hidden; l++) {
-      q.push(weights[l].map((row) => dot(row, z)));
-      gates.push(given ? given[l] : q[l].map((value) => (value > 0 ? 1 : 0)));
-      z = q[l].map((value, i) => value * gates[l][i]);
+      const n = weights[l].length, [on, sums, z] = [given ? given[l] : new Array(n), new Array(n), new Array(n)];
+      for (let i = 0; i < n; i++) {
+        sums[i] = dot(weights[l][i], signals[l]);
+        if (!given) on[i] = sums[i] > 0 ? 1 : 0;
+        z[i] = sums[i] * on[i];
+      }
+      q.push(sums);
+      gates.push(on);
       signals.push(z);
     }
-    return { q, gates, signals, output: dot(weights[hidden][0], z) };
+    return { q, gates, signals, output: dot(weights[hidden][0], signals[hidden]) };
   }
 
   /** The mean L of log(1 + exp(−yŷ)) over the examples, and its gradient by backpropagation. */
   function slope(weights, inputs, labels, given) {
     const gradient = weights.map((weight) => weight.map((row) => row.map(() => 0)));
     let loss = 0;
-    inputs.forEach((input, k) => {
-      const { gates, signals, output } = forward(weights, input, given?.[k]);
-      const margin = labels[k] * output;
+    for (let k = 0; k < inputs.length; k++) {
+      const { gates, signals, output } = forward(weights, inputs[k], given?.[k]), margin = labels[k] * output;
       loss += Math.log1p(Math.exp(-Math.abs(margin))) + Math.max(-margin, 0);
       let back = [-labels[k] / (1 + Math.exp(margin)) / inputs.length];
       for (let l = weights.length - 1; l >= 0; l--) {
-        const z = signals[l];
-        back.forEach((delta, i) => { for (let j = 0; j < z.length; j++) gradient[l][i][j] += delta * z[j]; });
-        if (l) back = z.map((_, j) => { let sum = 0; back.forEach((d, i) => { sum += d * weights[l][i][j]; }); return sum * gates[l - 1][j]; });
+        const z = signals[l], below = new Array(z.length).fill(0);
+        for (let i = 0; i < back.length; i++) {
+          if (back[i] === 0) continue;
+          const row = gradient[l][i], weight = weights[l][i];
+          for (let j = 0; j < z.length; j++) {
+            row[j] += back[i] * z[j];
+            below[j] += back[i] * weight[j];
+          }
+        }
+        if (l) for (let j = 0; j < z.length; j++) below[j] *= gates[l - 1][j];
+        back = below;
       }
-    });
+    }
     return { loss: loss / inputs.length, gradient };
   }
 
@@ -72,10 +83,10 @@
   function training(net, name, weights, source) {
     const gatesOf = (inputs) => (source ? inputs.map((input) => forward(source, input).gates) : null);
     const given = gatesOf(net.inputs), givenTests = gatesOf(net.tests);
-    const history = [weights], losses = [], rights = new Map();
+    const history = [weights], losses = [], rights = [];
     const measured = (k) => slope(run.at(k), net.inputs, net.labels, given);
     const run = {
-      name,
+      name, measured,
       at(k) {
         while (history.length <= k) {
           const last = history[history.length - 1], { loss, gradient } = slope(last, net.inputs, net.labels, given);
@@ -86,16 +97,10 @@
       },
       gates: (k) => source ?? run.at(k), // the weights that give the gates
       seen: (k, input) => forward(run.at(k), input, source && forward(source, input).gates),
-      measured,
       loss: (k) => (losses[k] ??= measured(k).loss),
-      /** Share of test points on the right side. */
-      right(k) {
-        if (!rights.has(k)) {
-          const hits = net.tests.filter((input, t) => net.answers[t] * forward(run.at(k), input, givenTests?.[t]).output > 0);
-          rights.set(k, hits.length / net.tests.length);
-        }
-        return rights.get(k);
-      },
+      right: (k) => (rights[k] ??= // the share of test points on the right side
+        net.tests.filter((x, t) => net.answers[t] * forward(run.at(k), x, givenTests?.[t]).output > 0).length / net.tests.length),
+      told: (k) => `loss ${number(run.loss(k))}, ${number(100 * run.right(k), 1)} % of ${net.tests.length} test points right`,
     };
     return run;
   }
@@ -186,20 +191,18 @@
       const [[x1, y1], [x2, y2]] = [place(ends[0]), place(ends[ends.length - 1])];
       return make("line", { x1, y1, x2, y2, ...attributes });
     };
-    const examples = net.points.map((p, k) => {
-      const [cx, cy] = place(p);
-      return make("path", { d: `M${cx - 2} ${cy}h4` + (net.labels[k] > 0 ? `M${cx} ${cy - 2}v4` : "") });
-    });
-    const handle = (name, label, shape) => make("g",
-      { class: `npf-handle npf-${name}`, ...(first ? { tabindex: 0, role: "slider", "aria-label": label,
-        "aria-valuemin": -net.half, "aria-valuemax": net.half, "aria-roledescription": "point in the plane" } : { "aria-hidden": "true" }) },
+    const examples = net.points.map(place).map(([x, y], k) =>
+      make("path", { d: `M${x - 2} ${y}h4` + (net.labels[k] > 0 ? `M${x} ${y - 2}v4` : "") }));
+    const slides = (label) => ({ tabindex: 0, role: "slider", "aria-label": label, "aria-valuemin": -net.half,
+      "aria-valuemax": net.half, "aria-roledescription": "point in the plane" });
+    const handle = (name, label, shape) => make("g", { class: `npf-handle npf-${name}`, ...(first ? slides(label) : { "aria-hidden": "true" }) },
       make("circle", { r: 15, class: "npf-reach" }), make("circle", { r: 10.5, class: "npf-ring" }), shape,
       make("text", { x: 8.5, y: -6.5 }, name === "x" ? "x" : "x′"));
     const handles = [
       handle("x", "Point x", make("circle", { r: 5.5, class: "npf-mark" })),
       handle("x2", "Second point, x prime", make("path", { d: "M0-7 7 0 0 7-7 0Z", class: "npf-mark" })),
     ];
-    const here = make("polygon", { class: "npf-here" }), there = make("polygon", { class: "npf-there" });
+    const outlines = ["here", "there"].map((name) => make("polygon", { class: `npf-${name}` }));
     const layer = (name) => make("g", { class: name, "aria-hidden": "true" });
     const [areas, lines, levels, shades] = [layer("npf-regions"), layer("npf-edges"), layer("npf-level"), make("defs")];
     const stops = make("linearGradient", { id, gradientUnits: "userSpaceOnUse" }, ...["low", "mid", "high"].map((name, k) =>
@@ -207,18 +210,16 @@
     const svg = make("svg", { viewBox: "-104 -104 208 222", role: "group",
         "aria-label": "The plane of inputs, its linear regions, and two points that can be moved" },
       make("defs", {}, stops), shades, areas, lines,
-      make("g", { class: "npf-examples", "aria-hidden": "true" }, ...examples), levels, there, here,
+      make("g", { class: "npf-examples", "aria-hidden": "true" }, ...examples), levels, ...outlines,
       make("rect", { x: -UNIT, y: -UNIT, width: 2 * UNIT, height: 2 * UNIT, class: "npf-frame" }),
-      make("g", { class: "npf-scale", "aria-hidden": "true" },
-        make("text", { x: -UNIT, y: 113 }, number(-net.half, 0)), make("text", { x: 0, y: 113, "text-anchor": "middle" },
-          "first input →, second ↑"), make("text", { x: UNIT, y: 113, "text-anchor": "end" }, number(net.half, 0))),
+      make("g", { class: "npf-scale", "aria-hidden": "true" }, make("text", { x: -UNIT, y: 113 }, number(-net.half, 0)),
+        make("text", { x: 0, y: 113, "text-anchor": "middle" }, "first input →, second ↑"),
+        make("text", { x: UNIT, y: 113, "text-anchor": "end" }, number(net.half, 0))),
       ...handles);
     const title = make("p", { class: "npf-title" }), told = make("p", { class: "npf-told" });
 
     let source = null, tiling = null, known = null, values = null, outputs = null, painted = "", most = 0;
-    /** The regions; gates that stay as they are, are not cut anew. */
     const retile = (weights) => {
-      if (weights === source) return;
       [source, tiling] = [weights, tile(weights, net)];
       known = new Map(tiling.regions.map((region) => [region.gates.flat().join(""), flat(region.corners)]));
       areas.replaceChildren(...tiling.regions.map(({ corners }) => make("polygon", { points: flat(corners) })));
@@ -239,14 +240,12 @@
       ["x1", "y1", "x2", "y2"].forEach((name, n) => assign(shade, name, String(ends.flat()[n])));
       area.style.fill = `url(#${id}-${k})`;
     };
-    const mark = (shape, gates) => assign(shape, "points", known.get(gates.flat().join("")) ?? "");
     return { svg, handles, box: make("div", { class: "npf-plane" }, title, svg, told), tiling: () => tiling,
       show(run, step, seen, points, shading, marked, words) {
         const weights = run.at(step), offset = (row) => [row[0], row[1], dot(row.slice(2), net.constants)];
-        retile(run.gates(step));
-        if (weights !== values || levels.tiling !== tiling) {
+        if (run.gates(step) !== source) [values] = [null, retile(run.gates(step))]; // only what has changed is drawn anew
+        if (weights !== values) {
           values = weights;
-          levels.tiling = tiling;
           outputs = tiling.regions.map(({ gates }) => derivative(weights, gates));
           levels.replaceChildren(...tiling.regions.flatMap(({ corners }, k) => {
             const line = cut(corners, outputs[k], net)[2];
@@ -262,15 +261,13 @@
               const overlap = product(overlapOf(seen.gates, gates));
               return offset(seen.input.map((value) => overlap * value));
             }),
-            paths: () => tiling.regions.map(({ gates }) => [0, 0, activeOf(gates, seen.input.length)]),
           }[shading]();
           most = shading === "output" ? SATURATED : Math.max(1e-9, ...tiling.regions.flatMap(({ corners }, k) =>
             corners.map((p) => Math.abs(heights[k][0] * p[0] + heights[k][1] * p[1] + heights[k][2]))));
           heights.forEach((height, k) => paint(areas.children[k], k, height, most));
         }
         for (const line of lines.children) line.classList.toggle("npf-marked", line.dataset.unit === marked);
-        mark(here, seen.gates);
-        mark(there, seen.gates2);
+        [seen.gates, seen.gates2].forEach((gates, k) => assign(outlines[k], "points", known.get(gates.flat().join("")) ?? ""));
         points.forEach((p, k) => {
           assign(handles[k], "transform", `translate(${place(p).join(" ")})`);
           if (!first) return;
@@ -278,46 +275,40 @@
           assign(handles[k], "aria-valuetext", `first input ${number(p[0], 2)}, second input ${number(p[1], 2)}`);
         });
         write(title, words);
-        write(told, `Loss ${number(run.loss(step))}, ${number(100 * run.right(step), 1)} % of ${net.tests.length} test points right`);
+        write(told, run.told(step).replace("l", "L"));
         return most;
       } };
   }
 
   /** Loss and accuracy of several trainings, step by step. */
   function drawCurves(net) {
-    const [width, height, left, foot, top] = [300, 150, 32, 22, 18];
-    const charts = [["Training loss", "loss", (k, run) => run.loss(k)], ["Test points right, %", "right", (k, run) => 100 * run.right(k)]]
-      .map(([title, kind, value]) => {
-        const across = (k) => left + (k * (width - left - 8)) / net.steps, lines = new Map(), axis = make("g", { class: "npf-axis" });
-        for (const name of Object.keys(NAMES)) lines.set(name, make("polyline", { class: `npf-curve npf-of-${name}` }));
-        const ends = make("g"), now = make("line", { y1: top, y2: height - foot, class: "npf-now" });
-        const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" }, axis, now, ...lines.values(), ends);
-        return { svg, show(runs, step) {
-          const most = kind === "right" ? 100 : Math.ceil(2 * Math.max(...runs.map(({ run }) => run.loss(0)))) / 2;
-          const down = (v) => top + (height - top - foot) * (1 - clamp(v / most, 0, 1));
-          axis.replaceChildren(make("text", { x: left, y: 11 }, title), make("text", { x: width - 8, y: height - 7, "text-anchor": "end" }, `step ${net.steps.toLocaleString("en")}`),
-            make("text", { x: left, y: height - 7 }, "0"), ...[0, 0.5, 1].flatMap((share) => [
-              make("line", { x1: left, x2: width - 8, y1: down(share * most), y2: down(share * most) }),
-              make("text", { x: left - 4, y: down(share * most) + 3, "text-anchor": "end" }, `${+(share * most).toFixed(2)}`)]));
-          lines.forEach((line) => line.setAttribute("points", ""));
-          ends.replaceChildren(...runs.map(({ run, until }) => {
-            const places = Array.from({ length: Math.floor(until / EVERY) + 1 }, (_, k) => k * EVERY);
-            if (places[places.length - 1] !== until) places.push(until);
-            lines.get(run.name).setAttribute("points", places.map((k) => `${across(k).toFixed(2)},${down(value(k, run)).toFixed(2)}`).join(" "));
-            return make("circle", { cx: across(until), cy: down(value(until, run)), r: 3.2, class: `npf-end-of npf-of-${run.name}` });
-          }));
-          assign(now, "x1", String(across(step)));
-          assign(now, "x2", String(across(step)));
-          assign(svg, "aria-label", `${title}: ` + runs.map(({ run, until }) => `${NAMES[run.name]} ${number(value(until, run), 2)} at step ${until}`).join("; "));
-        } };
-      });
+    const [right, left, bottom, top] = [292, 32, 128, 18], across = (k) => left + (k * (right - left)) / net.steps;
+    const text = (x, y, anchor, words) => make("text", { x, y, "text-anchor": anchor }, words);
+    const chart = (title, value, limit) => {
+      const axis = make("g", { class: "npf-axis" }), drawn = make("g");
+      const svg = make("svg", { viewBox: "0 0 300 150", role: "img" }, axis, drawn);
+      return { svg, show(runs) {
+        const most = limit(runs), down = (v) => top + (bottom - top) * (1 - clamp(v / most, 0, 1));
+        axis.replaceChildren(text(left, 11, "start", title), text(left, 143, "start", "0"), text(right, 143, "end", `step ${whole(net.steps)}`),
+          ...[0, most / 2, most].flatMap((v) => [make("line", { x1: left, x2: right, y1: down(v), y2: down(v) }), text(left - 4, down(v) + 3, "end", String(v))]));
+        drawn.replaceChildren(...runs.flatMap(({ run, until }) => {
+          const places = [...range(Math.ceil(until / EVERY), (k) => k * EVERY), until];
+          const points = places.map((k) => `${across(k).toFixed(2)},${down(value(run, k)).toFixed(2)}`).join(" ");
+          return [make("polyline", { points, class: `npf-curve npf-of-${run.name}` }),
+            make("circle", { cx: across(until), cy: down(value(run, until)), r: 3.2, class: `npf-end-of npf-of-${run.name}` })];
+        }));
+        assign(svg, "aria-label", `${title}: ` + runs.map(({ run, until }) => `${NAMES[run.name]} ${number(value(run, until), 2)} at step ${until}`).join("; "));
+      } };
+    };
+    const charts = [chart("Training loss", (run, k) => run.loss(k), (runs) => Math.ceil(2 * Math.max(...runs.map(({ run }) => run.loss(0)))) / 2),
+      chart("Test points right, %", (run, k) => 100 * run.right(k), () => 100)];
     const key = make("p", { class: "npf-key npf-legend" });
     let shown = "";
-    return { box: make("div", { class: "npf-curves" }, ...charts.map(({ svg }) => svg), key), show(runs, step) {
+    return { box: make("div", { class: "npf-curves" }, ...charts.map(({ svg }) => svg), key), show(runs) {
       const now = runs.map(({ run, until }) => `${run.name} ${until} ${run.loss(until)}`).join();
       if (now === shown) return;
       shown = now;
-      charts.forEach((chart) => chart.show(runs, step));
+      charts.forEach((one) => one.show(runs));
       key.replaceChildren(...runs.map(({ run }) => make("span", {}, make("i", { class: `npf-of-${run.name}` }), NAMES[run.name])));
     } };
   }
@@ -327,24 +318,21 @@
     const across = (l) => 34 + (l * (width - 74)) / (sizes.length - 1);
     const down = (l, i) => top + ((height - top) * (i + 0.5)) / sizes[l];
     const ends = (l, i, j) => ({ x1: across(l), y1: down(l, j), x2: across(l + 1), y2: down(l + 1, i) });
-    const every = (draw) => sizes.slice(1).map((size, l) => Array.from({ length: size }, (_, i) => Array.from({ length: sizes[l] }, (_, j) => draw(l, i, j))));
+    const every = (draw) => sizes.slice(1).map((size, l) => range(size, (i) => range(sizes[l], (j) => draw(l, i, j))));
     const lines = every((l, i, j) => make("line", ends(l, i, j)));
     const reach = every((l, i, j) => {
       const line = make("line", ends(l, i, j));
       line.addEventListener("pointerenter", () => hover(l, i, j));
       return line;
     });
-    const nodes = sizes.map((size, l) => Array.from({ length: size }, (_, i) => {
+    const nodes = sizes.map((size, l) => range(size, (i) => {
       const hidden = l > 0 && l < sizes.length - 1, value = make("text", { y: 3.5, class: "npf-value" });
       const node = make("g", { class: hidden ? "npf-unit" : "npf-end", transform: `translate(${across(l)} ${down(l, i)})` },
-        make("circle", { r: 17, class: "npf-on" }), make("rect", { x: -16, y: -13, width: 32, height: 26, class: "npf-off" }),
-        value);
+        make("circle", { r: 17, class: "npf-on" }), make("rect", { x: -16, y: -13, width: 32, height: 26, class: "npf-off" }), value);
       if (l < sizes.length - 1) node.append(make("text", { x: -20, y: -11, class: "npf-name" }, String(i + 1)));
       if (hidden) {
         node.append(make("path", { d: "M17-18l5 5-5 5-5-5z", class: "npf-second" }));
-        assign(node, "role", "button");
-        assign(node, "aria-pressed", "false");
-        assign(node, "tabindex", l === 1 && i === 0 ? "0" : "-1");
+        for (const [name, value] of [["role", "button"], ["tabindex", l === 1 && i === 0 ? "0" : "-1"]]) assign(node, name, value);
         node.addEventListener("click", () => highlight(`${l - 1}-${i}`));
       }
       return { node, value };
@@ -406,7 +394,7 @@
     const table = make("table", {}, make("caption", {}, "Paths, one node a layer, numbered as in the network"),
       make("thead", {}, make("tr", {}, ...head)), body, foot);
     const box = make("div", { class: "npf-scroll", tabindex: 0, role: "region", "aria-label": "List of paths; arrow keys light one in the network" }, table);
-    body.addEventListener("pointerover", (event) => pick(rows.findIndex(({ row }) => row.contains(event.target))));
+    body.addEventListener("pointermove", (event) => pick(rows.findIndex(({ row }) => row.contains(event.target))));
     body.addEventListener("pointerleave", () => pick(-1));
     let lit = -1;
     box.addEventListener("keydown", (event) => {
@@ -436,19 +424,18 @@
 
   /** Two cards of equations; each line is a name, a formula with numbers, and its value. */
   function drawFacts() {
-    const line = (name) => ({ name: make("dt", {}, name), value: make("dd") });
-    const one = [line("⟨φ(x), v⟩, path by path"), line("ŷ(x), the network run forwards"), line("they differ by")];
-    const two = [line("Λ, open for both"), line("Σ = ⟨x, x′⟩"), line("H = Σ · Λ"), line("⟨φ(x), φ(x′)⟩, path by path")];
-    const list = (lines) => make("dl", {}, ...lines.flatMap(({ name, value }) => [name, value]));
-    const count = make("p"), pair = make("p");
-    const cards = [["One input: a sum over paths", count, one], ["Two inputs: the kernel", pair, two]].map(([title, text, lines]) =>
-      make("section", { "aria-label": title }, make("p", { class: "npf-title" }, title), text, list(lines)));
+    const names = [["⟨φ(x), v⟩, path by path", "ŷ(x), the network run forwards", "they differ by"],
+      ["Λ, open for both", "Σ = ⟨x, x′⟩", "H = Σ · Λ", "⟨φ(x), φ(x′)⟩, path by path"]];
+    const values = names.map((card) => card.map(() => make("dd"))), heads = names.map(() => make("p"));
+    const cards = ["One input: a sum over paths", "Two inputs: the kernel"].map((title, c) => make("section", { "aria-label": title },
+      make("p", { class: "npf-title" }, title), heads[c], make("dl", {}, ...names[c].flatMap((name, k) => [make("dt", {}, name), values[c][k]]))));
     return { cards, show(seen, points) {
-      write(count, `At x = ${coordinates(points[0])} ${seen.open} of ${seen.values.length} paths are open.`);
-      write(pair, `At x′ = ${coordinates(points[1])} ${seen.open2} are open; ŷ(x′) = ${number(seen.output2)}.`);
-      const texts = [number(seen.sum), number(seen.output), error(Math.abs(seen.sum - seen.output)),
+      write(heads[0], `At x = ${coordinates(points[0])} ${seen.open} of ${seen.values.length} paths are open.`);
+      write(heads[1], `At x′ = ${coordinates(points[1])} ${seen.open2} are open; ŷ(x′) = ${number(seen.output2)}.`);
+      const apart = Math.abs(seen.sum - seen.output);
+      const texts = [number(seen.sum), number(seen.output), apart ? apart.toExponential(1).replace("-", "−") : "0",
         `${seen.common.join(" · ")} = ${seen.overlap}`, number(seen.inner), number(seen.kernel), number(seen.gram)];
-      [...one, ...two].forEach(({ value }, k) => write(value, texts[k]));
+      values.flat().forEach((value, k) => write(value, texts[k]));
     } };
   }
 
@@ -456,155 +443,148 @@
 
   function build(root, which) {
     const net = JSON.parse(root.querySelector("script[type='application/json']").textContent);
-    const split = (examples) => [examples.map((e) => e.slice(0, 2)), examples.map((e) => [e[0], e[1], ...net.constants]), examples.map((e) => e[2])];
-    [net.points, net.inputs, net.labels] = split(net.examples);
-    [, net.tests, net.answers] = split(net.held);
+    net.points = net.examples.map((e) => e.slice(0, 2));
+    [net.inputs, net.tests] = [net.examples, net.held].map((all) => all.map((e) => [e[0], e[1], ...net.constants]));
+    [net.labels, net.answers] = [net.examples, net.held].map((all) => all.map((e) => e[2]));
     for (const [name, colour] of Object.entries(net.colours)) root.style.setProperty(`--npf-given-${name}`, colour);
     const seeds = net.starts.map((start) => start.seed), paths = everyPath(net.starts[0].ReLU);
     const sizes = [...net.starts[0].ReLU.map((weight) => weight[0].length), 1];
     const opening = { stage: "train", step: 0, again: 0, seed: seeds[0], x: net.start[0], x2: net.start[1], shade: "output", view: "FLNPF" };
-    let state = { ...opening }, seen = null, scales = [], marked = null, traced = -1, timer = 0, flips = [], playing = 0, touched = false, undo = null;
+    let state = { ...opening }, seen = null, scales = [], marked = null, flips = []; // what is shown
+    let timer = 0, playing = 0, waiting = 0, touched = false, undo = null, written = ""; // what goes on
 
     const runs = new Map(); // of each start, and FLNPF of each step at which gates were frozen
-    const made = (key, create) => runs.get(key) ?? runs.set(key, create()).get(key);
     function run(name, { seed, step } = state) {
-      const start = net.starts[seeds.indexOf(seed)];
-      if (name === "ReLU") return made(`ReLU ${seed}`, () => training(net, name, start.ReLU, null));
-      if (name === "FRNPF-II") return made(`${name} ${seed}`, () => training(net, name, start.value, start.random));
-      return made(`FLNPF ${seed} ${step}`, () => training(net, name, start.value, run("ReLU", { seed }).at(step)));
+      const start = net.starts[seeds.indexOf(seed)], key = `${name} ${seed} ${name === "FLNPF" ? step : ""}`;
+      const source = { ReLU: () => null, FLNPF: () => run("ReLU", { seed }).at(step), "FRNPF-II": () => start.random }[name];
+      if (!runs.has(key)) runs.set(key, training(net, name, name === "ReLU" ? start.ReLU : start.value, source()));
+      return runs.get(key);
     }
     const frozen = () => state.stage === "frozen", clock = () => (frozen() ? "again" : "step");
-    const viewed = () => (frozen() ? state.view : "ReLU");
+    const each = () => (frozen() ? FROZEN : ["ReLU"]), viewed = () => (frozen() ? state.view : "ReLU");
 
-    const play = make("button", { type: "button", class: "npf-play" }), freeze = make("button", { type: "button", class: "npf-freeze" });
-    const slider = make("input", { type: "range", min: 0, max: net.steps, step: 1, "aria-label": "Step of training" }), count = make("output");
+    const button = (name, text = "") => make("button", { type: "button", class: name }, text);
+    const [play, freeze, reset] = [button("npf-play"), button("npf-freeze"), button("npf-reset", "Back to the start")];
+    const slider = make("input", { type: "range", min: 0, max: net.steps, step: 1, "aria-label": "Step of training" });
     const planes = [drawPlane(net, `npf-${which}-a`, true), drawPlane(net, `npf-${which}-b`, false)], curves = drawCurves(net);
     const choice = (name, label, entries) => {
-      const select = make("select", {}, ...entries.map(([value, text]) => make("option", { value }, text)));
+      const select = make("select", {}, ...Object.entries(entries).map(([value, text]) => make("option", { value }, text)));
       select.addEventListener("change", () => set({ [name]: name === "seed" ? Number(select.value) : select.value }));
-      return { select, label: make("label", { class: "npf-choice" }, `${label} `, select) };
+      return { select, allowed: Object.keys(entries), label: make("label", { class: "npf-choice" }, `${label} `, select) };
     };
-    const shade = choice("shade", "Shade", [["output", "output ŷ"], ["kernel", "kernel H(x, ·)"], ["paths", "open paths"]]);
-    const seed = choice("seed", "Random start", seeds.map((s) => [s, `seed ${s}`]));
-    const view = choice("view", "Look into", [["FLNPF", "learnt gates"], ["FRNPF-II", "random gates"]]);
-    const network = drawNetwork(net, sizes, (unit) => { marked = marked === unit ? null : unit; noEdge(); render(); },
-      (l, i, j) => trace(l === undefined ? -1 : through(l, i, j)));
-    const table = drawPaths(paths, (p, bring, aloud) => trace(p, bring, aloud)), facts = drawFacts();
+    const choices = {
+      shade: choice("shade", "Shade", { output: "output ŷ", kernel: "kernel H(x, ·)" }),
+      seed: choice("seed", "Random start", Object.fromEntries(seeds.map((seed) => [seed, `seed ${seed}`]))),
+      view: choice("view", "Look into", { FLNPF: "learnt gates", "FRNPF-II": "random gates" }),
+    };
+    const network = drawNetwork(net, sizes, mark, (l, i, j) => trace(l === undefined ? -1 : through(l, i, j)));
+    const table = drawPaths(paths, trace), facts = drawFacts(), count = make("output"), all = make("input", { type: "checkbox" });
     const last = make("p", { class: "npf-last" }, "No gate has changed yet."), key = make("p", { class: "npf-key" });
     const live = make("p", { class: "npf-live", "aria-live": "polite" });
-    const all = make("input", { type: "checkbox" }), reset = make("button", { type: "button" }, "Back to the start");
 
-    /** Of the paths through a weight the one that counts most at x. */
-    const through = (l, i, j) => paths.reduce((best, path, p) => {
-      if (path[l] !== j || (path[l + 1] ?? 0) !== i) return best;
-      const size = (k) => [Math.abs(seen.products[k]), Math.abs(seen.values[k])];
-      return best < 0 || size(p)[0] > size(best)[0] || (size(p)[0] === size(best)[0] && size(p)[1] > size(best)[1]) ? p : best;
-    }, -1);
+    /** Marks a unit's edges in the plane, or says that there are none. */
+    function mark(unit) {
+      marked = marked === unit ? null : unit;
+      render();
+      if (!marked || planes[each().indexOf(viewed())].tiling().edges.some((edge) => `${edge.layer}-${edge.unit}` === marked)) return;
+      const [layer, place] = marked.split("-").map((part) => Number(part) + 1);
+      for (const node of [last, live]) write(node, `Unit ${place} of layer ${layer} has no edge in this square: its gate never switches here.`);
+    }
+    /** Of the paths through a weight the one that counts most at x, or where all are closed has the largest value. */
+    const through = (l, i, j) => paths.map((_, p) => p).filter((p) => paths[p][l] === j && (paths[p][l + 1] ?? 0) === i).reduce((best, p) => {
+      const more = [seen.products, seen.values].map((sizes) => Math.abs(sizes[p]) - Math.abs(sizes[best]));
+      return (more[0] || more[1]) > 0 ? p : best;
+    });
     /** Lights a path in the network and in the table; −1 lights none. */
     function trace(p, bring = true, aloud = false) {
       network.lines.flat(2).forEach((line) => line.classList.remove("npf-traced"));
-      traced = p;
       paths[p]?.forEach((node, l) => network.lines[l][paths[p][l + 1] ?? 0][node].classList.add("npf-traced"));
       table.light(p, bring);
-      if (aloud) write(live, `Path ${paths[p].map((node) => node + 1).join(" to ")}: feature ${number(seen.features[p])}, value ${number(seen.values[p])}.`);
-    }
-    function noEdge() {
-      if (!marked || planes[0].tiling().edges.some((edge) => `${edge.layer}-${edge.unit}` === marked)) return;
-      const [layer, unit] = marked.split("-").map((part) => Number(part) + 1);
-      const told = `Unit ${unit} of layer ${layer} has no edge in this square: its gate never switches here.`;
-      [last, live].forEach((node) => write(node, told));
+      const named = paths[p]?.map((node) => node + 1).join(" to ");
+      if (aloud) write(live, `Path ${named}: feature ${number(seen.features[p])}, value ${number(seen.values[p])}.`);
     }
 
     function render() {
-      const now = clock(), step = state[now], relu = run("ReLU"), shown = run(viewed()), before = seen, points = [state.x, state.x2];
-      seen = { ...at(net, shown, step, paths, points), name: `${viewed()} ${state.seed} ${frozen() ? "" : step}` };
-      const each = frozen() ? ["FLNPF", "FRNPF-II"] : ["ReLU"];
-      const titles = { ReLU: "ReLU network, its own gates", FLNPF: `Learnt gates (step ${state.step}), new weights`, "FRNPF-II": "Random gates, new weights" };
-      scales = each.map((name, k) => planes[k].show(run(name), step, name === viewed() ? seen : at(net, run(name), step, paths, points),
-        points, state.shade, name === viewed() ? marked : null, titles[name]));
-      planes[1].box.hidden = view.label.hidden = !frozen();
+      const step = state[clock()], before = seen, points = [state.x, state.x2], done = step >= net.steps;
+      const name = `${viewed()} ${state.seed} ${frozen() ? state.step : step}`; // whose gates are shown
+      seen = { ...at(net, run(viewed()), step, paths, points), name };
+      const titles = { ReLU: "ReLU network, its own gates", FLNPF: `Learnt gates (step ${whole(state.step)}), new weights`, "FRNPF-II": "Random gates, new weights" };
+      scales = each().map((one, k) => (one === viewed()
+        ? planes[k].show(run(one), step, seen, points, state.shade, marked, titles[one])
+        : planes[k].show(run(one), step, at(net, run(one), step, paths, points), points, state.shade, null, titles[one])));
+      planes[1].box.hidden = choices.view.label.hidden = !frozen();
       root.classList.toggle("npf-frozen", frozen());
-      curves.show([{ run: relu, until: state.step }, ...(frozen() ? each.map((name) => ({ run: run(name), until: step })) : [])], step);
+      curves.show([{ run: run("ReLU"), until: state.step }, ...(frozen() ? FROZEN.map((one) => ({ run: run(one), until: step })) : [])]);
       network.show(seen, marked);
       table.show(seen, all.checked);
       facts.show(seen, points);
-      for (const [control, value] of [[shade, state.shade], [seed, String(state.seed)], [view, state.view]]) control.select.value = value;
+      for (const [one, { select }] of Object.entries(choices)) select.value = String(state[one]);
       slider.value = step;
-      write(count, `step ${step.toLocaleString("en")} of ${net.steps.toLocaleString("en")}`);
+      write(count, `step ${whole(step)} of ${whole(net.steps)}`);
       assign(slider, "aria-valuetext", count.textContent);
-      const verb = frozen() ? "Train the new weights" : "Train", done = step >= net.steps;
+      const verb = frozen() ? "Train the new weights" : "Train";
       write(play, playing ? "❚❚ Pause" : still.matches ? `${verb}: ${JUMP} steps` : done ? `↺ ${verb} again` : `▶ ${verb}`);
       write(freeze, frozen() ? "← The ReLU network" : "❄ Freeze the gates, forget the weights");
       freeze.classList.toggle("npf-next", done && !frozen());
       play.classList.toggle("npf-next", !done);
-      const most = scales.map((value) => number(value, 1)).join(" and ");
-      write(key, { output: `Colour: output ŷ, orange below 0, blue above, full at ±${SATURATED}.`, kernel: `Colour: H(x, ·) from x to every point, full at ±${most}.`, paths: `Colour: open paths, full at ${most}.` }[state.shade] +
-        ` Thin lines: edges of gates, dashed in layer 2${frozen() ? "; ŷ may jump there" : ""}. Thick line: ŷ = 0. + and −: training examples.`);
-      const data = { x: state.x.join(" "), x2: state.x2.join(" "), gates: seen.gates.map((g) => g.join("")).join(" "),
-        gates2: seen.gates2.map((g) => g.join("")).join(" "), stage: state.stage, step: state.step, again: state.again, seed: state.seed };
-      for (const name of ["open", "open2", "output", "output2", "sum", "overlap", "inner", "kernel", "gram"]) data[name] = seen[name];
-      for (const [name, value] of Object.entries(data)) assign(root, `data-${name}`, String(value));
-      tell(before?.name === seen.name ? before : null);
+      write(key, (state.shade === "output" ? `Colour: output ŷ, orange below 0, blue above, full at ±${SATURATED}. `
+        : `Colour: H(x, ·) from x to every point, full at ±${scales.map((value) => number(value, 1)).join(" and ")}. `) +
+        `Thin lines: edges of gates, dashed in layer 2${frozen() ? "; ŷ may jump there" : ""}. Thick line: ŷ = 0. + and −: training examples.`);
+      tell(before?.name === name ? before : null);
     }
     /** Says which gates a move has switched, and after a pause, for those who cannot see it, what is now shown. */
     function tell(before) {
-      const flipped = [];
-      for (const [key, point] of [["gates", "x"], ["gates2", "x′"]])
-        before?.[key].forEach((layer, l) => layer.forEach((on, i) => {
-          if (on !== seen[key][l][i]) flipped.push(`unit ${i + 1} of layer ${l + 1} is now ${on ? "off" : "on"} for ${point}`);
-        }));
-      if (flipped.length) {
-        write(last, `Gate switched: ${flipped.join("; ")}.`);
-        flips.push(...flipped);
-      }
+      const flipped = [["gates", "x"], ["gates2", "x′"]].flatMap(([which, point]) => seen[which].flatMap((layer, l) => layer.flatMap((on, i) =>
+        (before && before[which][l][i] !== on ? [`unit ${i + 1} of layer ${l + 1} is now ${on ? "on" : "off"} for ${point}`] : []))));
+      if (flipped.length) write(last, `Gate switched: ${flipped.join("; ")}.`);
+      flips.push(...flipped);
       clearTimeout(timer);
       if (touched && !playing) timer = setTimeout(() => {
         const on = seen.gates.map((layer, l) => `layer ${l + 1}: ${listed(layer)}`).join("; "), step = state[clock()];
-        const scores = (frozen() ? ["FLNPF", "FRNPF-II"] : ["ReLU"]).map((name) => `${NAMES[name]}: loss ${number(run(name).loss(step))}, ${number(100 * run(name).right(step), 1)} % right`);
-        write(live, `${flips.length ? flips.join("; ") + ". " : ""}Step ${step}. ${scores.join("; ")}. x at ${coordinates(state.x)}, x prime at ` +
-          `${coordinates(state.x2)}. Units on at x, ${on}. ${seen.open} of ${paths.length} paths open. Output ` +
-          `${number(seen.output)}. Overlap ${seen.overlap}, kernel ${number(seen.kernel)}.`);
+        write(live, `${flips.length ? flips.join("; ") + ". " : ""}Step ${step}. ${each().map((name) => `${NAMES[name]}: ${run(name).told(step)}`).join("; ")}. ` +
+          `x at ${coordinates(state.x)}, x prime at ${coordinates(state.x2)}. Units on at x, ${on}. ${seen.open} of ${paths.length} paths open. ` +
+          `Output ${number(seen.output)}. Overlap ${seen.overlap}, kernel ${number(seen.kernel)}.`);
         flips = [];
         remember();
       }, 400);
     }
 
-    // The address: what is shown, so that it can be linked to; only the page's first explorer has it.
+    // The address holds what is shown, so that it can be sent; only the page's first explorer has it.
     function remember() {
       if (which) return;
-      const { stage, x, x2, ...rest } = state;
-      const hash = "#" + new URLSearchParams({ explorer: stage, ...rest, x: x.join(), x2: x2.join() }).toString().replaceAll("%2C", ",");
-      if (location.hash !== hash) location.replace(hash);
+      const { stage, x, x2, ...rest } = state, text = new URLSearchParams({ explorer: stage, ...rest, x: x.join(), x2: x2.join() });
+      written = `#${text.toString().replaceAll("%2C", ",")}`;
+      if (location.hash !== written) location.replace(written);
     }
+    /** What the address says, as far as it makes sense; null where it is another's. */
     function recall() {
-      const given = new URLSearchParams(location.hash.slice(1));
-      if (which || !given.has("explorer")) return {};
-      const point = (name) => { const p = (given.get(name) ?? "").split(",").map(Number); return p.length === 2 && p.every(Number.isFinite) ? p : opening[name]; };
-      const one = (name, allowed) => (allowed.includes(given.get(name)) ? given.get(name) : opening[name]);
-      const whole = (name) => Math.round(Number(given.get(name))) || 0;
-      return { stage: given.get("explorer") === "frozen" ? "frozen" : "train", step: whole("step"), again: whole("again"), x: point("x"), x2: point("x2"),
-        seed: seeds.includes(whole("seed")) ? whole("seed") : opening.seed, shade: one("shade", ["output", "kernel", "paths"]), view: one("view", ["FLNPF", "FRNPF-II"]) };
+      const given = Object.fromEntries(new URLSearchParams(location.hash.slice(1))), found = { ...opening };
+      if (which || !given.explorer) return null;
+      if (given.explorer === "frozen") found.stage = "frozen";
+      for (const name of ["step", "again"]) found[name] = Math.round(Number(given[name])) || 0;
+      for (const [name, { allowed }] of Object.entries(choices)) if (allowed.includes(given[name])) found[name] = given[name];
+      for (const name of ["x", "x2"]) {
+        const point = (given[name] ?? "").split(",").map(Number);
+        if (point.length === 2 && point.every(Number.isFinite)) found[name] = point;
+      }
+      return { ...found, seed: Number(found.seed) };
     }
 
-    const inside = (value) => clamp(Math.round(value * 1e6) / 1e6, -net.half, net.half);
-    let waiting = 0;
     function set(changes, now = true) {
       state = { ...state, ...changes };
-      for (const name of ["x", "x2"]) state[name] = state[name].map(inside);
+      for (const name of ["x", "x2"]) state[name] = state[name].map((value) => clamp(Math.round(value * 1e6) / 1e6, -net.half, net.half));
       for (const name of ["step", "again"]) state[name] = clamp(state[name], 0, net.steps);
       touched = true;
-      if (now) return render();
-      // A mouse reports more often than the screen is drawn.
-      waiting ||= requestAnimationFrame(() => { waiting = 0; render(); });
+      if (now) render(); // else at the next frame: a mouse reports more often than the screen is drawn
+      else waiting ||= requestAnimationFrame(() => { waiting = 0; render(); });
     }
-
     function stop() {
       cancelAnimationFrame(playing);
       playing = 0;
     }
     function start() {
       const now = clock(), from = state[now] >= net.steps ? 0 : state[now];
-      if (still.matches) return set({ [now]: state[now] >= net.steps ? 0 : state[now] + JUMP });
+      if (still.matches) return set({ [now]: state[now] >= net.steps ? 0 : from + JUMP });
       let began = 0;
       const frame = (time) => {
         began ||= time;
@@ -615,42 +595,32 @@
       playing = requestAnimationFrame(frame);
       render();
     }
+
     play.addEventListener("click", () => { if (playing) { stop(); render(); } else start(); });
     freeze.addEventListener("click", () => {
       stop();
-      const into = !frozen();
-      set({ stage: into ? "frozen" : "train", again: 0 });
-      if (into && !still.matches) start();
+      set({ stage: frozen() ? "train" : "frozen", again: 0 });
+      if (frozen() && !still.matches) start();
     });
     slider.addEventListener("input", () => { stop(); set({ [clock()]: Number(slider.value) }, false); });
-
-    planes.forEach((plane, which) => {
+    planes.forEach((plane, side) => {
       const place = (event) => {
         const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(plane.svg.getScreenCTM().inverse());
         return [(p.x * net.half) / UNIT, (-p.y * net.half) / UNIT];
       };
-      const into = () => (frozen() ? { view: ["FLNPF", "FRNPF-II"][which] } : {});
+      const into = () => (frozen() ? { view: FROZEN[side] } : {});
+      plane.svg.addEventListener("click", (event) => set({ x: place(event), ...into() }));
       plane.handles.forEach((handle, k) => {
         const name = ["x", "x2"][k];
         handle.addEventListener("pointerdown", (event) => {
           if (event.button) return;
           event.preventDefault();
-          event.stopPropagation();
           planes[0].handles[k].focus({ preventScroll: true });
           handle.setPointerCapture(event.pointerId);
-          const [from, begin] = [place(event), state[name]];
-          const drag = (e) => {
-            const to = place(e);
-            set({ [name]: [begin[0] + to[0] - from[0], begin[1] + to[1] - from[1]], ...into() }, false);
-          };
-          const end = () => {
-            undo = null;
-            handle.removeEventListener("pointermove", drag);
-            ["pointerup", "pointercancel"].forEach((kind) => handle.removeEventListener(kind, end));
-          };
-          undo = () => { end(); set({ [name]: begin }); };
-          handle.addEventListener("pointermove", drag);
-          ["pointerup", "pointercancel"].forEach((kind) => handle.addEventListener(kind, end));
+          const from = place(event), begin = state[name], over = new AbortController(), until = { signal: over.signal };
+          undo = () => { over.abort(); undo = null; set({ [name]: begin }); };
+          handle.addEventListener("pointermove", (e) => set({ [name]: place(e).map((to, d) => begin[d] + to - from[d]), ...into() }, false), until);
+          for (const kind of ["pointerup", "pointercancel"]) handle.addEventListener(kind, () => { over.abort(); undo = null; }, until);
         });
         handle.addEventListener("click", (event) => event.stopPropagation());
         handle.addEventListener("keydown", (event) => {
@@ -658,10 +628,9 @@
           if ((!way && event.key !== "Home") || event.ctrlKey || event.altKey || event.metaKey) return;
           event.preventDefault();
           const step = STEP * net.half * (event.shiftKey ? BIG : 1);
-          set({ [name]: way ? [state[name][0] + step * way[0], state[name][1] + step * way[1]] : opening[name] });
+          set({ [name]: way ? state[name].map((value, d) => value + step * way[d]) : opening[name] });
         });
       });
-      plane.svg.addEventListener("click", (event) => set({ x: place(event), ...into() }));
     });
     root.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
@@ -672,35 +641,34 @@
     });
     all.addEventListener("change", () => { root.classList.toggle("npf-all", all.checked); render(); });
     reset.addEventListener("click", () => { stop(); marked = null; set({ ...opening }); });
-    addEventListener("hashchange", () => { if (new URLSearchParams(location.hash.slice(1)).has("explorer")) { stop(); set(recall()); } });
     still.addEventListener("change", () => { stop(); render(); });
+    addEventListener("hashchange", () => {
+      const found = location.hash === written ? null : recall();
+      if (found) { stop(); set(found); }
+    });
 
-    state = { ...state, ...recall() };
-    set({});
+    set(recall() ?? {});
     touched = false;
+    const bar = (...parts) => make("div", { class: "npf-bar" }, ...parts);
     root.replaceChildren(
-      make("div", { class: "npf-bar npf-controls" }, play, make("label", { class: "npf-choice npf-slide" }, slider, count), freeze),
+      bar(play, make("label", { class: "npf-choice npf-slide" }, slider, count), freeze),
       make("div", { class: "npf-panels" }, planes[0].box, planes[1].box, curves.box), key,
-      make("div", { class: "npf-bar" }, shade.label, seed.label, view.label, reset), make("div", { class: "npf-bar" }, last),
+      bar(...Object.values(choices).map(({ label }) => label), reset), bar(last),
       make("div", { class: "npf-panels" },
         make("div", {}, network.svg, make("p", { class: "npf-key" }, "Circle: on at x. Dashed box: off. ◆: on at x′. In each its pre-activation. " +
           "A line is as wide as its weight; dashed is negative. Press a unit to mark its edge in the plane; point at a line to light a path.")),
         make("div", { class: "npf-cards" }, ...facts.cards)),
       make("label", { class: "npf-choice" }, all, " list the paths that are closed at x, too"), table.box, live);
     root.explorer = {
-      set, run: (name, k, from) => { const found = run(name, { ...state, ...from }); return { weights: found.at(k), ...found.measured(k), right: found.right(k) }; },
-      state: () => ({ ...state, ...seen, traced, scales, playing: playing > 0 }),
+      set, state: () => ({ ...state, ...seen, scales, playing: playing > 0 }),
+      run: (name, k, from) => { const one = run(name, { ...state, ...from }); return { weights: one.at(k), ...one.measured(k), right: one.right(k) }; },
       tile: (plane) => planes[plane].tiling().regions.map(({ gates }) => gates),
     };
-    // Far below the navigation for who comes by the Tab key: beside the theme's own link over it.
-    const skip = which ? null : document.querySelector(".skip-link");
-    if (skip) {
-      root.id = "npf-explorer";
-      const link = make("a", { href: "#npf-explorer" }, "Skip to the gate explorer");
-      link.addEventListener("click", (event) => { event.preventDefault(); planes[0].handles[0].focus(); });
-      skip.after(make("div", { class: skip.className }, link));
-    }
-    render();
+    // For who comes by the Tab key, past the navigation: a link beside the theme's own.
+    const skip = which ? null : document.querySelector(".skip-link"), link = make("a", { href: "#npf-explorer" }, "Skip to the gate explorer");
+    root.id = which ? root.id : "npf-explorer";
+    link.addEventListener("click", (event) => { event.preventDefault(); planes[0].handles[0].focus(); });
+    skip?.after(make("div", { class: skip.className }, link));
     root.classList.add("npf-ready");
   }
 
