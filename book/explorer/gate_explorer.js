@@ -197,7 +197,7 @@
       "aria-valuemax": net.half, "aria-roledescription": "point in the plane" });
     const handle = (name, label, shape) => make("g", { class: `npf-handle npf-${name}`, ...(first ? slides(label) : { "aria-hidden": "true" }) },
       make("circle", { r: 15, class: "npf-reach" }), make("circle", { r: 10.5, class: "npf-ring" }), shape,
-      make("text", { x: 8.5, y: -6.5 }, name === "x" ? "x" : "x′"));
+      make("text", { x: 8.5, y: -6.5 }, name === "x" ? "x" : "x'"));
     const handles = [
       handle("x", "Point x", make("circle", { r: 5.5, class: "npf-mark" })),
       handle("x2", "Second point, x prime", make("path", { d: "M0-7 7 0 0 7-7 0Z", class: "npf-mark" })),
@@ -500,15 +500,17 @@
       network.lines.flat(2).forEach((line) => line.classList.remove("npf-traced"));
       paths[p]?.forEach((node, l) => network.lines[l][paths[p][l + 1] ?? 0][node].classList.add("npf-traced"));
       table.light(p, bring);
-      const named = paths[p]?.map((node) => node + 1).join(" to ");
-      if (aloud) write(live, `Path ${named}: feature ${number(seen.features[p])}, value ${number(seen.values[p])}.`);
+      if (!aloud) return;
+      clearTimeout(timer); // what was to be told of the last move gives way
+      remember();
+      write(live, `Path ${paths[p].map((node) => node + 1).join(" to ")}: feature ${number(seen.features[p])}, value ${number(seen.values[p])}.`);
     }
 
     function render() {
       const step = state[clock()], before = seen, points = [state.x, state.x2], done = step >= net.steps;
       const name = `${viewed()} ${state.seed} ${frozen() ? state.step : step}`; // whose gates are shown
       seen = { ...at(net, run(viewed()), step, paths, points), name };
-      const titles = { ReLU: "ReLU network, its own gates", FLNPF: `Learnt gates (step ${whole(state.step)}), new weights`, "FRNPF-II": "Random gates, new weights" };
+      const titles = { ReLU: "ReLU network, its own gates", FLNPF: "Learnt gates, new weights", "FRNPF-II": "Random gates, new weights" };
       scales = each().map((one, k) => (one === viewed()
         ? planes[k].show(run(one), step, seen, points, state.shade, marked, titles[one])
         : planes[k].show(run(one), step, at(net, run(one), step, paths, points), points, state.shade, null, titles[one])));
@@ -522,14 +524,14 @@
       slider.value = step;
       write(count, `step ${whole(step)} of ${whole(net.steps)}`);
       assign(slider, "aria-valuetext", count.textContent);
-      const verb = frozen() ? "Train the new weights" : "Train";
+      const verb = frozen() ? "Train new weights" : "Train";
       write(play, playing ? "❚❚ Pause" : still.matches ? `${verb}: ${JUMP} steps` : done ? `↺ ${verb} again` : `▶ ${verb}`);
-      write(freeze, frozen() ? "← The ReLU network" : "❄ Freeze the gates, forget the weights");
+      write(freeze, frozen() ? "← ReLU network" : "❄ Freeze gates, forget weights");
       freeze.classList.toggle("npf-next", done && !frozen());
       play.classList.toggle("npf-next", !done);
       write(key, (state.shade === "output" ? `Colour: output ŷ, orange below 0, blue above, full at ±${SATURATED}. `
         : `Colour: H(x, ·) from x to every point, full at ±${scales.map((value) => number(value, 1)).join(" and ")}. `) +
-        `Thin lines: edges of gates, dashed in layer 2${frozen() ? "; ŷ may jump there" : ""}. Thick line: ŷ = 0. + and −: training examples.`);
+        `Thin lines: edges of gates${frozen() ? `, learnt up to step ${whole(state.step)} or random, where ŷ may jump` : ""}; dashed in layer 2. Thick line: ŷ = 0. + and −: training examples.`);
       tell(before?.name === name ? before : null);
     }
     /** Says which gates a move has switched, and after a pause, for those who cannot see it, what is now shown. */

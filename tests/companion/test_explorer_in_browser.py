@@ -309,7 +309,7 @@ def test_the_experiment_by_its_buttons(page):
         assert page.ask("run(a, b)", regime, after["again"])["loss"] < begun["loss"]
         curve = page.tab.locator(f".npf-curve.npf-of-{regime}").first.get_attribute("points")
         assert len(curve.split()) == after["again"] // 10 + 1 + (after["again"] % 10 > 0)
-    page.tab.get_by_role("button", name="The ReLU network").click()
+    page.tab.get_by_role("button", name="ReLU network").click()
     assert page.state()["stage"] == "train"
 
 
@@ -465,7 +465,7 @@ def test_reduced_motion_is_respected(page, browser, tmp_path):
         assert (shown.state()["step"], shown.state()["playing"]) == (100, False)
         shown.tab.get_by_role("button", name="Freeze").click()
         assert (shown.state()["again"], shown.state()["playing"]) == (0, False)
-        shown.tab.get_by_role("button", name="Train the new weights: 100 steps").click()
+        shown.tab.get_by_role("button", name="Train new weights: 100 steps").click()
         assert shown.state()["again"] == 100
     finally:
         shown.tab.close()
