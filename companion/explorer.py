@@ -1,13 +1,12 @@
-"""The gate explorer: a small network on a plane as plain data, and all that its page shows at a point.
+"""The gate explorer: the paper's experiment on a plane, as plain data, and all that its page shows.
 
-The page (``book/explorer/``) computes in the reader's browser; its numbers are held to ``at``. The linear regions and
-their edges, which do not depend on the points that a reader chooses, are computed here once. A network on the plane has
-two inputs, and constants beside them: one that is always 1 is the bias that a network without biases can have. Source:
-Lakshminarayanan & Singh (2020), Claims 1 and 2.
+The page (``book/explorer/``) trains, cuts and sums in the reader's browser; it is held to ``descend``, ``regions`` and
+``at``. A network on the plane has two inputs, and constants beside them: one that is always 1 is the bias that a
+network without biases can have. Source: Lakshminarayanan & Singh (2020), Claims 1, 2 and 6.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -15,12 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
-from npflib import kernels, paths
+from npflib import kernels, paths, regimes
+from npflib.architectures import FullyConnected
 from npflib.gates import hard_gate
-from npflib.networks import ReLUNetwork
+from npflib.networks import DeepGatedNetwork, ReLUNetwork
 
-MAX_LISTED = 64  # paths that a page can list and a reader can look through
+Network = ReLUNetwork | DeepGatedNetwork
+MAX_LISTED = 192  # paths that a page can list and a reader can look through
 # Pre-activations below this share of the largest in the square count as zero: corners on an edge that has been drawn.
 _ON_THE_EDGE = 1e-9
 Gates = tuple[tuple[int, ...], ...]  # layer by layer, 0 or 1
@@ -49,21 +51,72 @@ class Edge:
     ends: np.ndarray  # [2, 2]
 
 
-def regions(
-    network: ReLUNetwork, constants: Sequence[float] = (), half: float = 1.0
-) -> tuple[list[Region], list[Edge]]:
+@dataclass(frozen=True)
+class Task:
+    """Two classes in the square [-half, half]², and the training of a network that is to tell them apart.
+
+    Points are [n, 2] and labels [n], -1 or +1, to learn from and to be tested on; ``constants`` are inputs beside the
+    plane's two. ``steps`` of gradient descent at a fixed ``rate`` take all n examples each time.
+    """
+
+    points: Tensor
+    labels: Tensor
+    tests: Tensor
+    answers: Tensor
+    constants: tuple[float, ...] = ()
+    rate: float = 0.3
+    steps: int = 1000
+    half: float = 1.0
+
+    def inputs(self, points: Tensor) -> Tensor:
+        """Points [n, 2] with the constants beside them, in float64."""
+        constants = torch.tensor(self.constants, dtype=torch.float64)
+        return torch.cat([points.double(), constants.expand(len(points), -1)], 1)
+
+    def right(self, network: Network) -> float:
+        """Share of the test points on the right side of zero."""
+        with torch.no_grad():
+            return float((network(self.inputs(self.tests))[:, 0] * self.answers > 0).double().mean())
+
+
+def begin(regime: str, arch: FullyConnected, seed: int, learnt: ReLUNetwork | None = None) -> Network:
+    """``regimes.start`` in float64: the weights drawn in float32 as they are, and learnt ones, too."""
+    network = regimes.start(regime, arch, seed, learnt).double()
+    if isinstance(network, DeepGatedNetwork) and learnt is not None:
+        network.feature.load_state_dict(learnt.state_dict())
+    return network
+
+
+def descend(network: Network, task: Task, steps: int) -> list[float]:
+    """Gradient descent in place on L = (1/n) Σ log(1 + exp(-y ŷ)): L before each step and after all, [steps + 1]."""
+    inputs, losses = task.inputs(task.points), []
+    learning = [weight for weight in network.weights if weight.requires_grad]
+    for left in range(steps, -1, -1):
+        loss = softplus(-task.labels * network(inputs)[:, 0]).mean()
+        losses.append(float(loss.detach()))
+        if left:
+            gradients = torch.autograd.grad(loss, learning)
+            with torch.no_grad():
+                for weight, gradient in zip(learning, gradients, strict=True):
+                    weight -= task.rate * gradient
+    return losses
+
+
+def regions(network: Network, constants: Sequence[float] = (), half: float = 1.0) -> tuple[list[Region], list[Edge]]:
     """The linear regions of a network in the square [-half, half]², and the edges of units and of the zero level in it.
 
     The square is cut by one unit after another: within a piece the gates of the layers below are constant, hence a
-    unit's pre-activation is linear and cuts along a straight line, and a gate pattern has one convex piece at most.
+    unit's pre-activation is linear and cuts along a straight line, and a gate pattern has one convex piece at most. In
+    a deep gated network units of the feature network cut, and the output, which is the value network's, may jump there.
     """
-    weights, constants = _checked(network, constants)
+    weights, makers, constants = _checked(network, constants)
     if not half > 0:
         raise ValueError(f"half is half the side of the square and must be positive; got {half!r}.")
     square = half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    pieces: list[tuple[np.ndarray, np.ndarray, Gates]] = [(square, np.eye(2 + len(constants)), ())]
+    identity = np.eye(2 + len(constants))
+    pieces: list[tuple[np.ndarray, np.ndarray, Gates]] = [(square, identity, ())]
     found: list[Edge] = []
-    for layer, weight in enumerate(weights[:-1]):
+    for layer, weight in enumerate(makers[:-1]):
         after = []
         for polygon, forward, gates in pieces:
             rows = weight @ forward  # each unit's pre-activation as a function of the inputs
@@ -75,7 +128,12 @@ def regions(
                 parts = [(side, on) for side, on in sides if side is not None]
             after += [(part, np.array(on)[:, None] * rows, (*gates, on)) for part, on in parts]
         pieces = after
-    whole = [Region(gates, polygon, (weights[-1] @ forward)[0]) for polygon, forward, gates in pieces]
+    whole = []
+    for polygon, _, gates in pieces:
+        forward = identity
+        for weight, on in zip(weights, gates, strict=False):
+            forward = np.array(on)[:, None] * (weight @ forward)
+        whole.append(Region(gates, polygon, (weights[-1] @ forward)[0]))
     levels = [_cut(region.corners, region.slope, constants, half)[2] for region in whole]
     return whole, found + [Edge(len(weights) - 1, 0, line) for line in levels if line is not None]
 
@@ -106,26 +164,27 @@ def _cut(
     return np.array(positive), np.array(negative), np.array(line)
 
 
-def at(
-    network: ReLUNetwork, x: Sequence[float], x2: Sequence[float], constants: Sequence[float] = ()
-) -> dict[str, Any]:
+@torch.no_grad()
+def at(network: Network, x: Sequence[float], x2: Sequence[float], constants: Sequence[float] = ()) -> dict[str, Any]:
     """All that the explorer shows for a point x and a second point x', in float64.
 
-    Paths are in the order of ``paths.enumerate_paths``; "sum" is ⟨φ_x, v⟩, "output" the same computed forwards,
-    "overlap" Λ, "inner" Σ = ⟨x, x'⟩ with the constants, "kernel" H = Σ·Λ, and "gram" ⟨φ_x, φ_x'⟩.
+    Paths are in the order of ``paths.enumerate_paths``; "pre_activations" are the value network's, "sum" is ⟨φ_x, v⟩,
+    "output" the same computed forwards, "overlap" Λ, "inner" Σ = ⟨x, x'⟩ with the constants, "kernel" H = Σ·Λ, and
+    "gram" ⟨φ_x, φ_x'⟩.
     """
-    weights, constants = _checked(network, constants)
+    weights, makers, constants = _checked(network, constants)
     for name, point in (("x", x), ("x2", x2)):
         if len(point) != 2 or not all(isfinite(entry) for entry in point):
             raise ValueError(f"{name} must be a point of the plane, two finite numbers; got {list(point)!r}.")
     both = torch.tensor([[*x, *constants], [*x2, *constants]], dtype=torch.float64)
     matrices = [torch.from_numpy(weight) for weight in weights]
-    z, pre_activations = both, []
-    for matrix in matrices[:-1]:
+    z, own, pre_activations, gates = both, both, [], []
+    for matrix, maker in zip(matrices[:-1], makers, strict=False):
         pre_activations.append(z @ matrix.T)
-        z = pre_activations[-1].relu()
+        own = (own @ torch.from_numpy(maker).T).relu()
+        gates.append(hard_gate(own))
+        z = pre_activations[-1] * gates[-1]
     output = z @ matrices[-1].T
-    gates = [hard_gate(q) for q in pre_activations]
     first, second = ([gate[k : k + 1] for gate in gates] for k in (0, 1))
     phi, v = paths.neural_path_feature(both, gates), paths.neural_path_value(matrices)[:, 0]
     overlap = kernels.path_overlap(first, second)
@@ -148,69 +207,70 @@ def at(
 
 
 def export(
-    network: ReLUNetwork, *, start: tuple[Sequence[float], Sequence[float]], constants: Sequence[float] = (),
-    half: float = 1.0, points: Tensor | None = None, labels: Tensor | None = None,
+    task: Task, arch: FullyConnected, seeds: Sequence[int], start: tuple[Sequence[float], Sequence[float]],
     colours: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """All that the page needs, which opens at the points ``start``, as plain data that JSON carries without loss."""
-    weights, constants = _checked(network, constants)
-    paths = network.arch.paths  # type: ignore[union-attr]  # fully connected: checked
-    if paths > MAX_LISTED:
-        too_large = f"a network with {paths:,} paths is too large for the page, which lists every path"
+    """All that the page needs, which opens at the points ``start``, as plain data that JSON carries without loss.
+
+    Each seed brings the initial weights of the ReLU network, of FLNPF's and FRNPF (II)'s value network, which are the
+    same, and of the random feature network.
+    """
+    starts: list[dict[str, Any]] = []
+    for seed in seeds:
+        relu, gated = begin("ReLU", arch, seed), begin("FRNPF-II", arch, seed)
+        _checked(relu, task.constants)
+        kinds = {"ReLU": relu, "value": gated.value, "random": gated.feature}
+        starts.append({"seed": seed} | {name: [w.tolist() for w in one.weights] for name, one in kinds.items()})  # type: ignore[union-attr]
+    if arch.paths > MAX_LISTED:
+        too_large = f"a network with {arch.paths:,} paths is too large for the page, which lists every path"
         raise ValueError(f"{too_large}: at most {MAX_LISTED}. Use fewer units or layers.")
     for point in start:
-        if len(point) != 2 or not all(abs(entry) <= half for entry in point):
-            raise ValueError(f"start must be two points in the square of half side {half:g}; got {list(start)!r}.")
-    points, labels = (torch.empty(0, 2), torch.empty(0)) if points is None and labels is None else (points, labels)
-    if points is None or labels is None or points.shape != (len(labels), 2):
-        raise ValueError("points must be [n, 2] and labels [n], both or neither; got other shapes.")
-    pieces, lines = regions(network, constants, half)
-    hidden, drawn = len(weights) - 1, zip(points.tolist(), labels.tolist(), strict=True)
-    return {
-        "weights": [weight.tolist() for weight in weights],
-        "constants": list(constants),
-        "half": float(half),
-        "start": [[float(entry) for entry in point] for point in start],
-        "examples": [[*point, int(label)] for point, label in drawn],
-        "colours": dict(colours or {}),
-        "regions": [{"gates": r.gates, "corners": r.corners.tolist(), "open": r.open_paths} for r in pieces],
-        "edges": [{"layer": e.layer, "unit": e.unit, "ends": e.ends.tolist()} for e in lines if e.layer < hidden],
-        "level": [e.ends.tolist() for e in lines if e.layer == hidden],
+        if len(point) != 2 or not all(abs(entry) <= task.half for entry in point):
+            raise ValueError(f"start must be two points in the square of half side {task.half:g}; got {list(start)!r}.")
+    drawn = {"examples": (task.points, task.labels), "held": (task.tests, task.answers)}
+    for points, labels in drawn.values():
+        if points.shape != (len(labels), 2) or not len(labels):
+            raise ValueError(f"points must be [n, 2] and labels [n]; got {[*points.shape]} and {[*labels.shape]}.")
+    known = {"starts": starts, "constants": list(task.constants), "half": task.half, "rate": task.rate}
+    known |= {"steps": task.steps, "start": [[*map(float, point)] for point in start], "colours": dict(colours or {})}
+    return known | {
+        name: [[*point, int(label)] for point, label in zip(points.tolist(), labels.tolist(), strict=True)]
+        for name, (points, labels) in drawn.items()
     }
 
 
-def html(data: Mapping[str, Any], script: str, style: str) -> str:
-    """The interactive part of the page, whole: style, data and script in one piece that asks for no other file."""
+def html(data: Mapping[str, Any], script: str, style: str, instead: str = "") -> str:
+    """The interactive part of the page, whole: style, data and script in one piece that asks for no other file.
+
+    What stands there without JavaScript, and where the script fails, is ``instead``.
+    """
     for name, text in (("script", script), ("style", style)):
         if f"</{name}" in text.lower():
             raise ValueError(f"the {name} holds '</{name}', which would end it on the page. Write it in two parts.")
-    # "</" cannot occur in the numbers, but a colour is a text; "<\/" means the same in JSON.
+    # "</" cannot occur in the numbers, but a colour is a text; "<\\/" means the same in JSON.
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=True).replace("</", "<\\/")
     return (
         f'<style>{style}</style>\n<div class="npf-explorer">\n<script type="application/json">{text}</script>\n'
-        "<p>The interactive figure needs JavaScript. The picture and the table below show the same for two points.</p>"
+        f"<p>The interactive figure needs JavaScript. This is where it leads.</p>\n{instead}"
         f"\n</div>\n<script>{script}</script>"
     )
 
 
-def open_table(shown: Mapping[str, Any], widths: Sequence[int]) -> Iterator[tuple[str, float, float, float, float]]:
-    """The paths with φ_x ≠ 0, by name, e.g. "1→3→2": φ_x, v, φ_x · v, φ_x'. ⟨φ_x, v⟩ and ⟨φ_x, φ_x'⟩ need no more."""
-    columns = zip(*(shown[name] for name in ("features", "values", "products", "features2")), strict=True)
-    for nodes, (phi, v, product, phi2) in zip(paths.enumerate_paths(widths).tolist(), columns, strict=True):
-        if phi:
-            yield "→".join(str(node + 1) for node in nodes), phi, v, product, phi2
-
-
-def _checked(network: ReLUNetwork, constants: Sequence[float]) -> tuple[list[np.ndarray], tuple[float, ...]]:
-    """The weights in float64, and the constants, of a network on the plane."""
+def _checked(
+    network: Network, constants: Sequence[float]
+) -> tuple[list[np.ndarray], list[np.ndarray], tuple[float, ...]]:
+    """The weights and those that make the gates, in float64, and the constants, of a network on the plane."""
     arch: Any = getattr(network, "arch", None)
-    if not isinstance(network, ReLUNetwork) or getattr(arch, "depth", 0) < 2 or arch.bias or arch.out_features != 1:
+    hard = isinstance(network, ReLUNetwork) or (isinstance(network, DeepGatedNetwork) and network.gate == "hard")
+    if not hard or getattr(arch, "depth", 0) < 2 or arch.bias or arch.out_features != 1:
         raise ValueError(
-            "the explorer shows a ReLUNetwork of the FullyConnected architecture with at least one hidden layer, one "
-            f"output and bias=False; got {type(network).__name__} of {arch!r}."
+            "the explorer shows a ReLUNetwork, or a DeepGatedNetwork of hard gates, of the FullyConnected architecture "
+            f"with at least one hidden layer, one output and bias=False; got {type(network).__name__} of {arch!r}."
         )
     constants = tuple(float(constant) for constant in constants)
     if arch.in_features != 2 + len(constants) or not all(map(isfinite, constants)):
         needs = f"a network of {arch.in_features} inputs needs {max(arch.in_features - 2, 0)} finite constants"
         raise ValueError(f"{needs} beside the plane's two coordinates; got {list(constants)}.")
-    return [weight.detach().double().numpy() for weight in network.weights], constants
+    sources = (network, network if isinstance(network, ReLUNetwork) else network.feature)
+    weights, makers = ([weight.detach().double().numpy() for weight in source.weights] for source in sources)
+    return weights, makers, constants

@@ -238,6 +238,22 @@ def test_a_second_build_executes_nothing(smoke_book):
     assert after.children_user + after.children_system - before.children_user - before.children_system < 15
 
 
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, PHONE], ids=["desktop", "phone"])
+def test_the_gate_explorer_starts_within_the_first_screen(smoke_book, browser, size):
+    """Its controls and the upper half of its plane; and the keyboard is there after two Tabs and Enter."""
+    tab = browser.new_page()
+    try:
+        tab.set_viewport_size(size)
+        tab.goto((smoke_book / "gate_explorer.html").as_uri())
+        box = tab.locator(".npf-frame").first.bounding_box()
+        assert box["y"] + 0.5 * box["height"] < size["height"]
+        for key in ("Tab", "Tab", "Enter"):
+            tab.keyboard.press(key)
+        assert tab.evaluate("() => document.activeElement.getAttribute('aria-label')") == "Point x"
+    finally:
+        tab.close()
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_every_page_in_a_browser(smoke_book, pages, browser, part):
     """Opened from the disk, light and dark: no request elsewhere, no error, formulas typeset, nothing wider than a

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from numpy.typing import ArrayLike
@@ -147,40 +148,47 @@ def subnetwork_key(figure: Figure) -> None:
     key(figure, [entry(label, color=colour, linewidth=2, linestyle=dashes) for label, colour, dashes in looks])
 
 
-def plane(ax: Axes, data: Mapping[str, Any], shown: Mapping[str, Any]) -> Axes:
-    """Draws the linear regions, darker with more open paths, the edges, the zero level, and the points x and x'."""
-    most = max(1, *(region["open"] for region in data["regions"]))
-    for region in data["regions"]:
-        ax.fill(*np.transpose(region["corners"]), color=ACTIVE, alpha=0.04 + 0.4 * region["open"] / most, linewidth=0)
-    for edge in data["edges"]:
-        ax.plot(*np.transpose(edge["ends"]), color=MUTED, linewidth=0.8, linestyle="--" if edge["layer"] else "-")
-    for ends in data["level"]:
-        ax.plot(*np.transpose(ends), color=INK, linewidth=2.2, solid_capstyle="round")
-    for sign, marker in ((1, "+"), (-1, "_")):
-        chosen = np.array([example[:2] for example in data["examples"] if example[2] == sign]).reshape(-1, 2)
-        ax.scatter(*chosen.T, marker=marker, s=18, linewidths=0.8, color=INK, alpha=0.5)
-    looks = (("$x$", "o", ACTIVE, "gates", "-"), ("$x'$", "D", GATE, "gates2", "--"))
-    for (name, marker, colour, gates, line), point in zip(looks, data["start"], strict=True):
-        for region in data["regions"]:
-            if [list(layer) for layer in region["gates"]] == shown[gates]:
-                closed = [*region["corners"], region["corners"][0]]
-                ax.plot(*np.transpose(closed), color=colour, linewidth=2, linestyle=line)
-        ax.plot(*point, marker, color=colour, markersize=8, markeredgecolor="white", zorder=4)
-        ax.annotate(name, point, (6, 5), textcoords="offset points", color=colour, weight="bold")
-    half = data["half"]
-    ax.set(xlim=(-half, half), ylim=(-half, half), xticks=(-half, 0, half), yticks=(-half, 0, half), aspect="equal")
-    ax.set(xlabel="first input", ylabel="second input")
+def plane(ax: Axes, data: Mapping[str, Any], output: np.ndarray, edges: Sequence[tuple[int, np.ndarray]]) -> Axes:
+    """Draws a network's output on a grid [k, k] over the square, the edges of its gates (layer, ends), and examples."""
+    half, tint = data["half"], LinearSegmentedColormap.from_list("output", ["#f0a878", "white", "#7fb9dc"])
+    square = (-half, half, -half, half)
+    ax.imshow(output, tint, vmin=-4, vmax=4, extent=square, origin="lower", interpolation="none")
+    gap, arm = (
+        [np.nan, np.nan],
+        0.03 * half,
+    )  # strokes with gaps: one path in place of hundreds
+    for deep in (False, True):
+        strokes = [point for layer, ends in edges if (layer > 0) == deep for point in (*ends, gap)]
+        ax.plot(*np.reshape(strokes, (-1, 2)).T, color=PAPER, linewidth=0.6, linestyle="--" if deep else "-")
+    axis = np.linspace(-half, half, len(output))
+    if output.min() < 0 < output.max():
+        ax.contour(axis, axis, output, [0.0], colors=INK, linewidths=1.6)
+    marks = [(x, y, d, e) for x, y, label in data["examples"] for d, e in [(arm, 0), (0, arm)][: 1 + (label > 0)]]
+    strokes = [end for x, y, d, e in marks for end in ([x - d, y - e], [x + d, y + e], gap)]
+    ax.plot(*np.transpose(strokes), color=INK, linewidth=0.6, alpha=0.7)
+    ax.set(xlim=(-half, half), ylim=(-half, half), xticks=(), yticks=())
     return ax
 
 
-def explorer(data: Mapping[str, Any], shown: Mapping[str, Any]) -> Figure:
-    """The plane of ``explorer.export``, and below it the network with the active sub-network of x and that of x'."""
-    figure = plt.figure(figsize=(WIDTH, 6.6))
-    grid = figure.add_gridspec(2, 2, height_ratios=(1.45, 1))
-    plane(figure.add_subplot(grid[0, :]), data, shown)
-    for column, (name, suffix) in enumerate((("x", ""), ("x'", "2"))):
-        title = f"${name}$: {shown['open' + suffix]} of {len(shown['values'])} paths open"
-        subnetwork(figure.add_subplot(grid[1, column]), data["weights"], shown["gates" + suffix], title=title)
-    thin: dict[str, Any] = {"color": MUTED, "linewidth": 0.8}
-    edges = entry("edge, layer 1", **thin), entry("edge, layer 2 and up", linestyle="--", **thin)
-    return key(figure, [entry(r"$\hat{y} = 0$", color=INK, linewidth=2.2), *edges])
+def explorer(data: Mapping[str, Any], panels: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """The explorer's experiment standing still: each regime's plane after training, and its loss and accuracy.
+
+    A panel, by its regime's name, has the arguments "output" and "edges" of ``plane``, and "curves": step, loss and
+    share of test points on the right side, [3, k].
+    """
+    figure = plt.figure(figsize=(WIDTH, 4.7))
+    top, foot = figure.subfigures(2, 1, height_ratios=(1.35, 1))
+    planes, (loss, right) = top.subplots(1, len(panels)), foot.subplots(1, 2)
+    titles = {"ReLU": "ReLU\n", "FLNPF": "learnt gates,\nnew weights", "FRNPF-II": "random gates,\nnew weights"}
+    for ax, (regime, panel) in zip(planes, panels.items(), strict=True):
+        plane(ax, data, panel["output"], panel["edges"])
+        steps, losses, rights = panel["curves"]
+        ax.set_title(titles.get(regime, LABELS[regime]), color=COLOURS[regime], fontsize=SMALL)
+        ax.set_xlabel(f"{100 * rights[-1]:.1f} % right", fontsize=SMALL)
+        look = {"color": COLOURS[regime], "marker": MARKERS[regime], "markevery": len(steps) // 5, "markersize": 4}
+        loss.plot(steps, losses, label=LABELS[regime], **look)
+        right.plot(steps, 100 * rights, **look)
+    loss.set(xlabel="step", ylabel="training loss", ylim=(0, None))
+    right.set(xlabel="step", ylabel="right [%]", ylim=(None, 101))
+    foot.legend(*loss.get_legend_handles_labels(), loc="outside upper center", ncols=len(panels))
+    return figure
