@@ -4,8 +4,11 @@ For the book's first page: each function reads numbers and writes them into a se
 cannot say what no run has said.
 """
 
+import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -39,14 +42,21 @@ BEYOND = (
 
 def finding(rows: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
     """The paper's experiment and its outcome in one sentence: the share recovered, from the least row to the most."""
-    shares = [(contrasts.recovered_by_records(regimes), experiments.find(name)) for name, regimes in rows.items()]
-    (least, _), (most, _) = (pick(shares, key=lambda share: share[0].value) for pick in (min, max))
-    data = {"mnist": "MNIST"}.get(shares[0][1].dataset, shares[0][1].dataset)
+    found = [contrasts.recovered_by_records(regimes) for regimes in rows.values()]
+    shares = [100 * (one if isinstance(one, float) else one.value) for one in found]
     return (
         "**Freeze a trained network's gates, throw its weights away, train new ones: of the accuracy that random gates "
-        f"cost, {100 * least.value:.0f} to {100 * most.value:.0f} % comes back on {data}.** *Gates* say which units of "
-        "a ReLU network are on for an input."
+        f"cost, {min(shares):.0f} to {max(shares):.0f} % comes back on MNIST.** *Gates* say which units of a ReLU "
+        "network are on for an input."
     )
+
+
+def explorer(folder: Path) -> str:
+    """The picture that stands on the explorer's page without scripts, as a link there; "" before it is executed."""
+    page = folder / "notebooks" / "gate_explorer.ipynb"
+    drawn = re.search(r'(<img[^>]*src=\\?"data:image/svg[^>]*>)', page.read_text()) if page.exists() else None
+    picture = json.loads(f'"{drawn[1]}"') if drawn else ""
+    return picture and f'<a class="npf-picture" href="gate_explorer.html">{picture}</a>'
 
 
 def theory(found: Sequence[Claim]) -> str:

@@ -254,6 +254,43 @@ def test_the_gate_explorer_starts_within_the_first_screen(smoke_book, browser, s
         tab.close()
 
 
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, PHONE], ids=["desktop", "phone"])
+def test_the_first_screen_has_the_finding_its_figure_the_explorer_and_three_ways_in(smoke_book, browser, size):
+    tab = browser.new_page()
+    try:
+        tab.set_viewport_size(size)
+        tab.goto((smoke_book / "index.html").as_uri(), wait_until="load")
+        shown = "article strong", ".npf-button >> nth=2", "a.npf-picture img", "figure img"
+        ends = {part: tab.locator(part).first.bounding_box() for part in shown}
+        assert {part: box for part, box in ends.items() if box["y"] + box["height"] > size["height"]} == {}
+        links = tab.locator("a.npf-button").evaluate_all("all => all.map(a => a.getAttribute('href'))")
+        assert links == ["gate_explorer.html", "01_gates_and_paths.html", "rerun.html"]
+    finally:
+        tab.close()
+
+
+def test_the_ledger_is_filtered_and_sorted_in_the_page(smoke_book, browser):
+    tab = browser.new_page()
+    try:
+        tab.goto((smoke_book / "99_scoreboard.html").as_uri(), wait_until="load")
+        rows, choices = tab.locator("table.npf-sortable tbody tr"), tab.locator(".npf-filters select")
+        every = rows.count()
+        assert tab.locator(".npf-filters output").text_content() == f"{every} of {every} claims"
+        kinds = rows.evaluate_all("all => all.map(row => row.dataset.kind)")
+        choices.nth(1).select_option("predicted")
+        seen = rows.evaluate_all("all => all.filter(row => !row.hidden).map(row => row.dataset.kind)")
+        assert seen == ["predicted"] * kinds.count("predicted")
+        assert tab.locator(".npf-filters output").text_content() == f"{len(seen)} of {every} claims"
+        choices.nth(1).select_option("")
+        choices.last.select_option("kind")
+        sorted_kinds = rows.evaluate_all("all => all.map(row => row.dataset.kind)")
+        assert sorted_kinds == sorted(kinds, key=list(dict.fromkeys(kinds)).index)
+        choices.last.select_option("")
+        assert rows.evaluate_all("all => all.map(row => row.dataset.kind)") == kinds
+    finally:
+        tab.close()
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_every_page_in_a_browser(smoke_book, pages, browser, part):
     """Opened from the disk, light and dark: no request elsewhere, no error, formulas typeset, nothing wider than a

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import nbformat
 import numpy as np
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from test_statistics import make_record, quick
 
 from companion import overview, statistics
@@ -43,6 +45,25 @@ def test_the_share_that_learnt_gates_bring_back():
     alone = text.split("By the paper's table alone: ")[1]
     others = [row.title for row in experiments.TABLE if row.name != "mnist-fc-adam"]
     assert [part.split(" % [")[0].rsplit(" ", 1)[0] for part in alone.split("; ")] == others
+
+
+def test_the_finding_is_the_range_of_the_shares():
+    def row(learnt, seeds=3):
+        peaks = {"FRNPF-DI": 0.95, "FRNPF-II": 0.96, "FLNPF": learnt, "ReLU": 0.98}
+        return {name: [make_record(seed, peak, name) for seed in range(seeds)] for name, peak in peaks.items()}
+
+    text = overview.finding({"mnist-fc-sgd": row(0.97), "mnist-fc-adam": row(0.976)})
+    assert "that random gates cost, 50 to 80 % comes back on MNIST." in text
+    assert "50 to 80 %" in overview.finding({"mnist-fc-sgd": row(0.97, 1), "mnist-fc-adam": row(0.976, 1)})
+
+
+def test_the_explorers_picture_is_a_link_to_it(tmp_path):
+    assert overview.explorer(tmp_path) == ""
+    (tmp_path / "notebooks").mkdir()
+    picture = '<img alt="three planes" src="data:image/svg+xml;base64,AAAA">'
+    cell = new_code_cell("", outputs=[new_output("display_data", {"text/html": f"<noscript>{picture}</noscript>"})])
+    nbformat.write(new_notebook(cells=[cell]), tmp_path / "notebooks" / "gate_explorer.ipynb")
+    assert overview.explorer(tmp_path) == f'<a class="npf-picture" href="gate_explorer.html">{picture}</a>'
 
 
 @pytest.mark.parametrize(("factors", "verb"), [((0.25, 1.0), "turns towards"), ((4.0, 2.0), "does not turn towards")])
