@@ -37,6 +37,17 @@ def test_constraints_are_plain_names_and_versions():
     assert names == [canonicalize_name(name) for name in names]
 
 
+def test_what_cites_the_project_agrees_with_it():
+    """CITATION.cff, codemeta.json and pyproject.toml name one version, licence and paper."""
+    cited, described = (yaml.safe_load((PROJECT / name).read_text()) for name in ("CITATION.cff", "codemeta.json"))
+    assert cited["version"] == described["version"] == METADATA["version"]
+    assert cited["license"] == METADATA["license"] == described["license"].rpartition("/")[2]
+    [paper] = cited["preferred-citation"]["identifiers"]
+    assert described["referencePublication"]["identifier"] == METADATA["urls"]["Paper"]
+    assert METADATA["urls"]["Paper"].endswith(paper["value"].removeprefix("arXiv:"))
+    assert described["referencePublication"]["name"] == cited["preferred-citation"]["title"]
+
+
 @pytest.mark.parametrize("requirement", REQUIREMENTS, ids=lambda r: r.name)
 def test_every_requirement_is_pinned_within_its_bounds(requirement):
     pinned = pins()[canonicalize_name(requirement.name)]

@@ -27,8 +27,8 @@ def triggers(workflow: dict) -> dict:
     return workflow[True]  # YAML 1.1 reads the key `on` as true
 
 
-def test_there_are_three():
-    assert set(WORKFLOWS) == {"checks", "pages", "reproduce"}
+def test_there_are_four():
+    assert set(WORKFLOWS) == {"checks", "links", "pages", "reproduce"}
 
 
 def test_what_starts_them():
@@ -36,7 +36,9 @@ def test_what_starts_them():
     assert triggers(WORKFLOWS["pages"])["push"] == {"branches": ["main"]}
     [schedule] = triggers(WORKFLOWS["reproduce"])["schedule"]
     assert re.fullmatch(r"\d+ \d+ \d+ \* \*", schedule["cron"]), "once a month"
-    assert "workflow_dispatch" in triggers(WORKFLOWS["reproduce"])
+    [weekly] = triggers(WORKFLOWS["links"])["schedule"]
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", weekly["cron"]), "once a week"
+    assert all("workflow_dispatch" in triggers(WORKFLOWS[name]) for name in ("reproduce", "links"))
 
 
 @every_workflow
