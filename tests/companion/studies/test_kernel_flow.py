@@ -115,7 +115,7 @@ def test_every_shape_scale_step_and_rung_is_measured(table):
         }  # fmt: skip
         assert all(names < set(row) for row in along)
         rungs = [row["rung"] for row in rows if "rung" in row]
-        assert rungs == ["kernel ridge", "mean kernel", *kernel_flow.RUNGS]
+        assert rungs == ["kernel ridge", "from zero", "mean kernel", *kernel_flow.RUNGS]
     drift, spread, total = (
         table.values(name, gates="random", width=32, alpha=1.0) for name in ("drift", "spread", "total")
     )
