@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
-from companion.figures.drawing import band, errors, key, logarithmic, panel_grid, ticks
+from companion.figures.drawing import band, entry, errors, key, logarithmic, panel_grid, ticks
 from companion.figures.gate_activity import AFTER, BEFORE
-from companion.figures.style import GATE, INACTIVE, PAPER, SMALL, VALUE, WIDTH, shades
+from companion.figures.style import GATE, INACTIVE, INK, PAPER, SMALL, VALUE, WIDTH, shades
 
 Times = Sequence[np.ndarray]  # of each network: seconds of the repetitions
 Curve = tuple[ArrayLike, ArrayLike]
@@ -231,6 +231,28 @@ def dependence_by_width(widths: Sequence[int], ratios: Mapping[str, Mapping[str,
     axes[1].axhline(limit, color=GATE, linestyle="--", linewidth=1.2, label="shared, infinitely wide")
     axes[0].set_ylabel(r"mean $K_{\rm value}$ / $d\,\sigma^{2(d-1)}$ mean $H$")
     return key(figure)
+
+
+def flow_distances(panels: Mapping[str, Mapping[str, Sequence[Any]]]) -> Figure:
+    """Title → name → (steps, distances [seeds, steps]), or (widths, distances, the slope of the power law drawn)."""
+    looks = {"drift": (VALUE, "o"), "spread": (GATE, "s"), "total": (INK, "d")}
+    figure, axes = panel_grid(len(panels), height=2.7, extra=0.5, sharey=True)
+    for ax, (title, found) in zip(axes, panels.items(), strict=True):
+        for line, (name, (places, runs, *fits)) in enumerate(found.items()):
+            colour, marker = looks[name]
+            look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4.5}
+            band(ax, places, runs, shade=0.15, linestyle="none" if fits else "-", **look)
+            for fit in fits:
+                x, y = np.log(places), np.log(runs).mean(0)
+                ax.plot(places, np.exp(y.mean() + fit.value * (x - x.mean())), color=colour, linewidth=1.2)
+                ax.text(0.03, 0.04 + 0.1 * line, f"{name} {fit}", transform=ax.transAxes, fontsize=SMALL, color=colour)
+        logarithmic(ax, [int(place) for place in places], "width w, slopes [90 %]" if fits else "steps")
+        ax.set(yscale="log", title=title)
+    for ax in axes[::2]:
+        ax.set_ylabel("distance / way of the flow")
+    ticks(axes[0].yaxis)
+    handles = [entry(name, color=colour, marker=marker) for name, (colour, marker) in looks.items()]
+    return key(figure, handles)
 
 
 def _matrix(ax: Axes, matrix: ArrayLike, counts: Sequence[int], names: Sequence, **colours: Any) -> AxesImage:

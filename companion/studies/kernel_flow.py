@@ -7,7 +7,8 @@ descent on the squared loss (1/n) Σ ‖f(x) - y‖². With ρ = 2η/n, a model 
 network's, f_K that of its own first kernel, f_E that of the mean kernel d σ^{2(d-1)} H. A row has ``drift`` ‖f - f_K‖,
 ``spread`` ‖f_K - f_E‖ and ``total`` ‖f - f_E‖, over ‖f_E - f_0‖; ``kernel``, the first kernel's relative distance from
 the mean, and ``moved``, that of the network's kernel from its first. Pixels are multiplied by α: behind fixed gates
-this multiplies outputs, the scale that decides between lazy and rich training (Chizat, Oyallon & Bach 2019).
+this multiplies outputs, the scale that decides between lazy and rich training (Chizat, Oyallon & Bach 2019). The start
+is the network's ``own``, or ``zero``: f_0 is subtracted throughout.
 
 **The ladder** (ten outputs, targets one-hot less 1/10; the mean kernel is the same for each) goes from kernel ridge
 regression, and the mean kernel's flow from 0, to the paper's own experiment behind the same random gates, one change a
@@ -17,7 +18,7 @@ scale that is nearest.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice, product
 from math import ceil, sqrt
 from typing import Any
 
@@ -56,6 +57,7 @@ class FlowConfig:
     seeds: tuple[int, ...]
     shapes: tuple[tuple[int, int], ...]  # depth and width, of the distances along training
     kept: tuple[int, ...]  # the steps at which they are taken
+    wide: tuple[int, ...]  # widths at which no network is trained
     epochs: int  # of small batches on the ladder; full batches take as many steps, or smaller ones for as long
     share: float = 0.5  # the size of a small step: ρ times the greatest eigenvalue of the mean kernel
     taught: int = 2  # epochs of the networks whose gates are learnt
@@ -113,37 +115,45 @@ def relative(one: Tensor, other: Tensor, size: Tensor) -> list[float]:
     return ((one - other).norm(dim=(1, 2)) / size.norm(dim=(1, 2))).tolist()
 
 
+def _state(learner: BatchedLearner, x: Tensor, gates: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    weights = [weight.double() for weight in learner.value.weights]
+    return outputs(learner, x, gates), fixed_gates.value_kernels(x.double(), [gate.double() for gate in gates], weights)
+
+
 def _along(given: tuple[FlowConfig, common.Sets], kind: str, depth: int, width: int) -> list[Row]:
     (config, (images, labels, new, new_labels)), seeds, n = given, given[0].seeds, given[0].swept
-    x, new, y = images[:n], new[: config.tested], 2.0 * (labels[:n] % 2) - 1
-    arch, last, found = FullyConnected(depth, width, x.shape[1], 1, bias=False), config.taught, []
+    x, new, y, found = images[:n], new[: config.tested], 2.0 * (labels[:n, None] % 2) - 1, []
+    arch, last = FullyConnected(depth, width, x.shape[1], 1, bias=False), config.taught
     giving = [common.random_gates(arch, seed) for seed in seeds]
     if kind == "learnt":  # from other digits, all ten classes
         teachers = [common.relu(replace(arch, out_features=CLASSES), seed) for seed in seeds]
         others = torch.arange(config.ladder, len(images)).expand(len(seeds), -1)
         giving = [kept[last] for kept in common.kept(teachers, images, labels, others, (last,), config)]
     gates, start = _Gates(giving, x, new), [regimes.start("FRNPF-II", arch, s, None, "signed") for s in seeds]
-    both = [torch.cat(pair, 1) for pair in zip(gates.old, gates.new, strict=True)]
-    for alpha in sorted({1.0, sqrt(width / TABLE.width)}):
+    both, trained = [torch.cat(pair, 1) for pair in zip(gates.old, gates.new, strict=True)], width not in config.wide
+    alphas = sorted({1.0, sqrt(width / TABLE.width)}) if kind == "random" and trained else [1.0]
+    for alpha, own in product(alphas, (True, False) if kind == "random" and trained else (True,)):
         inputs, rho = alpha * torch.cat([x, new]), config.share * gates.longest / alpha**2
-        mean, rows = alpha**2 * gates.mean, alpha**2 * gates.rows
-        sets = inputs[:n], y, inputs[n:], new_labels[: config.tested]
-        learner = BatchedLearner(start, *sets, common.CPU, "squared", gates=gates.tables)
-        updates = keras_optimiser("sgd", learner.parameters(), rho * n / 2)
-        for step in chain([0], islice(each_epoch(learner, updates, seeds, n), max(config.kept))):
-            if step not in (0, *config.kept):
+        sets = inputs[:n], torch.arange(n), inputs[n:], new_labels[: config.tested]
+        learner = BatchedLearner(start, *sets, common.CPU, gates=gates.tables)
+        f0, first = _state(learner, inputs, both)
+        f0, taken = (f0, 0 * f0) if own else (0 * f0, f0)  # what is taken from the outputs
+        learner.loss_of = towards((y + taken[:, :n]).float())
+        steps = each_epoch(learner, keras_optimiser("sgd", learner.parameters(), rho * n / 2), seeds, n)
+        for step in islice(steps, max(config.kept)) if trained else config.kept:
+            if step not in config.kept:
                 continue
-            double = [[part.double() for part in parts] for parts in (both, learner.value.weights)]
-            f, now = outputs(learner, inputs, both), fixed_gates.value_kernels(inputs.double(), *double)
-            if step == 0:
-                f0, own = f, now
-                continue
-            at = f0[:, :n], f0[:, n:], y[:, None].double(), rho, step
-            f_own, f_mean = flow(own[:, :n, :n], own[:, n:, :n], *at), flow(mean, rows, *at)
-            pairs = {"drift": (f[:, n:], f_own), "spread": (f_own, f_mean), "total": (f[:, n:], f_mean)}
-            metrics = {name: relative(*pair, f_mean - f0[:, n:]) for name, pair in pairs.items()}
-            metrics |= {"kernel": relative(own[:, :n, :n], mean, mean), "moved": relative(now, own, own)}
-            where = {"gates": kind, "depth": depth, "width": width, "alpha": alpha}
+            at = f0[:, :n], f0[:, n:], y.double(), rho, step
+            f_own = flow(first[:, :n, :n], first[:, n:, :n], *at)
+            f_mean = flow(alpha**2 * gates.mean, alpha**2 * gates.rows, *at)
+            metrics = {"spread": relative(f_own, f_mean, f_mean - f0[:, n:])}
+            metrics["kernel"] = relative(first[:, :n, :n], alpha**2 * gates.mean, alpha**2 * gates.mean)
+            if trained:
+                f, now = _state(learner, inputs, both)
+                for name, other in {"drift": f_own, "total": f_mean}.items():
+                    metrics[name] = relative((f - taken)[:, n:], other, f_mean - f0[:, n:])
+                metrics["moved"] = relative(now, first, first)
+            where = {"gates": kind, "depth": depth, "width": width, "alpha": alpha, "start": "own" if own else "zero"}
             found += common.rows_of(seeds, metrics, **where, epoch=step)  # full batches: an epoch is a step
     return found
 
@@ -191,22 +201,27 @@ def _evaluate(given: tuple[FlowConfig, common.Sets], unit: str) -> list[Row]:
     return _along(given, kind, *map(int, shape.split("x"))) if shape else _ladder(given)
 
 
+def _units(config: FlowConfig) -> list[str]:
+    random = [f"random-{depth}x{width}" for depth, width in config.shapes]
+    return [*random, *(f"learnt-{d}x{w}" for d, w in config.shapes if w not in config.wide), "ladder"]
+
+
 MNIST = Study(
     name="mnist-kernel-flow",
     title="Whether training behind fixed gates is kernel regression, and what each step away from it costs",
     datasets=("mnist",),
     configs={
-        "smoke": FlowConfig(300, 40, 100, (0, 1), ((4, 16), (4, 32), (6, 128)), (4, 20), 2, part=(1_000, 200)),
-        "quick": FlowConfig(2_000, 100, 300, (0, 1, 2), ((4, 32), (4, 128), (6, 128)), (2, 10, 50), 4,
+        "smoke": FlowConfig(300, 40, 100, (0, 1), ((4, 16), (4, 32), (6, 128)), (4, 20), (32,), 2, part=(1_000, 200)),
+        "quick": FlowConfig(2_000, 100, 300, (0, 1, 2), ((4, 32), (4, 128), (6, 128)), (2, 10, 50), (), 4,
                             part=(10_000, 1_000)),
         "paper": FlowConfig(6_000, 200, 1_000, (0, 1, 2, 3, 4),
-                            (*((4, width) for width in (32, 64, 128, 256, 512)), (6, 128)),
-                            (2, 5, 12, 30, 75, 200, 400), 24),
+                            (*((4, width) for width in (32, 64, 128, 256, 512, 1_024, 2_048)), (6, 128)),
+                            (2, 5, 12, 30, 75, 200, 400), (1_024, 2_048), 24),
     },
-    units=lambda config: [f"{k}-{d}x{w}" for k in ("random", "learnt") for d, w in config.shapes] + ["ladder"],
+    units=_units,
     prepare=common.drawn,
     evaluate=_evaluate,
-    conditions=("gates", "depth", "width", "alpha", "epoch", "rung"),
+    conditions=("gates", "depth", "width", "alpha", "start", "epoch", "rung"),
     shares=("accuracy",),
     listed=("shapes",),
     fit=common.fitted,

@@ -16,7 +16,7 @@ from npflib.theory import fixed_gates
 from npflib.training.batched import BatchedLearner
 from npflib.training.loop import train
 
-TINY = FlowConfig(120, 20, 40, (0, 3), ((3, 8), (3, 32)), (2, 6), 1, tested=30)
+TINY = FlowConfig(120, 20, 40, (0, 3), ((3, 8), (3, 32), (3, 16)), (2, 6), (16,), 1, tested=30)
 
 
 def random(*shape, stream=0):
@@ -103,32 +103,39 @@ def test_the_mean_kernel_is_the_theorems():
         torch.testing.assert_close(gates.rows[copy], expected[14:, :14])
 
 
-def test_every_shape_scale_step_and_rung_is_measured(table):
+def test_every_shape_scale_start_step_and_rung_is_measured(table):
     assert table.seeds == list(TINY.seeds)
-    names = {"drift", "spread", "total", "kernel", "moved"}
+    names = ("drift", "spread", "total", "kernel", "moved")
     for seed in table.seeds:
         rows = [row for row in table.rows if row["seed"] == seed]
-        along = [row for row in rows if "rung" not in row]
-        assert {(r["gates"], r["width"], round(r["alpha"] ** 2 * 128), r["epoch"]) for r in along} == {
-            (kind, width, alpha, step)
-            for kind in ("random", "learnt") for width in (8, 32) for alpha in (128, width) for step in (2, 6)
-        }  # fmt: skip
-        assert all(names < set(row) for row in along)
+        along = [r for r in rows if "rung" not in r]
+        measured = {(r["gates"], r["width"], round(r["alpha"] ** 2 * 128), r["start"], r["epoch"]) for r in along}
+        random = {("random", w, a, s, t) for w in (8, 32) for a in (128, w) for s in ("own", "zero") for t in (2, 6)}
+        learnt = {("learnt", width, 128, "own", step) for width in (8, 32) for step in (2, 6)}
+        assert measured == random | learnt | {("random", 16, 128, "own", step) for step in (2, 6)}
+        assert len(along) == len(measured)
+        assert all(set(names if r["width"] != 16 else ("spread", "kernel")) <= set(r) for r in along)
         rungs = [row["rung"] for row in rows if "rung" in row]
         assert rungs == ["kernel ridge", "from zero", "mean kernel", *kernel_flow.RUNGS]
-    drift, spread, total = (
-        table.values(name, gates="random", width=32, alpha=1.0) for name in ("drift", "spread", "total")
-    )
+    where = {"gates": "random", "width": 32, "alpha": 1.0, "start": "own"}
+    drift, spread, total = (table.values(name, **where) for name in names[:3])
     assert (total <= drift + spread + 1e-9).all()
     assert (total >= abs(drift - spread) - 1e-9).all()
     assert (table.values("distance", rung="mean kernel") < 1e-12).all()
 
 
 def test_pixels_multiply_outputs(table):
-    """Behind fixed gates α multiplies every kernel by α², so that relative distances of kernels are the same."""
-    one, half = (table.values("kernel", gates="random", width=32, alpha=alpha) for alpha in (1.0, 0.5))
-    assert one == pytest.approx(half, rel=1e-9)
-    assert (one != table.values("kernel", gates="learnt", width=32, alpha=1.0)).all()
+    """Behind fixed gates α multiplies every kernel by α², so that relative distances of kernels are the same; without
+    the start's outputs that of the two flows too, and a network departs less from its own where α is larger."""
+
+    def of(metric, alpha, start, gates="random"):
+        return table.values(metric, gates=gates, width=32, alpha=alpha, start=start)
+
+    assert of("kernel", 1.0, "own") == pytest.approx(of("kernel", 0.5, "own"), rel=1e-9)
+    assert of("spread", 1.0, "zero") == pytest.approx(of("spread", 0.5, "zero"), rel=1e-6)
+    assert (of("spread", 1.0, "own") != of("spread", 0.5, "own")).all()
+    assert (of("drift", 1.0, "zero") < of("drift", 0.5, "zero")).all()
+    assert (of("kernel", 1.0, "own") != of("kernel", 1.0, "own", "learnt")).all()
 
 
 def test_published_table_has_every_shape_and_rung():
