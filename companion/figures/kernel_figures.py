@@ -246,7 +246,9 @@ def flow_distances(panels: Mapping[str, Mapping[str, Sequence[Any]]]) -> Figure:
                 x, y = np.log(places), np.log(runs).mean(0)
                 ax.plot(places, np.exp(y.mean() + fit.value * (x - x.mean())), color=colour, linewidth=1.2)
                 ax.text(0.03, 0.04 + 0.1 * line, f"{name} {fit}", transform=ax.transAxes, fontsize=SMALL, color=colour)
-        logarithmic(ax, [int(place) for place in places], "width w, slopes [90 %]" if fits else "steps")
+        shown = sorted({int(place) for drawn, *_ in found.values() for place in drawn})
+        some = shown[::-1][::2] if len(shown) > 5 else shown
+        logarithmic(ax, some, "width w, slopes [90 %]" if fits else "steps")
         ax.set(yscale="log", title=title)
     for ax in axes[::2]:
         ax.set_ylabel("distance / way of the flow")

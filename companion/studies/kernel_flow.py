@@ -12,8 +12,8 @@ is the network's ``own``, or ``zero``: f_0 is subtracted throughout.
 
 **The ladder** (ten outputs, targets one-hot less 1/10; the mean kernel is the same for each) goes from kernel ridge
 regression, and the mean kernel's flow from 0, to the paper's own experiment behind the same random gates, one change a
-rung. A row has the test ``accuracy``, and the relative ``distance`` from f_E: of scores centred over classes, at the
-scale that is nearest.
+rung; a second one starts from zero. A row has the test ``accuracy``, and the relative ``distance`` from f_E of the same
+start: of scores centred over classes, at the scale that is nearest.
 """
 
 from collections.abc import Sequence
@@ -44,6 +44,11 @@ RUNGS: dict[str, dict[str, Any]] = {
     "first kernel": {"reach": 0.01}, "network": {"reach": 1.0}, "larger steps": {"share": 1.0},
     "batches of 32": {"batch": 32}, "Adam": {"optimiser": "adam"}, "cross-entropy": {"loss": "cross_entropy"},
     "Glorot start": {"start": "glorot_uniform"}, "biases": {"bias": True}, "100 epochs": {"epochs": 100},
+}  # fmt: skip
+FROM_ZERO: dict[str, dict[str, Any]] = {  # the last is "Glorot start" above, but for the loss
+    "first kernel, from zero": {"reach": 0.01, "share": 1.0}, "network, from zero": {"reach": 1.0},
+    "batches of 32, from zero": {"batch": 32}, "Adam, from zero": {"optimiser": "adam"},
+    "Glorot start, from zero": {"start": "glorot_uniform"}, "Glorot's own start": {"own": True},
 }  # fmt: skip
 
 
@@ -158,34 +163,36 @@ def _along(given: tuple[FlowConfig, common.Sets], kind: str, depth: int, width: 
     return found
 
 
-def _ladder(given: tuple[FlowConfig, common.Sets]) -> list[Row]:
+def _ladder(given: tuple[FlowConfig, common.Sets], own: bool) -> list[Row]:
     (config, (images, labels, new, new_labels)), seeds, n = given, given[0].seeds, given[0].ladder
     x, y, found = images[:n], labels[:n], []
     gates = _Gates([common.random_gates(TABLE, seed) for seed in seeds], x, new)
     aim, time = (one_hot(y, CLASSES) - 1 / CLASSES).double(), config.epochs * ceil(n / 32)  # in steps of share 1
     asked: dict[str, Any] = {"start": "signed", "bias": False, "loss": "squared", "optimiser": "sgd", "batch": n}
-    asked |= {"share": config.share, "epochs": config.epochs}
+    asked |= {"share": config.share, "epochs": config.epochs, "own": own}
     scores = {"kernel ridge": torch.stack([_ridge(*one, y) for one in zip(gates.mean, gates.rows, seeds, strict=True)])}
-    for rung, change in RUNGS.items():
+    for rung, change in (RUNGS if own else FROM_ZERO).items():
         asked |= change
         rho, full = asked["share"] * gates.longest, round(time / asked["share"])
         arch = replace(TABLE, bias=asked["bias"])
         start = [regimes.start("FRNPF-II", arch, seed, None, asked["start"]) for seed in seeds]
         learner = BatchedLearner(start, x, y, new, new_labels, common.CPU, gates=gates.tables)
         f0, new_f0 = outputs(learner, x, gates.old), outputs(learner, new, gates.new)
-        if rung == "first kernel":
+        if asked["reach"] < 1:
             for name, scale in {"from zero": 0, "mean kernel": 1}.items():
                 scores[name] = flow(gates.mean, gates.rows, scale * f0, scale * new_f0, aim, rho, full)
+        begun, new_begun = (f0, new_f0) if asked["own"] else (0 * f0, 0 * new_f0)
         if asked["loss"] == "squared":
-            learner.loss_of, learner.labels = towards((f0 + asked["reach"] * (aim - f0)).float()), torch.arange(n)
+            learner.loss_of, learner.labels = towards((f0 + asked["reach"] * (aim - begun)).float()), torch.arange(n)
         rate = config.learning_rate if asked["optimiser"] == "adam" else rho * n / 2
         updates = keras_optimiser(asked["optimiser"], learner.parameters(), rate)
         epochs = full if asked["batch"] == n else asked["epochs"]
         next(islice(each_epoch(learner, updates, seeds, asked["batch"]), epochs - 1, None))
-        scores[rung] = new_f0 + (outputs(learner, new, gates.new) - new_f0) / asked["reach"]
+        scores[rung] = new_begun + (outputs(learner, new, gates.new) - new_f0) / asked["reach"]
     centred = {rung: f - f.mean(2, keepdim=True) for rung, f in scores.items()}
-    for rung, f in centred.items():
-        goal, right = centred["mean kernel"], (answers(f) == new_labels).double().mean(1)
+    for rung in centred if own else FROM_ZERO:
+        f, goal = centred[rung], centred["mean kernel" if own else "from zero"]
+        right = (answers(f) == new_labels).double().mean(1)
         nearest = (f * goal).sum((1, 2), True) / f.square().sum((1, 2), True) * f
         metrics = {"accuracy": right.tolist(), "distance": relative(nearest, goal, goal)}
         found += common.rows_of(seeds, metrics, gates="random", rung=rung)
@@ -198,12 +205,12 @@ def _ridge(kernel: Tensor, rows: Tensor, seed: int, y: Tensor) -> Tensor:
 
 def _evaluate(given: tuple[FlowConfig, common.Sets], unit: str) -> list[Row]:
     kind, _, shape = unit.partition("-")
-    return _along(given, kind, *map(int, shape.split("x"))) if shape else _ladder(given)
+    return _along(given, kind, *map(int, shape.split("x"))) if shape else _ladder(given, kind == "ladder")
 
 
 def _units(config: FlowConfig) -> list[str]:
     random = [f"random-{depth}x{width}" for depth, width in config.shapes]
-    return [*random, *(f"learnt-{d}x{w}" for d, w in config.shapes if w not in config.wide), "ladder"]
+    return [*random, *(f"learnt-{d}x{w}" for d, w in config.shapes if w not in config.wide), "ladder", "zero"]
 
 
 MNIST = Study(
@@ -211,8 +218,9 @@ MNIST = Study(
     title="Whether training behind fixed gates is kernel regression, and what each step away from it costs",
     datasets=("mnist",),
     configs={
-        "smoke": FlowConfig(300, 40, 100, (0, 1), ((4, 16), (4, 32), (6, 128)), (4, 20), (32,), 2, part=(1_000, 200)),
-        "quick": FlowConfig(2_000, 100, 300, (0, 1, 2), ((4, 32), (4, 128), (6, 128)), (2, 10, 50), (), 4,
+        "smoke": FlowConfig(300, 40, 100, (0, 1), ((4, 16), (4, 24), (4, 32), (6, 128)), (4, 20), (32,), 2,
+                            part=(1_000, 200)),
+        "quick": FlowConfig(2_000, 100, 300, (0, 1, 2), ((4, 32), (4, 64), (4, 128), (6, 128)), (2, 10, 50), (), 4,
                             part=(10_000, 1_000)),
         "paper": FlowConfig(6_000, 200, 1_000, (0, 1, 2, 3, 4),
                             (*((4, width) for width in (32, 64, 128, 256, 512, 1_024, 2_048)), (6, 128)),
