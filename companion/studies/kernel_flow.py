@@ -46,9 +46,10 @@ RUNGS: dict[str, dict[str, Any]] = {
     "Glorot start": {"start": "glorot_uniform"}, "biases": {"bias": True}, "100 epochs": {"epochs": 100},
 }  # fmt: skip
 FROM_ZERO: dict[str, dict[str, Any]] = {  # the last is "Glorot start" above, but for the loss
-    "first kernel, from zero": {"reach": 0.01, "share": 1.0}, "network, from zero": {"reach": 1.0},
-    "batches of 32, from zero": {"batch": 32}, "Adam, from zero": {"optimiser": "adam"},
-    "Glorot start, from zero": {"start": "glorot_uniform"}, "Glorot's own start": {"own": True},
+    "first kernel, from zero": {"reach": 0.01}, "network, from zero": {"reach": 1.0},
+    "larger steps, from zero": {"share": 1.0}, "batches of 32, from zero": {"batch": 32},
+    "Adam, from zero": {"optimiser": "adam"}, "Glorot start, from zero": {"start": "glorot_uniform"},
+    "Glorot's own start": {"own": True},
 }  # fmt: skip
 
 
