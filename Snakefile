@@ -4,7 +4,7 @@
     snakemake --cores 2 --config profile=smoke    everything runs, nothing is concluded, in build/smoke/
     NPF_BUILD=elsewhere snakemake --cores 2       another build folder
     snakemake --cores 2 --config profile=paper only=mnist-fc -- runs    the runs of a part of the table
-    snakemake --cores 2 --config profile=paper -- studies               the studies of chapters 10, 11, 12 and 15
+    snakemake --cores 2 --config profile=paper -- studies               the studies of chapters 4, 10, 11, 12 and 15
 
 `make book` calls this file and adds nothing but a Python environment, a lock and a clock. Everything is made inside
 the build folder; `results/`, the published run records, is an input and never an output.
@@ -93,6 +93,7 @@ READS = {
 
 # The studies that a chapter shows; it takes what is kept of them, or measures what is not.
 STUDIED = {
+    "04": ["mnist-kernel-flow"],
     "10": ["mnist-kernel-readout", "cifar10-kernel-readout"],
     "11": ["mnist-infinite-width"],
     "12": ["mnist-layer-gates", "cifar10-layer-gates"],

@@ -441,6 +441,29 @@ def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths:
     return key(figure)
 
 
+def flow_distances(panels: Mapping[str, Mapping[str, Sequence[Any]]]) -> Figure:
+    """Title → name → (steps, distances [seeds, steps]), or (widths, distances, the slope of the power law drawn)."""
+    looks = {"drift": (VALUE, "o"), "spread": (GATE, "s"), "total": (INK, "d")}
+    figure, axes = panel_grid(len(panels), height=2.7, extra=0.5, sharey=True)
+    for ax, (title, found) in zip(axes, panels.items(), strict=True):
+        for line, (name, (places, runs, *fits)) in enumerate(found.items()):
+            colour, marker = looks[name]
+            look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4.5}
+            band(ax, places, runs, shade=0.15, linestyle="none" if fits else "-", **look)
+            for fit in fits:
+                x, y = np.log(places), np.log(runs).mean(0)
+                ax.plot(places, np.exp(y.mean() + fit.value * (x - x.mean())), color=colour, linewidth=1.2)
+                ax.text(0.03, 0.04 + 0.1 * line, f"{name} {fit}", transform=ax.transAxes, fontsize=SMALL, color=colour)
+        shown = sorted({int(place) for drawn, *_ in found.values() for place in drawn})
+        logarithmic(ax, _some(shown), "width w, slopes [90 %]" if fits else "steps")
+        ax.set(yscale="log", title=title)
+    for ax in axes[::2]:
+        ax.set_ylabel("distance / way of the flow")
+    ticks(axes[0].yaxis)
+    handles = [entry(name, color=colour, marker=marker) for name, (colour, marker) in looks.items()]
+    return key(figure, handles)
+
+
 def _runs(ax: Axes, x: Sequence[int], values: np.ndarray, kind: str, label: str = "") -> None:
     name, colour, marker, dashes = LOOKS[kind]
     band(ax, x, values, color=colour, marker=marker, markersize=4.5, linestyle=dashes, label=label or name)

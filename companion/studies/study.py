@@ -33,6 +33,7 @@ STUDIES: Mapping[str, str] = {  # name → where it is declared; a root of its f
     "mnist-kernel-readout": "companion.studies.kernel_readout:MNIST",
     "cifar10-kernel-readout": "companion.studies.kernel_readout:CIFAR10",
     "mnist-infinite-width": "companion.studies.wide_kernels:MNIST",
+    "mnist-kernel-flow": "companion.studies.kernel_flow:MNIST",
     "mnist-layer-gates": "companion.studies.layer_gates:MNIST",
     "cifar10-layer-gates": "companion.studies.layer_gates:CIFAR10",
     "mnist-soft-gates": "companion.studies.soft_gates:MNIST",
