@@ -130,7 +130,7 @@ def _along(given: tuple[FlowConfig, common.Sets], kind: str, depth: int, width: 
     (config, (images, labels, new, new_labels)), seeds, n = given, given[0].seeds, given[0].swept
     x, new, y, found = images[:n], new[: config.tested], 2.0 * (labels[:n, None] % 2) - 1, []
     arch, last = FullyConnected(depth, width, x.shape[1], 1, bias=False), config.taught
-    giving = [common.random_gates(arch, seed) for seed in seeds]
+    giving = [common.gated(arch, seed).feature for seed in seeds]
     if kind == "learnt":  # from other digits, all ten classes
         teachers = [common.relu(replace(arch, out_features=CLASSES), seed) for seed in seeds]
         others = torch.arange(config.ladder, len(images)).expand(len(seeds), -1)
@@ -167,7 +167,7 @@ def _along(given: tuple[FlowConfig, common.Sets], kind: str, depth: int, width: 
 def _ladder(given: tuple[FlowConfig, common.Sets], own: bool) -> list[Row]:
     (config, (images, labels, new, new_labels)), seeds, n = given, given[0].seeds, given[0].ladder
     x, y, found = images[:n], labels[:n], []
-    gates = _Gates([common.random_gates(TABLE, seed) for seed in seeds], x, new)
+    gates = _Gates([common.gated(TABLE, seed).feature for seed in seeds], x, new)
     aim, time = (one_hot(y, CLASSES) - 1 / CLASSES).double(), config.epochs * ceil(n / 32)  # in steps of share 1
     asked: dict[str, Any] = {"start": "signed", "bias": False, "loss": "squared", "optimiser": "sgd", "batch": n}
     asked |= {"share": config.share, "epochs": config.epochs, "own": own}
