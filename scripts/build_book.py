@@ -112,6 +112,7 @@ def build(sources: Path, workshop: Path) -> Path:
 
 # What MathJax fetches on its own: the parts that `mathjax3_config` names, further TeX commands, and its fonts.
 MATHJAX_LOADS = ("core.js", "input/tex.js", "input/tex/extensions/*", "output/chtml.js", "output/chtml/**/*")
+MATHJAX_LOADS += ("a11y/assistive-mml.js",)  # formulas as MathML, which screen readers read
 
 
 def prune(pages: Path) -> int:
