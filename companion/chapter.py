@@ -17,7 +17,7 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
-from companion import contrasts, figures, ledger, replays, statistics
+from companion import figures, ledger, replays, statistics
 from companion.figures import style, tables
 from companion.ledger import Claim
 from companion.statistics import Estimate
@@ -298,15 +298,15 @@ class Chapter:
         return self.claims[id]
 
     def contrast(
-        self, contrast: contrasts.Contrast, experiment: str, found: Mapping[str, Sequence[Record]], id: str, *,
+        self, contrast: statistics.Contrast, experiment: str, found: Mapping[str, Sequence[Record]], id: str, *,
         measure: str = "peak", kind: str = "seen after", source: str = TABLE, figure: str = "",
     ) -> Claim | None:  # fmt: skip
-        """Records a statement on two regimes, judged on regime → records by ``contrasts.by_records``.
+        """Records a statement on two regimes, judged on regime → records by ``statistics.by_records``.
 
         On a network of the paper's the paper reports it; on another it is of the ``kind`` given. A reduced budget
         leaves it undecided: after a few epochs regimes differ in how fast they learn.
         """
-        judged = contrasts.by_records(contrast, found, measure)
+        judged = statistics.by_records(contrast, found, measure)
         records = [record for regime in contrast.regimes for record in found[regime]]
         full = all(record.is_full for record in records)
         return self.claim(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from companion import contrasts, ledger, statistics
+from companion import ledger, statistics
 from companion.ledger import Claim
 from companion.statistics import Cell, Estimate
 from npflib import experiments
@@ -42,7 +42,7 @@ BEYOND = (
 
 def finding(rows: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
     """The paper's experiment and its outcome in one sentence: the share recovered, from the least row to the most."""
-    found = [contrasts.recovered_by_records(regimes) for regimes in rows.values()]
+    found = [statistics.recovered_by_records(regimes) for regimes in rows.values()]
     shares = [100 * (one if isinstance(one, float) else one.value) for one in found]
     return (
         "**Freeze a trained network's gates, throw its weights away, train new ones: of the accuracy that random gates "
@@ -74,12 +74,12 @@ def gates(rows: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
     """What share of the gap between random gates and ReLU learnt gates recover, for our rows and all of the paper's."""
     ours, others = [], []
     for row in experiments.TABLE:
-        theirs = statistics.per_cent(contrasts.recovered_by_paper(row.name))
+        theirs = statistics.per_cent(statistics.recovered_by_paper(row.name))
         if row.name not in rows:
             others.append(f"{row.title} {theirs}")
             continue
         relu = rows[row.name]["ReLU"]
-        found, budget = contrasts.recovered_by_records(rows[row.name]), statistics.budget_text(relu)
+        found, budget = statistics.recovered_by_records(rows[row.name]), statistics.budget_text(relu)
         said = f"{row.title}: {statistics.per_cent(found)} ({budget}, n = {len(relu)})"
         ours.append(f"{said}, by the paper's table {theirs}")
     return (

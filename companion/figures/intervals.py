@@ -15,11 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from companion import statistics
-from companion.contrasts import Contrast, Difference
 from companion.figures.curves import ORDER, ByRegime, in_order
 from companion.figures.drawing import entry, key, panel_grid
 from companion.figures.style import COLOURS, INACTIVE, INK, LABELS, MARKERS, MUTED, PAPER, SMALL, WIDTH
-from companion.statistics import Cell, Estimate
+from companion.statistics import Cell, Contrast, Difference, Estimate
 from npflib import experiments
 from npflib.records.run_records import Record
 
