@@ -102,22 +102,13 @@ def alignment(records: Sequence[Record]) -> str:
 
 def beyond(found: Sequence[Claim]) -> str:
     """What the paper does not say: one sentence a claim of chapters 10 to 12 that this build has measured."""
-    claim = {one.id: one for one in found}
-    sentences = [
-        text.format(_with_interval(claim[id], unit))
-        + (" That was seen after the run." if claim[id].kind == "seen after" else "")
-        for id, unit, text in BEYOND
-        if id in claim
-    ]
+    known, sentences = {claim.id: claim for claim in found}, list[str]()
+    for claim, unit, text in ((known[id], unit, text) for id, unit, text in BEYOND if id in known):
+        scale, form = (100, ".1f") if unit == " %" else (1, "+.2f")
+        value, low, high = (scale * number for number in (claim.measured, *claim.interval))
+        sentences.append(text.format(f"{Estimate(value, low, high, level=0, runs=claim.seeds):{form}}{unit}"))
+        sentences += ["That was seen after the run."] if claim.kind == "seen after" else []
     return "**Beyond the paper.** " + " ".join(sentences) if sentences else ""
-
-
-def _with_interval(claim: Claim, unit: str) -> str:
-    """E.g. "+0.26 [−0.25, +0.77] points": measured, and the claim's interval."""
-    scale, form = (100, ".1f") if unit == " %" else (1, "+.2f")
-    value, low, high = (scale * number for number in (claim.measured, *claim.interval))
-    found = Estimate(value, low, high, level=0, runs=claim.seeds)
-    return f"{found:{form}}{unit}"
 
 
 def table(cells: Sequence[Cell]) -> str:

@@ -41,13 +41,9 @@ class Html(str):
 
 
 def table(
-    header: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    *,
-    caption: str = "",
-    data: Mapping[str, Any] | None = None,
+    header: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", data: Mapping[str, Any] | None = None,
     keys: Sequence[Mapping[str, str]] = (),
-) -> str:
+) -> str:  # fmt: skip
     """A table in a box that scrolls sideways; text is escaped, ``Html`` is not, and stand-in ``data`` get a banner.
 
     With ``keys``, one a row, the page's script lets a reader filter and sort its rows by them.
