@@ -66,10 +66,6 @@ def theory(found: Sequence[Claim]) -> str:
     return f"**The algebra is {right}.** Of {'; '.join(ledger.counted(checks))}." if checks else ""
 
 
-def _are(count: int) -> str:
-    return f"{count} {'is' if count == 1 else 'are'}"
-
-
 def gates(rows: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
     """What share of the gap between random gates and ReLU learnt gates recover, for our rows and all of the paper's."""
     ours, others = [], []
@@ -114,7 +110,7 @@ def beyond(found: Sequence[Claim]) -> str:
 def table(cells: Sequence[Cell]) -> str:
     """How many cells of the paper's table agree, differ, are undecided, or were not run."""
     count, names = Counter(cell.verdict for cell in cells), {"mnist": "MNIST", "cifar10": "CIFAR-10"}
-    parts = [f"{_are(count['equivalent'])} equivalent to the paper's number"]
+    parts = [f"{count['equivalent']} {'is' if count['equivalent'] == 1 else 'are'} equivalent to the paper's number"]
     parts += [f"{count[word]} {word}" for word in ("different", "undecided") if count[word]]
     missing = {experiments.find(cell.experiment).dataset for cell in cells if cell.verdict == "not run"}
     if missing:
@@ -131,6 +127,6 @@ def claims(found: Sequence[Claim], profile: str) -> str:
     return (
         f"**The ledger** (profile `{profile}`, {len(found)} claims, each kind apart): "
         f"{'; '.join(ledger.counted(found))}. {ledger.chance(found)} "
-        f"{broken or 'None'} contradict{'s' if broken < 2 else ''} what published evidence supports; {_are(unknown)} "
-        "open, for want of it."
+        f"{broken or 'None'} contradict{'s' if broken < 2 else ''} what published evidence supports; {unknown} "
+        f"{'is' if unknown == 1 else 'are'} open, for want of it."
     )
