@@ -236,10 +236,7 @@ def export(
 
 
 def html(data: Mapping[str, Any], script: str, style: str, instead: str = "") -> str:
-    """The interactive part of the page, whole: style, data and script in one piece that asks for no other file.
-
-    What stands there without JavaScript, and where the script fails, is ``instead``.
-    """
+    """The interactive part of the page, which asks for no other file; without JavaScript ``instead`` stands there."""
     for name, text in (("script", script), ("style", style)):
         if f"</{name}" in text.lower():
             raise ValueError(f"the {name} holds '</{name}', which would end it on the page. Write it in two parts.")

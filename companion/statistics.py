@@ -276,14 +276,9 @@ def optimism(records: Sequence[Record]) -> Estimate:
 
 
 def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
-    """Pairs of regimes, (better by peak, better by final): their order by mean accuracy is not the same by both.
-
-    Regime → records of one experiment and one budget; ties are no order.
-    """
-    peak, final = (
-        {name: summarise(accuracies(records, measure)).mean for name, records in regimes.items()}
-        for measure in MEASURES
-    )
+    """Pairs of regimes, (better by peak, better by final), whose order by mean accuracy is not the same by both."""
+    means = [{name: summarise(accuracies(found, by)).mean for name, found in regimes.items()} for by in MEASURES]
+    peak, final = means
     return [(a, b) for a, b in permutations(regimes, 2) if peak[a] > peak[b] and final[a] < final[b]]
 
 
@@ -299,10 +294,7 @@ def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:
 
 
 def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
-    """One cell of the paper's table: ours (the peak) against the reported number.
-
-    Raises ValueError for an unknown cell, or records of another experiment, regime or of several budgets.
-    """
+    """One cell of the paper's table: ours (the peak) against the reported number; ValueError where they do not fit."""
     row = experiments.find(experiment)
     if regime not in row.reported:
         known = ", ".join(row.reported) or "none"
