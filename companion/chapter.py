@@ -17,7 +17,7 @@ from IPython import get_ipython
 from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 
-from companion import contrasts, figures, ledger, replays, statistics
+from companion import figures, ledger, replays, statistics
 from companion.figures import style, tables
 from companion.ledger import Claim
 from companion.statistics import Estimate
@@ -27,6 +27,7 @@ from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 
 TABLE = "Lakshminarayanan & Singh (2020), results table; claim 6"
+Found = dict[str, list[Record]]  # regime → records
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
 
@@ -136,9 +137,7 @@ class Chapter:
         """Checks a parameter by ``choice``."""
         choice(name, self._given[name], allowed)
 
-    def number(
-        self, name: str, least: float, most: float, kind: type = int, own: tuple[Any, Any, Any] | None = None
-    ) -> Any:
+    def number(self, name: str, least: float, most: float, kind: type = int, own: tuple | None = None) -> Any:
         """A parameter checked by ``number``; with ``own``, None or 0 stands for the profile's own number."""
         value = self._given[name]
         if own and (value is None or (type(value) is int and value == 0)):
@@ -200,11 +199,12 @@ class Chapter:
         found = statistics.best_records(experiment, regime, self.folder)
         return found if len(found) > 1 else self.ensure(experiment, regime)
 
-    def evidence(self, experiment: str, regimes: Sequence[str], least: int = 1) -> dict[str, list[Record]]:
-        """The best records of one budget by which the regimes can be compared (``statistics.evidence``)."""
-        return statistics.evidence(experiment, regimes, self.folder, least=least)
+    def evidence(self, experiment: str, regimes: Sequence[str], least: int = 1, full: bool = False) -> Found:
+        """The best records to compare regimes by (``statistics.evidence``); if ``full``, at the full budget or none."""
+        found = statistics.evidence(experiment, regimes, self.folder, least=least)
+        return {} if full and not all(records[0].is_full for records in found.values()) else found
 
-    def full(self, experiment: str, regimes: Iterable[str]) -> dict[str, list[Record]]:
+    def full(self, experiment: str, regimes: Iterable[str]) -> Found:
         """Regime → full-budget records, of those regimes that have any."""
         found = {regime: statistics.best_records(experiment, regime, self.folder) for regime in regimes}
         return {regime: records for regime, records in found.items() if records and records[0].is_full}
@@ -225,10 +225,10 @@ class Chapter:
         whose = "full-budget records" if records[0].is_full else f"this build (profile `{records[0].profile}`)"
         return f"{whose}: {statistics.budget_text(records)}, n = {len(records)}, {records[0].data['title']}"
 
-    def told(self, table: Table, own: Table, small: str = "") -> str:
+    def told(self, table: Table, own: Table) -> str:
         """What of a study is shown, and what of it this build repeats."""
         text = f"{'this build' if table is own else 'published'}, {budget_of(table)}, {table.data[0]['title']}. "
-        repeated = f"This build repeats it smaller: {budget_of(own)}{small}."
+        repeated = f"This build repeats it smaller: {budget_of(own)}."
         return text + ("**Too small to decide the claims below.**" if table is own else repeated)
 
     # What the page shows
@@ -298,15 +298,15 @@ class Chapter:
         return self.claims[id]
 
     def contrast(
-        self, contrast: contrasts.Contrast, experiment: str, found: Mapping[str, Sequence[Record]], id: str, *,
+        self, contrast: statistics.Contrast, experiment: str, found: Mapping[str, Sequence[Record]], id: str, *,
         measure: str = "peak", kind: str = "seen after", source: str = TABLE, figure: str = "",
     ) -> Claim | None:  # fmt: skip
-        """Records a statement on two regimes, judged on regime → records by ``contrasts.by_records``.
+        """Records a statement on two regimes, judged on regime → records by ``statistics.by_records``.
 
         On a network of the paper's the paper reports it; on another it is of the ``kind`` given. A reduced budget
         leaves it undecided: after a few epochs regimes differ in how fast they learn.
         """
-        judged = contrasts.by_records(contrast, found, measure)
+        judged = statistics.by_records(contrast, found, measure)
         records = [record for regime in contrast.regimes for record in found[regime]]
         full = all(record.is_full for record in records)
         return self.claim(
@@ -367,14 +367,11 @@ def _spent(table: Table) -> str:
 
 def _of_runs(records: Sequence[Record]) -> dict[str, Any]:
     """What a figure says of the runs that it shows: their profiles, how many a regime, and the data."""
+    if not records:
+        return {}
     counts = sorted(set(Counter((record.experiment, record.regime) for record in records).values()))
-    return (
-        {}
-        if not records
-        else {
-            "profile": " and ".join(sorted({record.profile for record in records})),
-            "seeds": counts[0] if len(counts) == 1 else None,
-            "counts": "" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}, see the table",
-            "data": max((record.data for record in records), key=lambda data: data["stand_in"]),
-        }
-    )
+    profile = " and ".join(sorted({record.profile for record in records}))
+    data = max((record.data for record in records), key=lambda data: data["stand_in"])
+    if len(counts) == 1:
+        return {"profile": profile, "data": data, "seeds": counts[0]}
+    return {"profile": profile, "data": data, "counts": f"n = {counts[0]} to {counts[-1]}, see the table"}

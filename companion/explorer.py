@@ -22,6 +22,7 @@ from npflib.gates import hard_gate
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 
 Network = ReLUNetwork | DeepGatedNetwork
+Matrices = list[np.ndarray]
 MAX_LISTED = 192  # paths that a page can list and a reader can look through
 # Pre-activations below this share of the largest in the square count as zero: corners on an edge that has been drawn.
 _ON_THE_EDGE = 1e-9
@@ -35,11 +36,6 @@ class Region:
     gates: Gates
     corners: np.ndarray  # [k, 2] of the convex polygon, in order
     slope: np.ndarray  # the output's derivative by each input: the sum of v over the open paths from it
-
-    @property
-    def open_paths(self) -> int:
-        """Number of open paths, from all input nodes together."""
-        return len(self.slope) * int(np.prod([sum(layer) for layer in self.gates]))
 
 
 @dataclass(frozen=True)
@@ -240,10 +236,7 @@ def export(
 
 
 def html(data: Mapping[str, Any], script: str, style: str, instead: str = "") -> str:
-    """The interactive part of the page, whole: style, data and script in one piece that asks for no other file.
-
-    What stands there without JavaScript, and where the script fails, is ``instead``.
-    """
+    """The interactive part of the page, which asks for no other file; without JavaScript ``instead`` stands there."""
     for name, text in (("script", script), ("style", style)):
         if f"</{name}" in text.lower():
             raise ValueError(f"the {name} holds '</{name}', which would end it on the page. Write it in two parts.")
@@ -256,9 +249,7 @@ def html(data: Mapping[str, Any], script: str, style: str, instead: str = "") ->
     )
 
 
-def _checked(
-    network: Network, constants: Sequence[float]
-) -> tuple[list[np.ndarray], list[np.ndarray], tuple[float, ...]]:
+def _checked(network: Network, constants: Sequence[float]) -> tuple[Matrices, Matrices, tuple[float, ...]]:
     """The weights and those that make the gates, in float64, and the constants, of a network on the plane."""
     arch: Any = getattr(network, "arch", None)
     hard = isinstance(network, ReLUNetwork) or (isinstance(network, DeepGatedNetwork) and network.gate == "hard")

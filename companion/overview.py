@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from companion import contrasts, ledger, statistics
+from companion import ledger, statistics
 from companion.ledger import Claim
 from companion.statistics import Cell, Estimate
 from npflib import experiments
@@ -42,7 +42,7 @@ BEYOND = (
 
 def finding(rows: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
     """The paper's experiment and its outcome in one sentence: the share recovered, from the least row to the most."""
-    found = [contrasts.recovered_by_records(regimes) for regimes in rows.values()]
+    found = [statistics.recovered_by_records(regimes) for regimes in rows.values()]
     shares = [100 * (one if isinstance(one, float) else one.value) for one in found]
     return (
         "**Freeze a trained network's gates, throw its weights away, train new ones: of the accuracy that random gates "
@@ -66,20 +66,16 @@ def theory(found: Sequence[Claim]) -> str:
     return f"**The algebra is {right}.** Of {'; '.join(ledger.counted(checks))}." if checks else ""
 
 
-def _are(count: int) -> str:
-    return f"{count} {'is' if count == 1 else 'are'}"
-
-
 def gates(rows: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
     """What share of the gap between random gates and ReLU learnt gates recover, for our rows and all of the paper's."""
     ours, others = [], []
     for row in experiments.TABLE:
-        theirs = statistics.per_cent(contrasts.recovered_by_paper(row.name))
+        theirs = statistics.per_cent(statistics.recovered_by_paper(row.name))
         if row.name not in rows:
             others.append(f"{row.title} {theirs}")
             continue
         relu = rows[row.name]["ReLU"]
-        found, budget = contrasts.recovered_by_records(rows[row.name]), statistics.budget_text(relu)
+        found, budget = statistics.recovered_by_records(rows[row.name]), statistics.budget_text(relu)
         said = f"{row.title}: {statistics.per_cent(found)} ({budget}, n = {len(relu)})"
         ours.append(f"{said}, by the paper's table {theirs}")
     return (
@@ -102,28 +98,19 @@ def alignment(records: Sequence[Record]) -> str:
 
 def beyond(found: Sequence[Claim]) -> str:
     """What the paper does not say: one sentence a claim of chapters 10 to 12 that this build has measured."""
-    claim = {one.id: one for one in found}
-    sentences = [
-        text.format(_with_interval(claim[id], unit))
-        + (" That was seen after the run." if claim[id].kind == "seen after" else "")
-        for id, unit, text in BEYOND
-        if id in claim
-    ]
+    known, sentences = {claim.id: claim for claim in found}, list[str]()
+    for claim, unit, text in ((known[id], unit, text) for id, unit, text in BEYOND if id in known):
+        scale, form = (100, ".1f") if unit == " %" else (1, "+.2f")
+        value, low, high = (scale * number for number in (claim.measured, *claim.interval))
+        sentences.append(text.format(f"{Estimate(value, low, high, level=0, runs=claim.seeds):{form}}{unit}"))
+        sentences += ["That was seen after the run."] if claim.kind == "seen after" else []
     return "**Beyond the paper.** " + " ".join(sentences) if sentences else ""
-
-
-def _with_interval(claim: Claim, unit: str) -> str:
-    """E.g. "+0.26 [−0.25, +0.77] points": measured, and the claim's interval."""
-    scale, form = (100, ".1f") if unit == " %" else (1, "+.2f")
-    value, low, high = (scale * number for number in (claim.measured, *claim.interval))
-    found = Estimate(value, low, high, level=0, runs=claim.seeds)
-    return f"{found:{form}}{unit}"
 
 
 def table(cells: Sequence[Cell]) -> str:
     """How many cells of the paper's table agree, differ, are undecided, or were not run."""
     count, names = Counter(cell.verdict for cell in cells), {"mnist": "MNIST", "cifar10": "CIFAR-10"}
-    parts = [f"{_are(count['equivalent'])} equivalent to the paper's number"]
+    parts = [f"{count['equivalent']} {'is' if count['equivalent'] == 1 else 'are'} equivalent to the paper's number"]
     parts += [f"{count[word]} {word}" for word in ("different", "undecided") if count[word]]
     missing = {experiments.find(cell.experiment).dataset for cell in cells if cell.verdict == "not run"}
     if missing:
@@ -140,6 +127,6 @@ def claims(found: Sequence[Claim], profile: str) -> str:
     return (
         f"**The ledger** (profile `{profile}`, {len(found)} claims, each kind apart): "
         f"{'; '.join(ledger.counted(found))}. {ledger.chance(found)} "
-        f"{broken or 'None'} contradict{'s' if broken < 2 else ''} what published evidence supports; {_are(unknown)} "
-        "open, for want of it."
+        f"{broken or 'None'} contradict{'s' if broken < 2 else ''} what published evidence supports; {unknown} "
+        f"{'is' if unknown == 1 else 'are'} open, for want of it."
     )

@@ -1,7 +1,6 @@
 """Figures of the book: one style, one colour a regime, and a provenance line under every figure.
 
-Needs the ``book`` extra (matplotlib, seaborn). ``style`` holds what all figures share and ``drawing`` what they are
-drawn with; the other files hold the figures of one subject each.
+``style`` holds what all share, ``drawing`` what they are drawn with, each other file one subject. Needs extra ``book``.
 """
 
 from companion.figures.drawing import band, key

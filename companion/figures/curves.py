@@ -30,7 +30,8 @@ _TICKS = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 98.5, 99, 
 _LINES = {"ReLU": (COLOURS["ReLU"], (0, (5, 2))), "CNTK": ("#7B4EA3", (0, (1, 1.5)))}
 
 Lines = Mapping[str, Mapping[str, float]]
-ByRegime = Mapping[str, Mapping[str, Sequence[Record]]]  # experiment → regime → records
+Found = Mapping[str, Sequence[Record]]  # regime → records
+ByRegime = Mapping[str, Found]  # experiment → regime → records
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -61,7 +62,7 @@ def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
     return key(figure, handles)
 
 
-def curves_and_leads(regimes: Mapping[str, Sequence[Record]], reference: str = "FLNPF") -> Figure:
+def curves_and_leads(regimes: Found, reference: str = "FLNPF") -> Figure:
     """Left, test accuracy by epoch of one experiment; right, each regime's minus the reference's, by seed."""
     if not regimes.get(reference):
         raise ValueError(f"there are no records of {reference} to compare with.")
@@ -181,9 +182,7 @@ def regimes_of(experiment: Experiment) -> list[str]:
     return ["FRNPF-II", *staged, *(["FLNPF"] if len(staged) < len(experiment.stages) else [])]
 
 
-def accuracy_by_stage(
-    panels: Sequence[tuple[Experiment, Mapping[str, Sequence[Record]]]], measure: str = "peak"
-) -> Figure:
+def accuracy_by_stage(panels: Sequence[tuple[Experiment, Found]], measure: str = "peak") -> Figure:
     """Accuracy behind the gates of each stage, the paper's means, others' methods, and the ReLU run's own so far."""
     if not panels or not all(experiment.stages for experiment, _ in panels):
         raise ValueError("one experiment or more is needed, each with stages.")

@@ -153,10 +153,7 @@ def plane(ax: Axes, data: Mapping[str, Any], output: np.ndarray, edges: Sequence
     half, tint = data["half"], LinearSegmentedColormap.from_list("output", ["#f0a878", "white", "#7fb9dc"])
     square = (-half, half, -half, half)
     ax.imshow(output, tint, vmin=-4, vmax=4, extent=square, origin="lower", interpolation="none")
-    gap, arm = (
-        [np.nan, np.nan],
-        0.03 * half,
-    )  # strokes with gaps: one path in place of hundreds
+    gap, arm = [np.nan, np.nan], 0.03 * half  # strokes with gaps: one path in place of hundreds
     for deep in (False, True):
         strokes = [point for layer, ends in edges if (layer > 0) == deep for point in (*ends, gap)]
         ax.plot(*np.reshape(strokes, (-1, 2)).T, color=PAPER, linewidth=0.6, linestyle="--" if deep else "-")

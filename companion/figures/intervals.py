@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from companion import statistics
-from companion.contrasts import Contrast, Difference
 from companion.figures.curves import ORDER, ByRegime, in_order
 from companion.figures.drawing import entry, key, panel_grid
 from companion.figures.style import COLOURS, INACTIVE, INK, LABELS, MARKERS, MUTED, PAPER, SMALL, WIDTH
-from companion.statistics import Cell, Estimate
+from companion.statistics import Cell, Contrast, Difference, Estimate
 from npflib import experiments
 from npflib.records.run_records import Record
 
+Change = tuple[str, Sequence[float], Estimate, str]  # label, one change a run, their mean with its interval, colour
 _VERDICTS = {"equivalent": ("#0a6b3d", "o"), "different": ("#a3261b", "X"), "undecided": (MUTED, "s")}
 _ACCEPTED = {"facecolor": "#dcefe6", "edgecolor": "#5f8b78", "linewidth": 0.8}
 
@@ -141,10 +141,8 @@ def name_of(contrast: Contrast) -> str:
     return f"{LABELS[contrast.first]} − {others}"
 
 
-def changes(
-    rows: Mapping[str, Sequence[tuple[str, Sequence[float], Estimate, str]]], xlabel: str, sharex: bool = True
-) -> Figure:
-    """Panel → rows (label, one change a run, their mean with its interval, colour); zero is no change."""
+def changes(rows: Mapping[str, Sequence[Change]], xlabel: str, sharex: bool = True) -> Figure:
+    """Panels of rows, each by its title; zero is no change."""
     counts = [len(found) for found in rows.values()]
     size = WIDTH, 1.0 + 0.42 * sum(counts) + 0.35 * len(rows)
     figure, axes = plt.subplots(len(rows), 1, figsize=size, squeeze=False, sharex=sharex, height_ratios=counts)

@@ -21,6 +21,7 @@ from companion.studies.wide_kernels import accuracies
 BEFORE, AFTER = INACTIVE, ACTIVE
 _MARKED: dict[str, Any] = {"marker": "o", "markersize": 4, "shade": 0.25}  # of a band whose points are few
 Times = Sequence[np.ndarray]  # of each network: seconds of the repetitions
+Arrays = Mapping[str, np.ndarray]  # by name, often "before" and "after"
 Curve = tuple[ArrayLike, ArrayLike]
 ByWidth = Mapping[int, ArrayLike]
 LAWS = {"signed": ("Rademacher ±σ", VALUE, "o"), "gaussian": ("Gaussian", GATE, "s")}
@@ -112,9 +113,8 @@ def gate_strips(
         for ax, (pattern, colour) in zip(row, both, strict=True):
             layers = range(1, len(pattern) + 1)
             for layer, state in zip(layers, pattern, strict=True):
-                places = np.flatnonzero(
-                    state > 0
-                )  # bars in one stroke: a stroke a bar makes a file five times as large
+                # Bars in one stroke: a stroke a bar makes a file five times as large.
+                places = np.flatnonzero(state > 0)
                 ends = np.tile([layer - 0.41, layer + 0.41, np.nan], len(places))
                 ax.plot(np.repeat(places, 3), ends, color=colour, linewidth=0.75, solid_capstyle="butt")
             ax.set(xlim=(-1, pattern.shape[1]), ylim=(len(layers) + 0.5, 0.5), yticks=layers, yticklabels=[], xticks=[])
@@ -127,9 +127,7 @@ def gate_strips(
     return fig
 
 
-def activity(
-    units: Mapping[str, np.ndarray], paths: Mapping[str, np.ndarray], differ: Mapping[str, np.ndarray]
-) -> Figure:
+def activity(units: Arrays, paths: Arrays, differ: Arrays) -> Figure:
     """Shares of units [seeds, layers] and paths [seeds, examples] on, and of units that differ, before and after."""
     fig, axes = plt.subplot_mosaic([["on", "differ"], ["paths", "paths"]], figsize=(WIDTH, 5.0))
     hidden, below = units["before"].shape[1], axes["paths"]
@@ -152,7 +150,7 @@ def activity(
     return key(fig)
 
 
-def heat_map_grid(rows: Mapping[str, Mapping[str, np.ndarray]], labels: Sequence[int]) -> Figure:
+def heat_map_grid(rows: Mapping[str, Arrays], labels: Sequence[int]) -> Figure:
     """Normalised kernels of examples sorted by label, row → panel → matrix [n, n], on one scale of colours, √entry."""
     if (np.diff(labels) < 0).any():
         raise ValueError("examples must be sorted by label: sort with labels.argsort(stable=True) first.")
@@ -188,9 +186,7 @@ def heat_maps(
     return figure
 
 
-def contrasts(
-    by_layer: Mapping[str, np.ndarray], by_class: Mapping[str, np.ndarray], inputs: np.ndarray, classes: Sequence[int]
-) -> Figure:
+def contrasts(by_layer: Arrays, by_class: Arrays, inputs: np.ndarray, classes: Sequence[int]) -> Figure:
     """Contrast of the path overlap, within over between classes, by layer [seeds, layers] and class; and of inputs."""
     fig, (left, right) = panel_grid(2, height=3.7, sharey=True)
     for name, colour, shift in (("before", BEFORE, -0.12), ("after", AFTER, 0.12)):
@@ -203,10 +199,9 @@ def contrasts(
     left.axhline(inputs.mean(), color=GATE, linewidth=1.2, linestyle="--", label=r"$\hat\Sigma$, the inputs")
     for ax in (left, right):
         ax.axhline(1, color=PAPER, linewidth=0.8, linestyle=":")
-    left.set(xlabel="hidden layers counted", ylabel="within ÷ between classes", xticks=layers)
-    right.set(xlabel="digit", xticks=range(len(classes)), xticklabels=classes)
-    left.set_title("all classes together")
-    right.set_title("each class, all layers")
+    look = {"ylabel": "within ÷ between classes", "title": "all classes together"}
+    left.set(xlabel="hidden layers counted", xticks=layers, **look)
+    right.set(xlabel="digit", xticks=range(len(classes)), xticklabels=classes, title="each class, all layers")
     return key(fig)
 
 
@@ -484,14 +479,12 @@ def _some(places: Sequence[int]) -> Sequence[int]:
     return places if len(places) < 6 else places[::-1][::2]
 
 
-def _matrix(
-    ax: Axes, title: str, matrix: ArrayLike, counts: Sequence[int], names: Sequence, **colours: Any
-) -> AxesImage:
+def _matrix(ax: Axes, title: str, matrix: ArrayLike, counts: Sequence[int], names: Sequence, **look: Any) -> AxesImage:
     """Draws a kernel [n, n] of examples sorted by class, with the classes marked."""
     matrix, count = np.asarray(matrix, dtype=float), sum(counts)
     if matrix.shape != (count, count):
         raise ValueError(f"a matrix [{count}, {count}] fits {count} labels; got {matrix.shape}.")
-    image = ax.imshow(matrix, **colours)
+    image = ax.imshow(matrix, **look)
     edges = np.cumsum(counts)
     for edge in edges[:-1] if max(counts) > 1 else ():
         for draw in (ax.axhline, ax.axvline):

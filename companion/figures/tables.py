@@ -41,13 +41,9 @@ class Html(str):
 
 
 def table(
-    header: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    *,
-    caption: str = "",
-    data: Mapping[str, Any] | None = None,
+    header: Sequence[str], rows: Iterable[Sequence[Any]], *, caption: str = "", data: Mapping[str, Any] | None = None,
     keys: Sequence[Mapping[str, str]] = (),
-) -> str:
+) -> str:  # fmt: skip
     """A table in a box that scrolls sideways; text is escaped, ``Html`` is not, and stand-in ``data`` get a banner.
 
     With ``keys``, one a row, the page's script lets a reader filter and sort its rows by them.
@@ -74,12 +70,12 @@ def stand_in_banner(data: Mapping[str, Any] | None) -> str:
     return Html(f'<p class="npf-stand-in"><strong>{escape(data["title"])}. Not a test of the paper.</strong></p>')
 
 
-def verdict(word: str) -> str:
-    """A verdict as symbol, word and colour."""
+def verdict(word: str, said: str = "") -> str:
+    """A verdict as symbol, word and colour; something else may be said in the word's place."""
     checks.one_of(word, "verdict", _VERDICTS)
     symbol, ground = _VERDICTS[word]
     style = f"background:{ground};color:#fff;padding:0.1em 0.5em;border-radius:0.4em;white-space:nowrap"
-    return Html(f'<span style="{style}">{symbol} {word}</span>')
+    return Html(f'<span style="{style}">{symbol} {said or word}</span>')
 
 
 def regimes(runs: Mapping[str, Sequence[Record]], experiment: str, caption: str) -> str:
@@ -114,12 +110,16 @@ def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
     """The cells of one experiment: paper, ours with spread, difference with its interval, verdict and reason."""
     rows = []
     for cell in cells:
-        ours = "not run yet"
+        ours, gap = "not run yet", "–"
         if cell.ours:
             basis = f"n = {cell.ours.runs}; {statistics.budget_text(cell.records)}; {cell.records[0].data['title']}"
             ours = entry(str(cell.ours), basis, least=9)
+            gap = f"{cell.ours.mean - cell.paper.mean:+.2f} (no interval)".replace("-", "−")
+        if cell.difference is not None:
+            value, interval = str(cell.difference).split(" ", 1)
+            gap = entry(value, _whole(interval))
         judged = entry(verdict(cell.verdict), cell.reason)
-        rows.append([_whole(LABELS[cell.regime]), _whole(reported(cell.paper)), ours, _difference(cell), judged])
+        rows.append([_whole(LABELS[cell.regime]), _whole(reported(cell.paper)), ours, gap, judged])
     header = ("regime", "paper", "ours", "difference [95 %]", "verdict")
     return table(header, rows, caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
 
@@ -157,11 +157,8 @@ def summary(found: Sequence[Claim], cells: Sequence[Cell]) -> str:
         parts.append(table((name, *CLAIMED), rows, caption=f"Claims by {name}"))
     grid: dict[str, list[Any]] = {}
     for cell in cells:
-        symbol, ground = _VERDICTS[cell.verdict]
-        style = f"background:{ground};color:#fff;padding:0.1em 0.4em;border-radius:0.3em;white-space:nowrap"
-        said = f"{symbol} {cell.ours.mean:.2f}" if cell.ours else f"{symbol} not run"
-        title = experiments.find(cell.experiment).title
-        grid.setdefault(title, [_whole(title)]).append(Html(f'<span style="{style}">{said}</span>'))
+        title, said = experiments.find(cell.experiment).title, f"{cell.ours.mean:.2f}" if cell.ours else ""
+        grid.setdefault(title, [_whole(title)]).append(verdict(cell.verdict, said))
     header = ("test accuracy in %", *dict.fromkeys(LABELS[cell.regime] for cell in cells))
     marks = ", ".join(f"{_VERDICTS[word][0]} {word}" for word in statistics.VERDICTS)
     parts.append(table(header, grid.values(), caption=f"The paper's table ({marks})"))
@@ -275,13 +272,6 @@ def reported(paper: experiments.Reported) -> str:
 
 def _whole(text: str) -> str:
     return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
-
-
-def _difference(cell: Cell) -> str:
-    if cell.difference is not None:
-        value, interval = str(cell.difference).split(" ", 1)
-        return entry(value, _whole(interval))
-    return f"{cell.ours.mean - cell.paper.mean:+.2f} (no interval)".replace("-", "−") if cell.ours else "–"
 
 
 def _worst_source(records: Iterable[Record]) -> Mapping[str, Any] | None:

@@ -10,13 +10,13 @@ import pytest
 from scipy import stats
 from test_statistics import make_record as any_record
 
-from companion import contrasts, ledger, statistics
+from companion import ledger, statistics
 from companion.chapter import Chapter
 from npflib import experiments
 from npflib.records import run_records
 
 ROW = "cifar10-gconv-adam"
-BY_LABEL = {statement.label: statement for statement in contrasts.stated(1.0)}
+BY_LABEL = {statement.label: statement for statement in statistics.stated(1.0)}
 PEAKS = {"ReLU": 0.803, "FLNPF": 0.797, "DLNPF": 0.771, "FRNPF-DI": 0.671, "FRNPF-II": 0.669}
 
 
@@ -53,7 +53,7 @@ def save(found, folder):
 def test_the_papers_own_interval_is_welchs(experiment, label):
     statement = BY_LABEL[label]
     reported = experiments.find(experiment).reported
-    found = contrasts.by_paper(statement, experiment)
+    found = statistics.by_paper(statement, experiment)
     first, second = reported[statement.first], reported[found.against]
     assert second.mean == max(reported[regime].mean for regime in statement.others)
     # scipy's own interval from the same summary numbers
@@ -71,14 +71,14 @@ def test_the_papers_own_interval_is_welchs(experiment, label):
 
 def test_records_are_compared_by_seed_with_the_better_of_the_random_gates():
     found = row_of()
-    lead = contrasts.by_records(BY_LABEL["flnpf-above-frnpf"], found)
+    lead = statistics.by_records(BY_LABEL["flnpf-above-frnpf"], found)
     assert lead.against == "FRNPF-DI"
     assert lead.verdict == "holds"
     differences = [100 * (a.peak - b.peak) for a, b in zip(found["FLNPF"], found["FRNPF-DI"], strict=True)]
     assert lead.estimate.value == pytest.approx(np.mean(differences)) == pytest.approx(12.6)
-    final = contrasts.by_records(BY_LABEL["flnpf-above-frnpf"], found, "final")
+    final = statistics.by_records(BY_LABEL["flnpf-above-frnpf"], found, "final")
     assert final.estimate.value == pytest.approx(0.9 * 12.6)
-    near = contrasts.by_records(BY_LABEL["flnpf-near-relu"], found)
+    near = statistics.by_records(BY_LABEL["flnpf-near-relu"], found)
     differences = [100 * (a.peak - b.peak) for a, b in zip(found["ReLU"], found["FLNPF"], strict=True)]
     half = stats.t.ppf(0.95, 2) * np.std(differences, ddof=1) / sqrt(3)
     assert near.estimate.interval == pytest.approx((np.mean(differences) - half, np.mean(differences) + half))
@@ -98,7 +98,7 @@ def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_p
     save(row_of(), published)
     found = statistics.evidence(ROW, statement.regimes, build, published, least=2)
     assert set(found) == set(statement.regimes)
-    claim, lead = chapter.contrast(statement, ROW, found, f"claim-6-x-{label}"), contrasts.by_records(statement, found)
+    claim, lead = chapter.contrast(statement, ROW, found, f"claim-6-x-{label}"), statistics.by_records(statement, found)
     assert claim.verdict == lead.verdict == "holds"
     assert (claim.kind, claim.level, claim.standing) == ("reported", 0.9, "open")
     assert claim.seeds == 3
@@ -128,7 +128,7 @@ def test_a_claim_stands_where_published_evidence_puts_it_and_nowhere_else(tmp_pa
     """VCONV with SGD: the paper's FLNPF is four points below ReLU, which is no evidence about records of ours."""
     name, statement, folder = "cifar10-vconv-sgd", BY_LABEL["flnpf-near-relu"], tmp_path / "results"
     monkeypatch.setattr("companion.ledger.locations.published", lambda: folder)
-    assert contrasts.by_paper(statement, name).verdict == "refuted"
+    assert statistics.by_paper(statement, name).verdict == "refuted"
     claim = chapter.contrast(statement, name, row_of(name), "claim-6-y")
     assert (claim.verdict, claim.standing, ledger.contradictions([claim])) == ("holds", "open", [])
     ledger.publish([replace(claim, verdict="refuted")])
@@ -149,7 +149,7 @@ def staged(experiment, peak, regime, seeds=3, **changes):
 
 
 def test_gates_that_are_learnt_in_stages_become_claims(tmp_path, chapter):
-    name, statement = "cifar10-continuous", contrasts.rises("cifar10-continuous")
+    name, statement = "cifar10-continuous", statistics.rises("cifar10-continuous")
     assert statement.regimes == ("FLNPF-stage-6", "FRNPF-II")
     found = {"FLNPF-stage-6": staged(name, 0.794, "FLNPF-stage-6"), "FRNPF-II": staged(name, 0.67, "FRNPF-II")}
     save(found, tmp_path / "results")
@@ -158,26 +158,26 @@ def test_gates_that_are_learnt_in_stages_become_claims(tmp_path, chapter):
     assert (claim.kind, claim.verdict) == ("reported", "holds")
     assert claim.measured == pytest.approx(12.4)
     with pytest.raises(ValueError, match="no stages"):
-        contrasts.rises("cifar10-gconv-adam")
+        statistics.rises("cifar10-gconv-adam")
 
 
 def test_what_cannot_be_judged_is_refused():
     with pytest.raises(ValueError, match="margin"):
-        contrasts.stated(0.0)
+        statistics.stated(0.0)
     with pytest.raises(ValueError, match="no reported mean ± std for ReLU, FLNPF"):
-        contrasts.by_paper(BY_LABEL["flnpf-near-relu"], "cifar10-continuous")
+        statistics.by_paper(BY_LABEL["flnpf-near-relu"], "cifar10-continuous")
     with pytest.raises(ValueError, match="no records of FLNPF"):
-        contrasts.by_records(BY_LABEL["flnpf-near-relu"], {"ReLU": row_of()["ReLU"]})
+        statistics.by_records(BY_LABEL["flnpf-near-relu"], {"ReLU": row_of()["ReLU"]})
     with pytest.raises(ValueError, match="two or more seeds"):
-        contrasts.by_records(BY_LABEL["flnpf-near-relu"], row_of(seeds=1))
+        statistics.by_records(BY_LABEL["flnpf-near-relu"], row_of(seeds=1))
 
 
 def test_near_may_be_another_margin_with_its_own_reason():
-    for same, own in zip(contrasts.stated(0.5), contrasts.stated(0.5, near=1.0, near_reason="half"), strict=True):
+    for same, own in zip(statistics.stated(0.5), statistics.stated(0.5, near=1.0, near_reason="half"), strict=True):
         if own.label == "flnpf-near-relu":
             assert (own.tolerance, own.tolerance_reason) == (1.0, "half")
             assert "within 1 point of ReLU" in own.sentence
         else:
             assert own == same
     with pytest.raises(ValueError, match=r"positive number of points; got -1"):
-        contrasts.stated(0.5, near=-1.0, near_reason="half")
+        statistics.stated(0.5, near=-1.0, near_reason="half")

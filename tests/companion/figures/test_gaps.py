@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from test_learning import draw, lines_of, runs
 from test_statistics import make_record
 
-from companion import contrasts
+from companion import statistics
 from companion.figures import curves, intervals
 from npflib import experiments
 
@@ -22,7 +22,7 @@ def _close():
 
 
 def of_paper(row):
-    return {s: (contrasts.by_paper(s, row.name), None) for s in contrasts.stated(1.0)}
+    return {s: (statistics.by_paper(s, row.name), None) for s in statistics.stated(1.0)}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -42,7 +42,7 @@ def test_gaps_are_the_papers_with_their_intervals(count):
 def test_our_gaps_stand_beside_the_papers():
     row = CIFAR10[3]
     found = runs(rows=(row.name,), epochs=row.epochs)[row.name]
-    given = {s: (contrasts.by_paper(s, row.name), contrasts.by_records(s, found)) for s in contrasts.stated(1.0)}
+    given = {s: (statistics.by_paper(s, row.name), statistics.by_records(s, found)) for s in statistics.stated(1.0)}
     [ax] = draw(intervals.gaps({row.title: given})).axes
     drawn = [np.atleast_1d(line.get_xdata()) for line in ax.lines]
     assert all(any(np.array_equal(x, ours.estimate.interval) for x in drawn) for _, ours in given.values())
