@@ -23,9 +23,9 @@ BEYOND = (
     (
         "companion-reading-value-network-random", " points",
         "Behind the same random gates [kernel ridge regression](10_reading_the_gates.ipynb) is {} above a trained "
-        "value network, which in theory becomes such a regression as it grows wide. At the one width and number of "
-        "images tried, part of what random gates cost is thus not missing from them; whether the width, the loss or "
-        "the optimiser loses it is not decided.",
+        "value network: part of what random gates cost is not missing from them. On the way from one to the other, "
+        "taken [step by step](04_fixed_gates.ipynb), the network's own kernel, at this width far from its mean, loses "
+        "more than the whole difference; Glorot's start with Adam wins part of it back.",
     ),
     (
         "companion-wide-share", " %",
