@@ -345,9 +345,9 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def commands(runs: Iterable[tuple[str, str]]) -> str:
-    """The command lines that train runs (experiment, regime) at the paper's budget, as a block of Markdown."""
-    lines = [f"npf train --experiment {experiment} --regime {regime} --profile paper" for experiment, regime in runs]
-    return "\n".join(["```bash", *lines, "```"])
+    """The command that makes what these runs' experiments lack of the paper's budget, as a block of Markdown."""
+    rows = ",".join(dict.fromkeys(experiment for experiment, _ in runs))
+    return f"```bash\nsnakemake --cores 2 --config profile=paper \\\n  only={rows} -- runs\n```"
 
 
 def budget_of(table: Table) -> str:

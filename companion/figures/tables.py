@@ -147,21 +147,20 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
 
 
 def summary(found: Sequence[Claim], cells: Sequence[Cell]) -> str:
-    """The ledger counted by kind and by chapter, and the paper's table as a coloured grid."""
-    parts = []
-    for name, key in (("kind", lambda claim: claim.kind), ("chapter", _place)):
-        count = defaultdict[str, Counter[str]](Counter)
-        for claim in sorted(found, key=lambda claim: claim.chapter):
-            count[key(claim)][claim.verdict] += 1
-        rows = [[place, *(of[word] or "" for word in CLAIMED)] for place, of in count.items()]
-        parts.append(table((name, *CLAIMED), rows, caption=f"Claims by {name}"))
+    """The paper's table as a coloured grid, and the ledger counted by kind and by chapter."""
     grid: dict[str, list[Any]] = {}
     for cell in cells:
         title, said = experiments.find(cell.experiment).title, f"{cell.ours.mean:.2f}" if cell.ours else ""
         grid.setdefault(title, [_whole(title)]).append(verdict(cell.verdict, said))
     header = ("test accuracy in %", *dict.fromkeys(LABELS[cell.regime] for cell in cells))
     marks = ", ".join(f"{_VERDICTS[word][0]} {word}" for word in statistics.VERDICTS)
-    parts.append(table(header, grid.values(), caption=f"The paper's table ({marks})"))
+    parts = [table(header, grid.values(), caption=f"The paper's table ({marks})")]
+    for name, key in (("kind", lambda claim: claim.kind), ("chapter", _place)):
+        count = defaultdict[str, Counter[str]](Counter)
+        for claim in sorted(found, key=lambda claim: claim.chapter):
+            count[key(claim)][claim.verdict] += 1
+        rows = [[place, *(of[word] or "" for word in CLAIMED)] for place, of in count.items()]
+        parts.append(table((name, *CLAIMED), rows, caption=f"Claims by {name}"))
     return Html(f'<div class="npf-summary">{"".join(parts)}</div>')
 
 

@@ -172,7 +172,7 @@ def test_the_summary_counts_every_claim_once_a_table(tmp_path):
         for at, (kind, chapter) in enumerate([("identity", "01_a"), ("identity", "04_b"), ("reported", "04_b")])
     ]
     cells = [statistics.table_cell("mnist-fc-sgd", regime, []) for regime in experiments.find("mnist-fc-sgd").reported]
-    kinds, chapters, grid = parse(tables.summary(made, cells)).select("table")
+    grid, kinds, chapters = parse(tables.summary(made, cells)).select("table")
     assert entries(str(kinds)) == [["identity", "2", "", ""], ["reported", "", "1", ""]]
     assert entries(str(chapters)) == [["chapter 1", "1", "", ""], ["chapter 4", "1", "1", ""]]
     assert entries(str(grid)) == [["MNIST, FC, SGD", *["– not run"] * 5]]
