@@ -73,10 +73,11 @@ class Shown:
         return self.ask("state()")
 
     def wait(self, what: str) -> None:
-        """Until something is true of the explorer's ``state``."""
+        """Until something is true of the explorer's ``state``, and drawn: that comes with the next frame."""
         self.tab.wait_for_function(
             f"() => {{ const state = document.querySelector('.npf-explorer').explorer.state(); return {what} }}"
         )
+        self.tab.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def points(self) -> list[list[float]]:
         state = self.state()
