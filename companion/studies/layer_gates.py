@@ -1,11 +1,11 @@
 """Gates by layer: what a value network makes of gates that come from different sources.
 
-Networks (FC on MNIST, or an eighth of GCONV on CIFAR-10, with biases) learn. Then value networks are trained from a
-fresh start behind gates put together layer by layer. A *pattern* names the source of each hidden layer's gates, input
-side first: ``L``, learnt, those of a ReLU network trained on the same data; ``R``, random, those of an untrained ReLU
-network of independent weights; ``O``, open, all 1, so that the layer is linear. So ``LLLLL`` is FLNPF, ``RRRRR``
-FRNPF (II) and ``OOOOO`` a deep linear network. All layers learnt, but changed, are the controls of the fully connected
-network:
+Networks learn: FC on MNIST here, a quarter of GCONV on CIFAR-10 in its published runs of full budget. Then value
+networks are trained from a fresh start behind gates put together layer by layer. A *pattern* names the source of each
+hidden layer's gates, input side first: ``L``, learnt, those of a ReLU network trained on the same data; ``R``, random,
+those of an untrained ReLU network of independent weights; ``O``, open, all 1, so that the layer is linear. So ``LLLLL``
+is FLNPF, ``RRRRR`` FRNPF (II) and ``OOOOO`` a deep linear network. All layers learnt, but changed, are the controls of
+the fully connected network:
 
 * ``permuted-within``, ``permuted-across``: training images exchange their gates with others of their class, with any;
 * ``permuted-within-both``: the test images theirs within their classes too;
@@ -21,24 +21,26 @@ give gates, each on its own task. Nothing is selected on the test set.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from companion.studies import common
 from companion.studies.study import Row, Study
+from npflib import experiments, training
 from npflib.answers import accuracy
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
 from npflib.networks import ReLUNetwork
 from npflib.randomness import generator
+from npflib.records import locations, run_records
+from npflib.records.run_records import Record
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
 from npflib.training.gate_sources import MixedGates, OpenGates, layer_tables
 
 ARCH = FullyConnected(depth=6, width=128)
-NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32))  # and a global average pool before the dense layers
 LETTERS = {"L": "learnt", "R": "random", "O": "open"}
 CONTROLS = ("permuted-within", "permuted-across", "same-start", "other-networks", "other-data", "shuffled-labels")
 SOURCES = {"L": "donor-true", "R": "random", "O": "open"}
@@ -61,9 +63,9 @@ class LayerConfig:
     seeds: tuple[int, ...]
     patterns: tuple[str, ...]
     controls: tuple[str, ...] = ()  # a fully connected network's alone
-    # Epochs over *all* training images for the networks that give learnt gates; 0: as long, and from the same, as the
-    # value networks. A small convolutional network learns slower than these: with too little its gates say nothing.
-    donor_epochs: int = 0
+    # The experiment whose published ReLU networks, at their best epochs, give learnt gates; "": networks that learn as
+    # long, and from the same, as the value networks. With so little a convolutional network's gates say nothing.
+    donors: str = ""
     arch: FullyConnected | GConv | VConv = ARCH
     learning_rate: float = common.LEARNING_RATE
     part: tuple[int, int] | None = None  # training and test examples of each data set that count at all
@@ -135,11 +137,10 @@ class _Sources:
         _check(config, dataset, other)
         flat = isinstance(config.arch, FullyConnected)
         self.config, self.engine, self.other = config, (_SideBySide if flat else _OneByOne)(config), other
-        self.images, self.labels = dataset.train_images.flatten(1 if flat else -1), dataset.train_labels
-        rows = torch.arange(len(self.labels))
+        rows = torch.arange(len(dataset.train_labels))
         if config.examples is not None:
             rows = torch.randperm(len(rows), generator=generator(0, "examples", 12))[: config.examples]
-        self.x, self.y = self.images[rows], self.labels[rows]
+        self.x, self.y = dataset.train_images[rows].flatten(1 if flat else -1), dataset.train_labels[rows]
         self.test = dataset.test_images.flatten(1 if flat else -1), dataset.test_labels
         self.learnt, self.gates = cache(self._learnt), cache(self._gates)  # by source
 
@@ -153,8 +154,13 @@ class _Sources:
         if source == "donor-shuffled":
             permuted = torch.stack([self.y[common.label_order(seed, n)] for seed in config.seeds])
             return learnt(self.x, permuted, self.test, config.epochs)
-        x, y = (self.images, self.labels) if config.donor_epochs else (self.x, self.y)
-        return learnt(x, y, self.test, config.donor_epochs or config.epochs)
+        if not config.donors:
+            return learnt(self.x, self.y, self.test, config.epochs)
+        folder, networks = locations.published(), []
+        for run in _published(config):
+            given = training.trained_network(run.experiment, run.regime, run.seed, run.profile, build=folder)
+            networks.append(cast(ReLUNetwork, given).requires_grad_(False))
+        return networks, [accuracy(network, *self.test) for network in networks]
 
     def _gates(self, source: str) -> tuple[Layers, Layers]:
         """The gates of the training and the test examples, a list of layers each."""
@@ -187,7 +193,8 @@ def _evaluate(given: _Sources, unit: str) -> list[Row]:
     config, (test_x, test_y) = given.config, given.test
     if unit.startswith("donor-"):
         _, right = given.learnt(unit)
-        return _rows(config, {unit: [[accuracy] for accuracy in right]}, config.donor_epochs)
+        epochs = max((run.epochs for run in _published(config)), default=0)
+        return _rows(config, {unit: [[accuracy] for accuracy in right]}, epochs)
     gates, test_gates = given.mixed(unit)
     learner = given.engine.learner((given.x, given.y, test_x, test_y), gates, test_gates, unit == "same-start")
     every = isinstance(config.arch, FullyConnected)
@@ -202,12 +209,11 @@ def _evaluate(given: _Sources, unit: str) -> list[Row]:
 
 def _rows(config: LayerConfig, found: Mapping[str, list[list[float]]], epochs: int = 0) -> list[Row]:
     """A row for each epoch that was tested; the last was."""
-    last = epochs or config.epochs
     return [
         {"seed": seed, "gates": gates, "epoch": epoch, "accuracy": accuracy}
         for gates, values in found.items()
         for seed, tested in zip(config.seeds, values, strict=True)
-        for epoch, accuracy in enumerate(tested, last - len(tested) + 1)
+        for epoch, accuracy in enumerate(tested, (epochs or config.epochs) - len(tested) + 1)
     ]
 
 
@@ -218,8 +224,10 @@ def _check(config: LayerConfig, dataset: Dataset, other: Dataset | None) -> None
             letters = ", ".join(f"{letter} ({name})" for letter, name in LETTERS.items())
             wanted = f"a pattern has one letter for each of the {layers} hidden layers, of {letters}"
             raise ValueError(f"{wanted}; got {given!r}.")
-    if config.donor_epochs < 0:
-        raise ValueError(f"donor_epochs must be 0 or more; got {config.donor_epochs!r}.")
+    if config.donors and (arch := experiments.find(config.donors).arch) != config.arch:
+        raise ValueError(f"{config.donors} gives gates of {arch}; the value networks are {config.arch}.")
+    if config.donors and not _published(config):
+        raise ValueError(f"there are no published ReLU networks of {config.donors} to give gates: restore results/.")
     if config.controls and not flat:
         raise ValueError(f"there are no controls for convolutional networks; got {config.controls!r}: take ().")
     if unknown := sorted(set(config.controls) - set(CONTROLS)):
@@ -256,6 +264,12 @@ def _within(labels: Tensor, seed: int) -> Tensor:
         members = (labels == label).nonzero()[:, 0]
         order[members] = members[torch.randperm(len(members), generator=source)]
     return order
+
+
+def _published(config: LayerConfig) -> list[Record]:
+    """The runs that give each seed its gates: the published ones in turn, so that any seed has one."""
+    there = run_records.read_all(locations.published(), config.donors, "ReLU") if config.donors else []
+    return [there[seed % len(there)] for seed in config.seeds if there]
 
 
 def _units(config: LayerConfig) -> list[str]:
@@ -297,15 +311,17 @@ MNIST = Study(
     shares=("accuracy",),
     listed=("patterns", "controls"),
     fit=_fit,
+    given=lambda config: [run.weights for run in _published(config)],
 )
+_QUARTER = "cifar10-quarter-gconv-adam", experiments.find("cifar10-quarter-gconv-adam").arch
 CIFAR10 = replace(
     MNIST,
     name="cifar10-layer-gates",
     title="Which layers' gates matter in a convolutional network",
     datasets=("cifar10",),
     configs={
-        "smoke": LayerConfig(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), (), 1, NARROW, part=(64, 50)),
-        "quick": LayerConfig(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), (), 2, NARROW, part=(1_000, 500)),
-        "paper": LayerConfig(10_000, 5, (0, 1, 2), SIX, (), 4, NARROW),
+        "smoke": LayerConfig(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), (), *_QUARTER, part=(64, 50)),
+        "quick": LayerConfig(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), (), *_QUARTER, part=(1_000, 500)),
+        "paper": LayerConfig(10_000, 5, (0, 1, 2), SIX, (), *_QUARTER),
     },
 )

@@ -109,6 +109,8 @@ class Study:
     conditions: tuple[str, ...]  # what tells a seed's rows apart
     shares: tuple[str, ...]  # metrics between 0 and 1
     listed: tuple[str, ...] = ()  # fields of the configuration that only list units: with more, what is kept counts on
+    # Configuration → digests of what else decides a number: published weights.
+    given: Callable[[Any], list[str]] = lambda config: []
     # Configuration and data sets → the configuration that they allow; a stand-in is small.
     fit: Callable[..., Any] = field(default=lambda config, *_: config)
 
@@ -175,7 +177,7 @@ class Study:
         parts = [(one.train_images, one.train_labels, one.test_images, one.test_labels) for one in data]
         asked = plain(config, without=("seeds", *self.listed))
         seeds = [] if "seeds" in self.listed else list(config.seeds)
-        key = json.dumps([asked, seeds, [digests(part) for part in parts], self.code()])
+        key = json.dumps([asked, seeds, [digests(part) for part in parts], self.code(), self.given(config)])
         return Path(build) / "studies" / self.name / hashlib.sha256(key.encode()).hexdigest()[:16]
 
     def path_of(self, name: str = "full", folder: Path | None = None) -> Path:

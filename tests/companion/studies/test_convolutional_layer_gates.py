@@ -1,15 +1,17 @@
 """Gates by layer in a convolutional network: small networks on corners of stand-in images."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from companion.studies import common
-from companion.studies.layer_gates import CIFAR10, NARROW, LayerConfig, pattern
-from npflib import data, regimes
+from companion.studies.layer_gates import CIFAR10, LayerConfig, pattern
+from npflib import data, regimes, training
 from npflib.networks import GConv, VConv
 from npflib.randomness import generator
+from npflib.records import locations, run_records
 from npflib.training.autograd import AutogradLearner
 from npflib.training.loop import train
 
@@ -92,27 +94,43 @@ def test_the_full_configuration_has_what_the_claims_need():
     wanted = {pattern(where, k, "R", 6) for where in ("first", "last") for k in range(7)}
     wanted |= {pattern("only", k, "R", 6) for k in range(1, 7)}
     assert wanted | {"OOOOOO", "OOOLLL", "OOOOOL"} == set(full.patterns)
-    assert full.arch == NARROW
-    assert len(NARROW.layers()) == 7
+    assert len(full.arch.layers()) == 7
     assert len(full.seeds) >= 3
     assert full.datasets == ("cifar10",)
 
 
-def test_the_first_run_is_published_beside_it():
-    """Its networks that give gates had learnt too little."""
-    found = CIFAR10.published("first")
-    assert found.config["donor_epochs"] == 0
-    assert found.seeds == [0, 1, 2]
-    assert CIFAR10.published().config["donor_epochs"] == 4
+def test_the_earlier_runs_are_published_beside_it():
+    """Their networks that give gates had learnt too little."""
+    epochs = {name: CIFAR10.published(name).config["donor_epochs"] for name in ("first", "eighth")}
+    assert epochs == {"first": 0, "eighth": 4}
 
 
-def test_gates_may_be_learnt_from_all_images(corners):
-    found = CIFAR10.measure(LayerConfig(40, 1, (3,), ("LLL",), (), 2, SMALL), corners, progress=False)
-    network = regimes.start("ReLU", SMALL, 3)
-    sets = (corners.train_images, corners.train_labels, corners.test_images, corners.test_labels)
-    learner = AutogradLearner([network], *sets, torch.device("cpu"))
-    accuracy = train(learner, 2, seeds=[3], learning_rate=TINY.learning_rate)[0][-1]
-    assert found.values("accuracy", gates="donor-true", epoch=2)[0] == pytest.approx(accuracy, abs=1.5 / 80)
+def test_published_networks_give_each_seed_its_gates(monkeypatch):
+    """Seed s has those of run s, in turn: FLNPF behind the same gates, and their digests are in the resume key."""
+    full = CIFAR10.configs["paper"]
+    config = replace(full, examples=64, epochs=1, seeds=(1,), patterns=("LLLLLL",))
+    few = data.subset(data.load("cifar10", offline=True), train_examples=64, test_examples=50)
+    found = CIFAR10.measure(config, few, progress=False)
+    learnt = training.trained_network(full.donors, "ReLU", 1, "paper", build=locations.published())
+    right = (learnt(few.test_images).argmax(1) == few.test_labels).double().mean()
+    assert found.values("accuracy", gates="donor-true")[0] == pytest.approx(float(right))
+    rows = torch.randperm(64, generator=generator(0, "examples", 12))
+    sets = (few.train_images[rows], few.train_labels[rows], few.test_images, few.test_labels)
+    behind = regimes.start("FLNPF", full.arch, 1, learnt)
+    [[accuracy]] = train(AutogradLearner([behind], *sets, torch.device("cpu")), 1, seeds=[1], learning_rate=1e-3)
+    assert found.values("accuracy", gates="LLLLLL")[0] == pytest.approx(accuracy, abs=1.5 / 50)
+    kept = CIFAR10.kept_in(Path("build"), config, few)
+    record = run_records.read_all(locations.published(), full.donors, "ReLU")[1]
+    monkeypatch.setattr(run_records, "read_all", lambda *_: [replace(record, weights="0" * 64)])
+    assert CIFAR10.kept_in(Path("build"), config, few) != kept
+
+
+def test_without_published_networks_nothing_is_measured(corners, monkeypatch):
+    monkeypatch.setattr(run_records, "read_all", lambda *_: [])
+    with pytest.raises(
+        ValueError, match=r"no published ReLU networks of cifar10-quarter-gconv-adam .* restore results/"
+    ):
+        CIFAR10.measure(CIFAR10.configs["smoke"], corners, progress=False)
 
 
 def test_flattened_networks_too(corners):
@@ -127,7 +145,7 @@ def test_flattened_networks_too(corners):
         ({"patterns": ("LL",)}, "one letter for each of the 3 hidden layers"),
         ({"patterns": ("LLX",)}, "got 'LLX'"),
         ({"controls": ("same-start",)}, "no controls"),
-        ({"donor_epochs": -1}, "0 or more; got -1"),
+        ({"donors": "cifar10-quarter-gconv-adam"}, "cifar10-quarter-gconv-adam gives gates of GConv"),
         ({"examples": 121}, "there are 120"),
         ({"examples": 0}, "there are 120"),
     ],
