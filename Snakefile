@@ -86,7 +86,7 @@ READS = {
     "15": ["mnist-fc-adam-linear-gates"],
     "gate_explorer": [],
     "errata": [],
-    "adding_a_regime": ["mnist-fc-adam"],
+    "adding_a_regime": [],
     "adding_a_data_set": [],
 }
 
