@@ -29,7 +29,7 @@ Source: Lakshminarayanan & Singh (2020), experiments and the results table. Need
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain, permutations
+from itertools import chain
 from math import exp, sqrt
 from pathlib import Path
 
@@ -273,13 +273,6 @@ def optimism(records: Sequence[Record]) -> Estimate:
     """
     found = paired(accuracies(records, "peak"), accuracies(records, "final"))
     return replace(found, low=max(0.0, found.low))
-
-
-def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
-    """Pairs of regimes, (better by peak, better by final), whose order by mean accuracy is not the same by both."""
-    means = [{name: summarise(accuracies(found, by)).mean for name, found in regimes.items()} for by in MEASURES]
-    peak, final = means
-    return [(a, b) for a, b in permutations(regimes, 2) if peak[a] > peak[b] and final[a] < final[b]]
 
 
 def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:

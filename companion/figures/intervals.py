@@ -30,7 +30,12 @@ _ACCEPTED = {"facecolor": "#dcefe6", "edgecolor": "#5f8b78", "linewidth": 0.8}
 def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]]) -> None:
     """Accuracy by regime from random gates to a network's own, with the step from random to learnt gates marked."""
     values = {r: np.array(statistics.accuracies(regimes[r])) for r in ORDER if regimes.get(r)}
-    _runs_and_means(ax, values)
+    names = [regime for regime, some in values.items() for _ in some]
+    look = {"x": np.concatenate(list(values.values())), "y": names, "hue": names, "legend": False, "ax": ax}
+    look["palette"] = {regime: COLOURS[regime] for regime in values}
+    sns.stripplot(**look, jitter=False, alpha=0.55)
+    sns.pointplot(**look, errorbar=None, linestyle="none", marker="|", markersize=18, markeredgewidth=2.4)
+    ax.set_yticks(range(len(values)), [LABELS[regime] for regime in values])
     beside: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
     for row, some in enumerate(values.values()):
         ax.annotate(f"{some.mean():.2f}", (some.max(), row), (9, 0), va="center", color=INK, **beside)
@@ -79,26 +84,25 @@ def peak_and_final(runs: ByRegime, mark_paper: bool = False) -> Figure:
     return key(figure, handles)
 
 
-def selection(cells: Sequence[Cell]) -> Figure:
-    """Peak minus final accuracy of each cell with two runs or more, and its mean: what choosing the epoch adds."""
-    figure, panels = _panel_a_row([cell for cell in cells if len(cell.records) > 1], "peak − final")
-    for ax, own in panels:
-        _runs_and_means(ax, {cell.regime: 100 * np.array([r.peak - r.final for r in cell.records]) for cell in own})
-        _rows(ax, [LABELS[cell.regime] for cell in own])
-    return figure
-
-
 def forest(cells: Sequence[Cell]) -> Figure:
     """Ours minus the paper's for every cell with two runs or more, with 95 % intervals and the margin shaded."""
-    figure, panels = _panel_a_row([cell for cell in cells if cell.difference is not None], "ours − paper")
-    for ax, own in panels:
+    judged = [cell for cell in cells if cell.difference is not None]
+    rows = [list(own) for _, own in groupby(judged, key=lambda cell: cell.experiment)]
+    given: dict[str, Any] = {"xlabel": "ours − paper (points of test accuracy)", "sharex": True}
+    figure, axes = panel_grid(max(1, len(rows)), 1, height=1.5, extra=0.9, **given)
+    if not rows:
+        axes[0].set_axis_off()
+        axes[0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color=MUTED)
+    for ax, own in zip(axes, rows, strict=False):
+        title = f"{experiments.find(own[0].experiment).title}: {statistics.budget_text(own[0].records)}"
+        ax.set_title(title, loc="left")
         margin = statistics.MARGINS[experiments.find(own[0].experiment).dataset]
         ax.axvspan(-margin, margin, facecolor="#e9eef3", edgecolor="#7f92a6", linewidth=0.8)
         for place, cell in enumerate(own):
             assert cell.difference is not None  # two records or more have one
             _interval(ax, cell.difference, place, *_VERDICTS[cell.verdict])
         _rows(ax, [LABELS[cell.regime] for cell in own])
-    if panels:
+    if rows:
         looks = _VERDICTS.items()
         key(figure, [entry(word, linestyle="", marker=marker, color=colour) for word, (colour, marker) in looks])
     return figure
@@ -155,20 +159,6 @@ def changes(rows: Mapping[str, Sequence[Change]], xlabel: str, sharex: bool = Tr
     return figure
 
 
-def _panel_a_row(cells: Sequence[Cell], xlabel: str) -> tuple[Figure, list[tuple[Axes, list[Cell]]]]:
-    """A figure with a panel for each experiment of the cells, beside its cells; one that says so if there are none."""
-    rows = [list(own) for _, own in groupby(cells, key=lambda cell: cell.experiment)]
-    xlabel += " (points of test accuracy)"
-    figure, axes = panel_grid(max(1, len(rows)), 1, height=1.5, extra=0.9, xlabel=xlabel, sharex=True)
-    if not rows:
-        axes[0].set_axis_off()
-        axes[0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color=MUTED)
-    for ax, (cell, *_) in zip(axes, rows, strict=False):
-        title = f"{experiments.find(cell.experiment).title}: {statistics.budget_text(cell.records)}"
-        ax.set_title(title, loc="left")
-    return figure, list(zip(axes, rows, strict=False))
-
-
 def _rows(ax: Axes, labels: Sequence[str], title: str = "") -> None:
     """Rows from the top, with these labels, and a line at zero."""
     if title:
@@ -182,16 +172,6 @@ def _rows(ax: Axes, labels: Sequence[str], title: str = "") -> None:
 def _runs(ax: Axes, values: Sequence[float] | np.ndarray, place: float, colour: str, **look: float | str) -> None:
     """A dot a run."""
     ax.plot(values, np.full(len(values), place), "o", color=colour, **{"markersize": 3.5, "alpha": 0.6} | look)
-
-
-def _runs_and_means(ax: Axes, values: Mapping[str, np.ndarray]) -> None:
-    """A row a regime: a dot a run, and a bar for their mean."""
-    names = [regime for regime, some in values.items() for _ in some]
-    look = {"x": np.concatenate(list(values.values())), "y": names, "hue": names, "legend": False, "ax": ax}
-    look["palette"] = {regime: COLOURS[regime] for regime in values}
-    sns.stripplot(**look, jitter=False, alpha=0.55)
-    sns.pointplot(**look, errorbar=None, linestyle="none", marker="|", markersize=18, markeredgewidth=2.4)
-    ax.set_yticks(range(len(values)), [LABELS[regime] for regime in values])
 
 
 def _interval(ax: Axes, estimate: Estimate, place: float, colour: str, marker: str) -> None:

@@ -287,18 +287,6 @@ def test_optimism_is_peak_minus_final():
     assert found.low < 0.2 < found.high
 
 
-def test_reversals_are_the_pairs_that_selection_on_the_test_set_puts_in_order():
-    runs = {
-        "ReLU": [make_record(0, peak=0.98, drop=0.002), make_record(1, peak=0.98, drop=0.002)],
-        "FLNPF": [make_record(s, regime="FLNPF", peak=0.979, drop=0.0002) for s in (0, 1)],
-        "FRNPF-II": [make_record(s, regime="FRNPF-II", peak=0.96, drop=0.0) for s in (0, 1)],
-    }
-    assert statistics.reversals(runs) == [("ReLU", "FLNPF")]
-    assert statistics.reversals({"ReLU": runs["ReLU"], "FRNPF-II": runs["FRNPF-II"]}) == []
-    tied = {"ReLU": runs["ReLU"], "FLNPF": [make_record(0, regime="FLNPF", peak=0.98, drop=0.001)]}
-    assert statistics.reversals(tied) == [], "equal peaks are no order that could be reversed"
-
-
 def test_pairing_refuses_doubtful_records():
     with pytest.raises(ValueError, match="seeds in common"):
         statistics.between([make_record(0), make_record(1)], [make_record(1), make_record(2)])

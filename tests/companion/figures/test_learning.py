@@ -110,22 +110,6 @@ def test_forest_without_any_run_says_so():
     assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
 
 
-def test_selection_shows_each_seeds_peak_minus_final():
-    given = runs()["mnist-fc-adam"]
-    cells = [statistics.table_cell("mnist-fc-adam", regime, given[regime]) for regime in ("ReLU", "FLNPF")]
-    [ax] = draw(intervals.selection(cells)).axes
-    for place, cell in enumerate(cells):
-        gaps = [100 * (record.peak - record.final) for record in cell.records]
-        assert np.allclose(ax.collections[place].get_offsets(), [(gap, place) for gap in gaps])
-        assert any(np.allclose(point, [np.mean(gaps), place]) for line in ax.lines for point in line.get_xydata())
-
-
-def test_selection_without_two_runs_says_so():
-    cells = [statistics.table_cell("cifar10-vconv-sgd", regime, []) for regime in curves.ORDER]
-    [ax] = draw(intervals.selection(cells)).axes
-    assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
-
-
 def test_the_gap_between_random_and_learnt_gates_is_stated():
     given = runs()["mnist-fc-adam"]
     figure, ax = plt.subplots()
