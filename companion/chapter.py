@@ -6,6 +6,7 @@ name, its profile and its build folder without being told so.
 
 import ast
 import inspect
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
@@ -219,6 +220,11 @@ class Chapter:
         config, *data = (config, *data) if data else study.load(config)  # type: ignore[assignment]
         own = study.measure(config, *data, name=self.profile, build=self.folder, progress=False)
         return study.shown(own), own
+
+    def foretold(self, name: str) -> dict[int, str]:
+        """The predictions in ``results/<name>/predictions.md``, which was committed before their runs, by number."""
+        text = (locations.published() / name / "predictions.md").read_text(encoding="utf-8")
+        return {int(no): said for no, said in re.findall(r"^\| (\d+) \| (.+?) \|", text, re.MULTILINE)}
 
     def which(self, records: Sequence[Record]) -> str:
         """Records in words: whose they are, their budget, how many, on which data."""
