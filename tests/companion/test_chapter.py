@@ -14,6 +14,7 @@ from companion import ledger
 from companion.chapter import Chapter, ParameterError, check, choice, number, numbers, only, source_of
 from companion.statistics import Estimate
 from companion.studies.study import Table
+from npflib.records import locations
 
 INFINITE = [math.inf, -math.inf, math.nan]
 
@@ -281,6 +282,15 @@ def test_predictions_stand_beside_their_outcomes(chapter):
     chapter.claim("three", *CLAIM, 1.0, 2.0, "none", seeds=1, kind="seen after")
     assert "a sentence" in chapter.verdicts("what outcomes have not shown").data
     assert list(chapter.claims) == ["one", "three"]
+
+
+@pytest.mark.parametrize(
+    "file", sorted(locations.published().glob("*/predictions.md")), ids=lambda file: file.parent.name
+)
+def test_committed_predictions_are_read_by_their_number(chapter, file):
+    found = chapter.foretold(file.parent.name)
+    assert sorted(found) == list(range(1, len(found) + 1))
+    assert all(f"| {no} | {text} |" in file.read_text() for no, text in found.items())
 
 
 def test_a_figure_says_chapter_and_profile_or_what_its_runs_say(chapter):
