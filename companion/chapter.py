@@ -26,7 +26,7 @@ from npflib import experiments, profiles, regimes, training
 from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 
-TABLE = "Lakshminarayanan & Singh (2020), results table; claim 6"
+TABLE = "Lakshminarayanan & Singh (2020), Table 2; claim 6"
 Found = dict[str, list[Record]]  # regime → records
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
