@@ -27,7 +27,7 @@ from npflib import experiments, profiles, regimes, training
 from npflib.records import locations, run_records
 from npflib.records.run_records import Record
 
-TABLE = "Lakshminarayanan & Singh (2020), results table; claim 6"
+TABLE = "Lakshminarayanan & Singh (2020), Table 2; claim 6"
 Found = dict[str, list[Record]]  # regime → records
 _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 
@@ -334,7 +334,7 @@ class Chapter:
             found = ["not in this build", "–"]
             if claim := self.claims.get(id):
                 found = [tables.Html(f"{tables.measured(claim)} {unit}".strip()), tables.verdict(claim.verdict)]
-            rows.append([place, text, *found])
+            rows.append([place, tables.mathematics(text), *found])
         return self.table(("no.", "predicted", "measured [interval]", "outcome"), rows, caption, data)
 
 

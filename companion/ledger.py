@@ -2,7 +2,7 @@
 
 A claim compares a measured quantity, with its interval, to an expected value or bound:
 
-* relation "equal": the accepted region is [expected - tolerance, expected + tolerance];
+* relation "equal": the acceptance region is [expected - tolerance, expected + tolerance];
 * relation "at most": (-∞, expected + tolerance];
 * relation "at least": [expected - tolerance, ∞).
 
@@ -120,7 +120,7 @@ def record(
         raise ValueError(f"claim {id}: an interval and its level belong together; got {interval}, level {level}.")
     stand_in = bool(data and data["stand_in"])
     verdict = judge((low, high), expected, relation, tolerance)
-    reason = "the interval straddles the bound: more repetitions are needed" if verdict == "undecided" else ""
+    reason = "the interval contains the bound: more repetitions are needed" if verdict == "undecided" else ""
     if needs_budget and (stand_in or profile == "smoke"):
         undecidable = "stand-in data" if stand_in else "the smoke profile trains too little"
     if undecidable:

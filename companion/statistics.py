@@ -9,7 +9,7 @@ The verdict on a cell of the table is an equivalence test, two one-sided tests a
 
 * ``equivalent``: the 90 % interval lies inside [-δ, δ];
 * ``different``: the 90 % interval lies outside it, so the difference exceeds the margin, not merely zero;
-* ``undecided``: it straddles an end, or the records cannot decide (stand-in data, reduced budget, one seed).
+* ``undecided``: it contains an end, or the records cannot decide (stand-in data, reduced budget, one seed).
 
 A difference that is statistically clear and yet within the margin is ``equivalent``: the 95 % interval printed beside
 the verdict shows it. The paper prints numpy's standard deviation of its runs, which divides by n; intervals take the
@@ -24,7 +24,7 @@ Welch's, cells taken as independent; on records the paired one. Being above seve
 them, so the smallest lead is the one judged. The best is taken by the means of the same runs, which makes the lead on
 average a little too small, never too large.
 
-Source: Lakshminarayanan & Singh (2020), experiments and the results table. Needs scipy (the ``book`` extra).
+Source: Lakshminarayanan & Singh (2020), experiments and Table 2. Needs scipy (the ``book`` extra).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -217,7 +217,7 @@ def recovered(learnt: Sample, random: Sample, relu: Sample, level: float = 0.90)
 
     Its interval holds every ρ at which a t test does not refuse learnt - (1 - ρ) random - ρ relu = 0 (Fieller's
     interval): of numbers run by run, the paired test by seed; of summaries, taken as independent, Welch's. It has an
-    end on either side only where the gap itself is surely not zero; else that end is infinite.
+    end on either side only where the interval of the gap itself leaves out 0; else that end is infinite.
 
     Raises ValueError where the three are not of one kind or length, have fewer than two runs, or leave no gap.
     """
@@ -303,7 +303,7 @@ def table_cell(experiment: str, regime: str, records: Sequence[Record]) -> Cell:
     difference = welch(ours, paper) if ours.runs > 1 and paper.std is not None else None
     verdict = "undecided" if reason else equivalence(ours, paper, MARGINS[row.dataset])
     if verdict == "undecided" and not reason:
-        reason = "the interval straddles the margin: more seeds are needed"
+        reason = "the interval contains an end of the margin: more seeds are needed"
     return Cell(experiment, regime, paper, records, ours, difference, verdict, reason)
 
 
@@ -406,7 +406,7 @@ def stated(margin: float, near: float | None = None, near_reason: str = "") -> t
     for given in (margin, near):
         if not given > 0:
             raise ValueError(f"the margin must be a positive number of points; got {given!r}.")
-    lead = "a lead is a lead: the whole interval must lie above 0"
+    lead = "none: the whole interval must lie above 0"
     close = f"values behind learnt frozen gates (FLNPF) come within {near:g} point{'' if near == 1 else 's'} of ReLU."
     return (
         Contrast("flnpf-near-relu", close, "ReLU", ("FLNPF",), "at most", near, near_reason),
@@ -433,7 +433,7 @@ def rises(experiment: str) -> Contrast:
     named = f"FLNPF-stage-{last}"
     first = named if named in row.regimes else "FLNPF"
     sentence = f"values behind the gates of stage {last} beat values behind random gates (stage 0)."
-    reason = "a rise is a rise: the whole interval must lie above 0"
+    reason = "none: the whole interval must lie above 0"
     return Contrast("rises", sentence, first, ("FRNPF-II",), "at least", 0.0, reason)
 
 

@@ -46,8 +46,8 @@ def soft_gate(q: Tensor, beta: float = BETA, eps: float = EPS) -> Tensor:
     """Soft gate G = (1 + ε) / (1 + exp(-β q)) in (0, 1 + ε), which lets the gates learn by gradient.
 
     Its derivative is ∂G/∂q = β G (1 - G / (1 + ε)). As the steepness β > 0 grows, G tends to (1 + ε)·1[q > 0]; with the
-    excess ε > 0 an open gate slightly amplifies. The paper's experiments use β = 4 and ε = 0.1. q is of any shape and
-    floating type, which are the gate's; else, or where β or ε is out of range, a ValueError.
+    overshoot ε > 0 an open gate amplifies a little. The paper's experiments use β = 4 and ε = 0.1. q is of any shape
+    and floating type, which are the gate's; else, or where β or ε is out of range, a ValueError.
 
     Example:
         >>> import torch

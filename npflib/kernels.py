@@ -84,10 +84,10 @@ def neural_tangent_kernel(
     dtype: torch.dtype | None = None,
     chunk: int = CHUNK,
 ) -> Tensor:
-    """Empirical neural tangent kernel K(x, x') = Σ_c ⟨∂ŷ_c(x)/∂θ, ∂ŷ_c(x')/∂θ⟩, traced over the C outputs.
+    """Empirical neural tangent kernel K(x, x') = Σ_c ⟨∂ŷ_c(x)/∂θ, ∂ŷ_c(x')/∂θ⟩, summed over the C outputs.
 
     The gradient with respect to a weight matrix is an outer product of the signal that enters the layer, z(l-1), and
-    the one that comes back, δ_c(l) = ∂ŷ_c/∂q(l). Inner products of outer products are products of inner ones, hence
+    the gradient backpropagated to it, δ_c(l) = ∂ŷ_c/∂q(l). Inner products of outer ones are products of inner ones:
 
         K(x, x') = Σ_l (⟨z_x(l-1), z_x'(l-1)⟩ + b_l) · Σ_c ⟨δ_{x,c}(l), δ_{x',c}(l)⟩,
 

@@ -27,7 +27,7 @@ PARTS = ("all", "value", "gate")
 
 @dataclass(frozen=True)
 class LayerSignals:
-    """What enters a layer, z(l-1) [n, w_{l-1}], and comes back to it, δ_c(l) of every output c [n, C·w_l]."""
+    """What enters a layer, z(l-1) [n, w_{l-1}], and the backpropagated gradient, δ_c(l) of output c [n, C·w_l]."""
 
     forward: Tensor
     backward: Tensor

@@ -1,10 +1,10 @@
-"""Soft gates: how steep, how large, and whether hard gates can learn with a borrowed slope.
+"""Soft gates: how steep, how large, and whether hard gates can learn with a surrogate gradient.
 
-Deep gated networks whose gates learn (DLNPF) with each steepness β and excess ε ("soft"), and with hard gates straight
-through ("through", ``training.batched``), all from the same starts on the same examples. A row has
+Deep gated networks whose gates learn (DLNPF) with each steepness β and overshoot ε ("soft"), and with hard gates
+straight through ("through", ``training.batched``), all from the same starts on the same examples. A row has
 
 * ``accuracy``: of the trained network as it is;
-* ``hardened``: with its gates made hard and nothing trained again;
+* ``hardened``: with its gates binarised and nothing trained again;
 * ``fresh``: of a fresh value network behind the hard pattern 1[q > 0] that it has learnt (as FLNPF does with ReLU's);
 * ``undecided``: the share of its gates between a tenth and nine tenths of 1 + ε;
 
@@ -31,7 +31,7 @@ class SoftConfig:
     epochs: int
     seeds: tuple[int, ...]
     soft: tuple[tuple[float, float], ...]  # (β, ε)
-    through: tuple[float, ...]  # β of the borrowed slope, at ε = 0.1
+    through: tuple[float, ...]  # β of the surrogate gradient, at ε = 0.1
     arch: FullyConnected = ARCH
     learning_rate: float = common.LEARNING_RATE
     part: tuple[int, int] | None = None  # of the data counts; None is all
@@ -62,7 +62,7 @@ FEW = ((0.25, 0.1), (4.0, 0.1), (64.0, 0.1), (4.0, 0.0), (4.0, 1.0))
 STEEP = (0.25, 1.0, 4.0, 16.0, 64.0, 256.0)
 MNIST = Study(
     name="mnist-soft-gates",
-    title="How soft a gate may be, and whether hard gates learn with a borrowed slope",
+    title="How soft a gate may be, and whether hard gates learn with a surrogate gradient",
     datasets=("mnist",),
     configs={
         "smoke": SoftConfig(500, 1, (0, 1), FEW, (4.0,), part=(1_000, 500)),

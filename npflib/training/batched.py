@@ -69,7 +69,7 @@ class BatchedLayers:
             torch.sum(delta, 1, keepdim=True, out=self.bias_gradients[index])
 
     def backward(self, index: int, delta: Tensor) -> Tensor:
-        """Θᵀ δ: what comes back to the hidden output below a layer, [S, B, ·]."""
+        """Θᵀ δ: the gradient backpropagated to the hidden output below a layer, [S, B, ·]."""
         return torch.bmm(delta, self.weights[index])
 
     def state_dict(self, copy: int) -> dict[str, Tensor]:
@@ -279,7 +279,7 @@ class BatchedLearner(Scores):
         return scores.take_running(len(self.test_images))
 
     def test_binarised(self) -> list[float]:
-        """Test accuracy of every copy with its gates made hard, (1 + ε)·1[q > 0], and nothing trained again."""
+        """Test accuracy of every copy with its gates binarised, (1 + ε)·1[q > 0], and nothing trained again."""
         kept, self.straight_through = self.straight_through, True
         try:
             return self.test()[1]

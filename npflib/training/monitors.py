@@ -102,7 +102,7 @@ def kernel_and_labels(network: ReLUNetwork, batch: Batch) -> dict[str, float]:
 
 
 def value_and_gate_kernels(network: DeepGatedNetwork, batch: Batch) -> dict[str, float]:
-    """Traces and Frobenius norms of K_value and K_gate, traced over the logits, in float64; and the released code's.
+    """Traces and Frobenius norms of K_value and K_gate, summed over the logits, in float64; and the released code's.
 
     ``trace_value``, ``norm_value``, ``trace_gate``, ``norm_gate`` of K = Σ_c K_c; the same with suffix ``_summed`` for
     the kernel of Σ_c softmax_c, which the released code differentiates, in float32 as there. That sum is 1 whatever the

@@ -162,7 +162,7 @@ def test_a_later_measurement_replaces_the_earlier(tmp_path):
 def test_an_undecided_verdict_has_its_reason(tmp_path):
     claim = record(tmp_path, interval=(0.0, 2.0))
     assert claim.verdict == "undecided"
-    assert "straddles" in claim.reason
+    assert "contains the bound" in claim.reason
 
 
 @pytest.mark.parametrize(
