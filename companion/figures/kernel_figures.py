@@ -268,7 +268,7 @@ def descent(runs: Sequence[Mapping[str, ArrayLike]], frozen: Mapping[str, ArrayL
     for run, colour in zip(runs, shades(len(runs)), strict=True):
         loss.plot(run["time"], run["loss"], color=colour, label=f"gradient descent, {run['label']!s}")
         error.plot(run["time"], run["error"], color=colour)
-    last, look = runs[-1], {"markersize": 5, "markerfacecolor": "none", "label": r"$\prod_t (I-\alpha K_t)\, e_0$"}
+    last, look = runs[-1], {"markersize": 5, "markerfacecolor": "none", "label": r"$\prod\,(I-\alpha K_t)\,e_0$"}
     time, chained = (np.asarray(last[name])[:: max(1, np.size(last["time"]) // 16)] for name in ("time", "chained"))
     loss.plot(time, chained, "o", color=PAPER, **look)
     loss.set_ylabel("mean squared residual")
@@ -381,7 +381,7 @@ def by_angle(theta: ArrayLike, curves: Mapping[str, Mapping[int, ArrayLike]], pa
     """Kernels over their diagonals, title → depth → values, by angle; below, the angles of ``pairs`` of images."""
     shared: dict[str, Any] = {"sharex": True, "sharey": "row", "height_ratios": [3.2, 1], "squeeze": False}
     figure, grid = plt.subplots(2, len(curves), figsize=(WIDTH, 4.6), **shared)
-    looks = {"same class": COLOURS["ReLU"], "different classes": INACTIVE}
+    looks = {"same class": ACTIVE, "different classes": INACTIVE}
     for (title, by_depth), ax, below in zip(curves.items(), *grid, strict=True):
         ax.axhline(0, color=PAPER, linewidth=0.8)
         for colour, (depth, values) in zip(shades(len(by_depth)), by_depth.items(), strict=True):
