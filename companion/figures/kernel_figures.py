@@ -176,7 +176,8 @@ def heat_maps(
 ) -> Figure:
     """Kernels [n, n] of digits sorted by class, side by side, each with its own colours, up to ``top`` or to 99 %."""
     columns = len(panels) if len(panels) < 4 else 2
-    figure, axes = panel_grid(len(panels), columns, height=0.55 + WIDTH / columns, extra=0.6)
+    size: dict[str, Any] = {"height": 0.6 + WIDTH / columns, "extra": 0.2}
+    figure, axes = panel_grid(len(panels), columns, xlabel="digit", ylabel="digit", **size)
     for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
         matrix = np.asarray(matrix, dtype=float)
         high = np.abs(matrix).max() if title in diverging else np.percentile(matrix, 99) if top is None else top
@@ -325,8 +326,9 @@ def variance_by_depth(
     """Relative variance of K(s, s) times the width by depth: width → it and its 95 % interval; exact curves, limit."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
     ax.plot(*limit, color=PAPER, linestyle="--", linewidth=1.2, label="exact, w → ∞")
-    for colour, width in zip(shades(len(measured)), measured, strict=True):
-        errors(ax, depths, measured[width], low[width], high[width], color=colour, label=f"w = {width}")
+    for place, (colour, width) in enumerate(zip(shades(len(measured)), measured, strict=True)):
+        beside = np.asarray(depths) * 1.02 ** (place - (len(measured) - 1) / 2)
+        errors(ax, beside, measured[width], low[width], high[width], color=colour, label=f"w = {width}")
         ax.plot(*curves[width], color=colour, linewidth=1)
     ax.set(yscale="log", ylabel="relative variance × width")
     ticks(ax.yaxis)
