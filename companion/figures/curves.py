@@ -25,7 +25,7 @@ from npflib.records.run_records import Record
 
 # Top to bottom as the paper argues: random gates, then learnt ones.
 ORDER = ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF", "ReLU")
-CONTROL = (0, (5, 2))
+CONTROL = (0, (3, 1.5))
 _TICKS = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 98.5, 99, 99.5)
 _LINES = {"ReLU": (COLOURS["ReLU"], (0, (5, 2))), "CNTK": ("#7B4EA3", (0, (1, 1.5)))}
 
