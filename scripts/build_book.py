@@ -91,11 +91,17 @@ def number(name: str, page: nbformat.NotebookNode) -> None:
 
 
 def tag_cells(page: nbformat.NotebookNode) -> None:
-    """Take what papermill injected off the page; the notebook's own set-up cells are tagged `remove-cell` there."""
+    """Take what papermill injected off the page; the notebook's own set-up cells are tagged `remove-cell` there. A
+    figure's provenance, the title of its SVG, is folded into a mark at its caption."""
     for cell in page.cells:
         tags = cell.metadata.setdefault("tags", [])
         if "injected-parameters" in tags:
             tags.append("remove-cell")
+        for output in cell.get("outputs", []):
+            if title := re.search("<title>(.*?)</title>", output.get("data", {}).get("image/svg+xml", ""), re.DOTALL):
+                said = title[1].replace('"', "&quot;")
+                mark = f'<summary title="{said}" aria-label="How this figure was made">ⓘ</summary>'
+                cell.metadata.mystnb.figure.caption += f'\n\n<details class="npf-made">{mark}{said}</details>'
 
 
 def build(sources: Path, workshop: Path) -> Path:

@@ -388,6 +388,24 @@ def test_a_page_is_printed_with_an_outline_and_tags(smoke_book, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "page.pdf"]
 
 
+def test_the_scoreboard_is_printed_on_few_pages(smoke_book, tmp_path):
+    if not (program := make_pdf.find_browser()):
+        pytest.skip("no Chromium on the PATH")
+    make_pdf.print_page(program, smoke_book / "99_scoreboard.html", tmp_path / "page.pdf")
+    assert 1 <= len(re.findall(rb"/Type /Page\b", (tmp_path / "page.pdf").read_bytes())) <= 8
+
+
+def test_verdicts_are_printed_on_their_dark_ground(smoke_book, browser):
+    tab = browser.new_page()
+    try:
+        tab.goto((smoke_book / "99_scoreboard.html").as_uri(), wait_until="load")
+        tab.emulate_media(media="print")
+        kept = tab.locator("td span[style*=background]").evaluate_all("all => all.map(e => getComputedStyle(e))")
+        assert {style["printColorAdjust"] for style in kept} == {"exact"}
+    finally:
+        tab.close()
+
+
 def test_a_book_that_is_not_there_is_not_printed(tmp_path):
     command = [sys.executable, str(PROJECT / "scripts" / "make_pdf.py"), str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True)

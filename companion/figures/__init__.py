@@ -1,4 +1,4 @@
-"""Figures of the book: one style, one colour a regime, and a provenance line under every figure.
+"""Figures of the book: one style, one colour a regime, and with every figure its provenance.
 
 ``style`` holds what all share, ``drawing`` what they are drawn with, each other file one subject. Needs extra ``book``.
 """

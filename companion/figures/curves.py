@@ -17,15 +17,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from companion import statistics
-from companion.figures.drawing import band, entry, key, panel_grid, ticks
-from companion.figures.style import COLOURS, INACTIVE, INK, LABELS, MARKERS, PAPER, SMALL, shades
+from companion.figures.drawing import band, entry, errors, key, panel_grid, ticks
+from companion.figures.style import ACTIVE, COLOURS, INACTIVE, LABELS, MARKERS, PAPER, SMALL, shades
 from npflib import experiments
 from npflib.experiments import Experiment
 from npflib.records.run_records import Record
 
 # Top to bottom as the paper argues: random gates, then learnt ones.
 ORDER = ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF", "ReLU")
-CONTROL = (0, (5, 2))
+CONTROL = (0, (3, 1.5))
 _TICKS = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 98.5, 99, 99.5)
 _LINES = {"ReLU": (COLOURS["ReLU"], (0, (5, 2))), "CNTK": ("#7B4EA3", (0, (1, 1.5)))}
 
@@ -234,8 +234,9 @@ def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Se
     steps = np.arange(1, stages + 1)
     for ax, values in ((left, between), (right, start)):
         for layer, colour in enumerate(shades(count)):
-            runs, marker = 100 * values[:, :, layer], "os^DvX"[layer % 6]
-            band(ax, steps, runs, shade=0.1, color=colour, marker=marker, markersize=4.5, label=layers[layer])
+            runs, place = 100 * values[:, :, layer], steps + 0.07 * (layer - (count - 1) / 2)
+            look = {"color": colour, "marker": "os^DvX"[layer % 6], "markersize": 4.5, "label": layers[layer]}
+            errors(ax, place, runs.mean(0), runs.min(0), runs.max(0), linestyle="-", capsize=0, **look)
         ax.set(xlabel="stage", xticks=steps)
         ax.grid(axis="y")
     look = {"facecolor": "#dddddd", "edgecolor": INACTIVE, "linewidth": 0.8, "zorder": 0}
@@ -256,7 +257,7 @@ def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> 
     steps = np.arange(within.shape[1])
     for layer, (ax, name) in enumerate(zip(axes, layers, strict=True)):
         look: dict[str, Any] = {"markersize": 3.5}
-        band(ax, steps, within[:, :, layer], color=INK, marker="o", label="two images of one class", **look)
+        band(ax, steps, within[:, :, layer], color=ACTIVE, marker="o", label="two images of one class", **look)
         band(ax, steps, across[:, :, layer], color=INACTIVE, marker="s", label="of different classes", **look)
         ax.grid(axis="y")
         ax.set(title=name, xticks=steps)

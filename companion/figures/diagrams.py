@@ -27,18 +27,20 @@ _WRITTEN: dict[str, Any] = _MIDDLE | {"fontsize": SMALL}
 
 
 def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
-    """Draws one input's gates, and beside them the weights that they leave in use."""
+    """Draws one input's values and gates with the paths that they open, and beside them the weights of all paths."""
     left, right = axes
     sizes = (3, *map(len, _GATES), 1)
     weights = [0.05 + abs(np.sin(np.arange(1, out * into + 1))).reshape(out, into) for into, out in pairwise(sizes)]
-    subnetwork(right, weights, _GATES, title="weights: their worth")
-    for layer, gates in enumerate(_GATES, start=1):
-        for place, on in enumerate(gates):
-            face, edge, ink = (GATE, GATE, "white") if on else ("white", INACTIVE, MUTED)
-            circle = {"boxstyle": "circle,pad=0.28", "fc": face, "ec": edge}
-            left.text(layer, 2 - place, str(on), color=ink, fontweight="bold", bbox=circle, **_MIDDLE)
-    left.text(0.0, 0.0, "input\n$x$", **_MIDDLE)
-    left.add_patch(FancyArrowPatch((0.3, 0.0), (0.68, 0.0), arrowstyle="-|>", mutation_scale=11, color=PAPER))
+    subnetwork(right, weights, [np.ones(size) for size in sizes[1:-1]], title="weights: their worth")
+    columns = [("0.8", "0.3", "0.5"), *_GATES, ("  ",)]
+    places = [(np.arange(n)[::-1] - (n - 1) / 2) * (1.35 if n == 3 else 1) for n in sizes]
+    for layer, column in enumerate(columns):
+        for place, one in zip(places[layer], column, strict=True):
+            face, edge, ink = (GATE, GATE, "white") if one == 1 else ("white", INACTIVE, MUTED if one == 0 else INK)
+            shape = {"boxstyle": "round,pad=0.15" if layer == 0 else "circle,pad=0.28", "fc": face, "ec": edge}
+            left.text(layer, place, str(one), color=ink, fontweight="bold", bbox=shape, **_WRITTEN)
+            for end, other in zip(places[layer + 1], columns[layer + 1], strict=True) if one and layer < 4 else ():
+                left.plot([layer, layer + 1], [place, end], color=GATE, linewidth=0.9 * bool(other), alpha=0.6)
     left.set_title("gates: open paths")
     for ax, text, colour in ((left, r"path features $\phi_x$", GATE), (right, r"path values $v$", ACTIVE)):
         ax.set(xlim=(-0.5, 4.5), ylim=(-3.3, 2.5))

@@ -176,7 +176,8 @@ def heat_maps(
 ) -> Figure:
     """Kernels [n, n] of digits sorted by class, side by side, each with its own colours, up to ``top`` or to 99 %."""
     columns = len(panels) if len(panels) < 4 else 2
-    figure, axes = panel_grid(len(panels), columns, height=0.55 + WIDTH / columns, extra=0.6)
+    size: dict[str, Any] = {"height": 0.6 + WIDTH / columns, "extra": 0.2}
+    figure, axes = panel_grid(len(panels), columns, xlabel="digit", ylabel="digit", **size)
     for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
         matrix = np.asarray(matrix, dtype=float)
         high = np.abs(matrix).max() if title in diverging else np.percentile(matrix, 99) if top is None else top
@@ -268,7 +269,7 @@ def descent(runs: Sequence[Mapping[str, ArrayLike]], frozen: Mapping[str, ArrayL
     for run, colour in zip(runs, shades(len(runs)), strict=True):
         loss.plot(run["time"], run["loss"], color=colour, label=f"gradient descent, {run['label']!s}")
         error.plot(run["time"], run["error"], color=colour)
-    last, look = runs[-1], {"markersize": 5, "markerfacecolor": "none", "label": r"$\prod_t (I-\alpha K_t)\, e_0$"}
+    last, look = runs[-1], {"markersize": 5, "markerfacecolor": "none", "label": r"$\prod\,(I-\alpha K_t)\,e_0$"}
     time, chained = (np.asarray(last[name])[:: max(1, np.size(last["time"]) // 16)] for name in ("time", "chained"))
     loss.plot(time, chained, "o", color=PAPER, **look)
     loss.set_ylabel("mean squared residual")
@@ -325,8 +326,9 @@ def variance_by_depth(
     """Relative variance of K(s, s) times the width by depth: width → it and its 95 % interval; exact curves, limit."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
     ax.plot(*limit, color=PAPER, linestyle="--", linewidth=1.2, label="exact, w → ∞")
-    for colour, width in zip(shades(len(measured)), measured, strict=True):
-        errors(ax, depths, measured[width], low[width], high[width], color=colour, label=f"w = {width}")
+    for place, (colour, width) in enumerate(zip(shades(len(measured)), measured, strict=True)):
+        beside = np.asarray(depths) * 1.02 ** (place - (len(measured) - 1) / 2)
+        errors(ax, beside, measured[width], low[width], high[width], color=colour, label=f"w = {width}")
         ax.plot(*curves[width], color=colour, linewidth=1)
     ax.set(yscale="log", ylabel="relative variance × width")
     ticks(ax.yaxis)
@@ -381,7 +383,7 @@ def by_angle(theta: ArrayLike, curves: Mapping[str, Mapping[int, ArrayLike]], pa
     """Kernels over their diagonals, title → depth → values, by angle; below, the angles of ``pairs`` of images."""
     shared: dict[str, Any] = {"sharex": True, "sharey": "row", "height_ratios": [3.2, 1], "squeeze": False}
     figure, grid = plt.subplots(2, len(curves), figsize=(WIDTH, 4.6), **shared)
-    looks = {"same class": COLOURS["ReLU"], "different classes": INACTIVE}
+    looks = {"same class": ACTIVE, "different classes": INACTIVE}
     for (title, by_depth), ax, below in zip(curves.items(), *grid, strict=True):
         ax.axhline(0, color=PAPER, linewidth=0.8)
         for colour, (depth, values) in zip(shades(len(by_depth)), by_depth.items(), strict=True):

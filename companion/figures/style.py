@@ -13,7 +13,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
-from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -58,7 +57,7 @@ GATE = "#b84a00"
 GRID = "#eeeeee"  # decoration: nothing is lost without it
 
 WIDTH = 5.6  # inches
-NORMAL, SMALL, TINY = 10.5, 9.0, 8.25  # points: labels and titles; ticks, keys and notes; the provenance line
+NORMAL, SMALL, TINY = 10.5, 9.0, 8.25  # points: labels and titles; ticks, keys and notes; banners
 PHONE = 350  # px: what is left of a phone's width for a figure
 LEAST = 7.0  # px: the smallest text there
 _TICKS = {"labelsize": SMALL, "major.size": 4, "major.width": 0.9}
@@ -80,11 +79,16 @@ def use_style() -> None:
     }  # fmt: skip
     rc |= {f"{axis}.{name}": size for axis in ("xtick", "ytick") for name, size in _TICKS.items()}
     sns.set_theme(context="notebook", style="ticks", rc=rc)
+    _titled()
+
+
+def _titled(**title: str) -> None:
+    """In a notebook the next figures are SVG, of this title."""
     if mpl.get_backend().lower().endswith("inline"):
         from matplotlib_inline.backend_inline import set_matplotlib_formats  # such a backend is this package's
 
         # The whole figure and no more: cut to its contents, each figure would be shown at another scale.
-        set_matplotlib_formats("svg", metadata={"Date": None}, bbox_inches=None)
+        set_matplotlib_formats("svg", metadata={"Date": None} | title, bbox_inches=None)
 
 
 def shades(count: int) -> list[tuple[float, ...]]:
@@ -96,25 +100,24 @@ def finish(
     figure: Figure, *, profile: str = "", seeds: int | Sequence[int] | None = None,
     data: Mapping[str, Any] | None = None, code: str = "", note: str = "", runs: Runs = (),
 ) -> Figure:  # fmt: skip
-    """Writes the provenance line under a figure; if its data are a stand-in, as a red banner that says so.
+    """Labels a figure with its provenance, its SVG's title; stand-in data are said in the figure, by a red banner.
 
     Without a ``profile`` it is a drawing, which shows nothing computed; ``data`` is a ``Source.as_dict()``; ``code`` is
-    the notebook. The line ends with where and how long it took: the trained ``runs`` shown, else since ``use_style``.
+    the notebook. The label ends with where and how long it took: the trained ``runs`` shown, else since ``use_style``.
     """
     parts = [f"profile: {profile}" if profile else "a drawing"]
     if seeds is not None:
         parts.append(f"n = {seeds if isinstance(seeds, int) else len(seeds):,}")
     if data or profile:
-        parts.append(f"data: {_as_it_is(data['title'])}" if data else "no data set")
+        parts.append(f"data: {data['title']}" if data else "no data set")
     parts += [part for part in (note, code) if part]
     if profile:
-        parts.append(_as_it_is(_effort(list(_records(runs)))))
-    line = fill(" · ".join(parts), max(40, int(figure.get_figwidth() * 16)))
-    look = {"color": PAPER}
-    if data and data["stand_in"]:  # below, with the provenance: above it would meet the figures' own titles and legends
-        line = f"STAND-IN DATA. Not a test of the paper.\n{line}"
+        parts.append(_effort(list(_records(runs))))
+    figure.set_label(" · ".join(parts))
+    _titled(Title=figure.get_label())
+    if data and data["stand_in"]:  # below: above it would meet the figures' own titles and legends
         look = {"color": "white", "backgroundcolor": _BANNER, "fontweight": "bold"}
-    figure.supxlabel(line, x=0.01, ha="left", fontsize=TINY, **look)
+        figure.supxlabel("STAND-IN DATA. Not a test of the paper.", x=0.01, ha="left", fontsize=TINY, **look)
     _check(figure)
     return figure
 
@@ -131,11 +134,6 @@ def _records(runs: Runs) -> Iterator[Record]:
     else:
         for part in runs.values() if isinstance(runs, Mapping) else runs:
             yield from _records(part)
-
-
-def _as_it_is(text: str) -> str:
-    """Text from a file, in which a dollar begins no formula."""
-    return str(text).replace("$", r"\$")
 
 
 def _effort(runs: Sequence[Record]) -> str:

@@ -26,7 +26,7 @@ from npflib.records.run_records import Record
 _RIGHT, _WRONG = ("✓", "#0a6b3d"), ("✗", "#a3261b")
 _VERDICTS = {"holds": _RIGHT, "equivalent": _RIGHT, "refuted": _WRONG, "different": _WRONG}
 _VERDICTS |= {"undecided": ("?", "#6b5900"), "not run": ("–", "#5a6068")}
-_SPREAD = re.compile(r"[\d.]+ ± [\d.]+")
+_SPREAD = re.compile(r"[\d.]+ ± [\d.]+|\[[\d., +−-]+\]")
 _RELATIONS = {"equal": "=", "at most": "≤", "at least": "≥"}
 PACKAGES = (
     "npflib", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "papermill", "jupyter-book",
@@ -133,7 +133,7 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
         link = f'<a href="{page}.html{figure}">{_place(claim)}{", figure" if figure else ""}</a>'
         tolerance = f"tolerance {number(claim.tolerance)}: " if claim.tolerance else ""
         told = (
-            f"{claim.quantity}; profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}",
+            mathematics(f"{claim.quantity}; profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}"),
             mathematics(tolerance + claim.tolerance_reason),
             f"source: {claim.source}; stands as: {claim.standing}",
             claim.reason,
@@ -183,7 +183,7 @@ def verdicts(found: Sequence[Claim], caption: str = "") -> str:
         [
             entry(verdict(claim.verdict), claim.reason),
             entry(mathematics(claim.sentence), f"profile {claim.profile}, n = {claim.seeds:,}; {claim.data}", least=13),
-            entry(measured(claim), claim.quantity, least=9),
+            entry(measured(claim), mathematics(claim.quantity), least=9),
             Html(f'<span style="white-space:nowrap">{accepted(claim)}</span>'),
         ]
         for claim in found
@@ -279,5 +279,5 @@ def _worst_source(records: Iterable[Record]) -> Mapping[str, Any] | None:
 
 
 def _text(entry: Any) -> str:
-    """The entry as HTML; a number stays on one line with its spread."""
+    """The entry as HTML; a number stays on one line with its spread, and an interval."""
     return entry if isinstance(entry, Html) else _SPREAD.sub(lambda m: _whole(m[0]), escape(str(entry)))

@@ -258,7 +258,7 @@ def test_a_studys_table_brings_profile_data_seeds_and_what_it_can_decide(chapter
     figure = Figure(figsize=(5, 3))
     chapter.finish(figure, table=table)
     said = f"profile: {name} · n = 2 · data: made up · 100 training images, 2 epochs · example"
-    assert figure.get_supxlabel().replace("\n", " ").startswith(said)
+    assert figure.get_label().startswith(said)
     assert "Too small to decide" in chapter.told(table, table)
     assert "This build repeats it smaller: 100 training images" in chapter.told(replace(table, name="full"), table)
 
@@ -296,7 +296,7 @@ def test_committed_predictions_are_read_by_their_number(chapter, file):
 def test_a_figure_says_chapter_and_profile_or_what_its_runs_say(chapter):
     figure = Figure(figsize=(5, 3))
     assert chapter.finish(figure, seeds=4, data=SimpleNamespace(source=SimpleNamespace(as_dict=lambda: DATA))) is None
-    assert figure.get_supxlabel().startswith("profile: smoke · n = 4 · data: made up · example")
+    assert figure.get_label().startswith("profile: smoke · n = 4 · data: made up · example")
 
 
 def test_data_are_known_by_what_is_said_of_them():
