@@ -81,7 +81,7 @@ def gates(rows: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
     return (
         "**The gates hold much of what was learnt.** New weights behind a trained network's frozen gates recover of "
         f"what random gates cost, in per cent with 90 % intervals: {'; '.join(ours)}. "
-        f"By the paper's table alone: {'; '.join(others)}."
+        f"By that table (its Table 2) alone: {'; '.join(others)}."
     )
 
 
