@@ -134,7 +134,7 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
         tolerance = f"tolerance {number(claim.tolerance)}: " if claim.tolerance else ""
         told = (
             mathematics(f"{claim.quantity}; profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}"),
-            mathematics(tolerance + claim.tolerance_reason),
+            Html(tolerance + mathematics(claim.tolerance_reason)),
             f"source: {claim.source}; stands as: {claim.standing}",
             claim.reason,
         )
@@ -205,8 +205,9 @@ def measured(claim: Claim) -> str:
     if low == high:
         return number(claim.measured)
     decimals = max(0, 2 - floor(log10(high - low)))
-    if decimals > 5:  # powers of ten are easier to read
-        return Html(f"{number(claim.measured)} [{number(low)}, {number(high)}]")
+    if decimals > 5:  # powers of ten are easier to read, and beside a larger value the ends look alike
+        ends = f"± {number((high - low) / 2)}" if number(low) == number(high) else f"[{number(low)}, {number(high)}]"
+        return Html(f"{number(claim.measured)} {ends}")
     return Html(f"{claim.measured:,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]".replace("-", "−"))
 
 

@@ -189,6 +189,8 @@ def test_the_summary_counts_every_claim_once_a_table(tmp_path):
          "12,346 [12,000, 13,000]", "0"),
         ({"measured": 2e-9, "interval": (1e-9, 3e-9), "relation": "equal", "tolerance": 0.0},
          "2.00·10 −9 [1.00·10 −9 , 3.00·10 −9 ]", "0"),
+        ({"measured": 2.0, "interval": (2 - 1e-7, 2 + 1e-7), "relation": "equal", "tolerance": 0.0},
+         "2 ± 1.00·10 −7", "0"),
     ],
 )  # fmt: skip
 def test_verdicts_show_as_many_digits_as_the_interval_supports(tmp_path, given, measured, accepted):
@@ -201,6 +203,7 @@ def test_verdicts_show_as_many_digits_as_the_interval_supports(tmp_path, given, 
     assert row[1] == "a < b & c profile quick, n = 3; MNIST"
     assert row[2] == f"{measured} a difference"
     assert row[3] == accepted
+    assert "&lt;sup" not in tables.ledger([claim]), "numbers of the ledger are set, not escaped"
 
 
 def test_machines_are_grouped():
