@@ -74,7 +74,7 @@ class Claim:
     figure: str = ""  # label or caption of the figure that shows it
 
 
-FIELDS = [field.name for field in fields(Claim)]
+FIELDS = {field.name: field.type for field in fields(Claim)}
 
 
 def judge(interval: Sequence[float], expected: float, relation: str = "equal", tolerance: float = 0.0) -> str:
@@ -118,6 +118,7 @@ def record(
         raise ValueError(f"claim {id}: the interval [{low}, {high}] does not hold the measured value {measured}.")
     if (level is None) != (interval is None):
         raise ValueError(f"claim {id}: an interval and its level belong together; got {interval}, level {level}.")
+    checks.whole(said.get("seeds"), f"claim {id}: seeds")
     stand_in = bool(data and data["stand_in"])
     verdict = judge((low, high), expected, relation, tolerance)
     reason = "the interval straddles the bound: more repetitions are needed" if verdict == "undecided" else ""
@@ -138,11 +139,22 @@ def record(
 def read(path: Path) -> Claim:
     """Reads one claim, as ``record`` wrote it."""
     mend = "Delete it and run its chapter again."
-    claim = Claim(**read_json(path, "claim", mend, fields=FIELDS))
-    if claim.verdict not in VERDICTS or claim.standing not in STANDINGS:
-        wrong = f"its verdict {claim.verdict!r} and standing {claim.standing!r} must be among {', '.join(STANDINGS)}"
-        raise ValueError(f"{path} is not a readable claim: {wrong}. {mend}")
+    claim = _checked(read_json(path, "claim", mend, fields=FIELDS), path, mend)
+    if claim.id != path.stem:
+        raise ValueError(f"{path} holds the claim {claim.id!r}, which would count twice. {mend}")
     return claim
+
+
+def _checked(found: dict[str, Any], path: Path, mend: str) -> Claim:
+    """A claim of known words; a ValueError names the file, the word and the mend."""
+    known = {"verdict": VERDICTS, "standing": STANDINGS, "relation": RELATIONS, "kind": KINDS, "level": LEVELS}
+    for name, allowed in known.items():
+        if found[name] not in allowed:
+            said = f"its {name} {found[name]!r} must be among {', '.join(map(str, allowed))}"
+            raise ValueError(f"{path} is not a readable claim: {said}. {mend}")
+    if len(found["interval"]) != 2:
+        raise ValueError(f"{path} is not a readable claim: its interval is not two numbers. {mend}")
+    return Claim(**found)
 
 
 def standings() -> dict[str, str]:
@@ -185,7 +197,8 @@ def collect(build: Path) -> list[Claim]:
 def collected(build: Path) -> list[Claim]:
     """The claims that ``collect`` put into a build's ledger; none if it has not been called."""
     path, mend = Path(build) / "claims.json", "Make it again: npf ledger."
-    return [Claim(**e) for e in read_json(path, "ledger", mend, kind=list, fields=FIELDS)] if path.exists() else []
+    found = read_json(path, "ledger", mend, kind=list, fields=FIELDS) if path.exists() else []
+    return [_checked(entry, path, mend) for entry in found]
 
 
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:

@@ -275,7 +275,9 @@ def _kept(folder: Path | None, unit: str) -> dict[str, Any] | None:
     """What an earlier call has kept; a damaged file counts for nothing and is made again."""
     if folder is not None:
         with suppress(ValueError):
-            return read_json(folder / f"{unit}.json", "unit", "It is made again.", fields=("call", "rows"))
+            return read_json(
+                folder / f"{unit}.json", "unit", "It is made again.", fields={"call": dict, "rows": list[dict]}
+            )
     return None
 
 
