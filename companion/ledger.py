@@ -24,7 +24,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,10 @@ class Claim:
 
 
 FIELDS = {field.name: field.type for field in fields(Claim)}
+KNOWN: dict[str, Collection] = {
+    "relation": RELATIONS, "kind": KINDS, "level": LEVELS, "profile": (*profiles.PROFILES, "full"),
+    "verdict": VERDICTS, "standing": STANDINGS,
+}  # fmt: skip
 
 
 def judge(interval: Sequence[float], expected: float, relation: str = "equal", tolerance: float = 0.0) -> str:
@@ -104,10 +108,8 @@ def record(
     """
     if not re.fullmatch(r"[A-Za-z0-9-]+", id):
         raise ValueError(f"a claim's id is made of letters, digits and hyphens; got {id!r}.")
-    known = {"relation": RELATIONS, "kind": KINDS, "level": LEVELS, "profile": (*profiles.PROFILES, "full")}
-    for (name, allowed), value in zip(known.items(), (relation, said["kind"], level, profile), strict=True):
-        if value not in allowed:
-            raise ValueError(f"claim {id}: unknown {name} {value!r}; allowed: {', '.join(map(str, allowed))}.")
+    if fault := _unknown({"relation": relation, "level": level, "profile": profile} | said):
+        raise ValueError(f"claim {id}: {fault}.")
     if interval is not None and len(interval) != 2:
         raise ValueError(f"claim {id}: an interval is two numbers [low, high]; got {list(interval)}.")
     low, high = map(float, (measured, measured) if interval is None else interval)
@@ -146,15 +148,18 @@ def read(path: Path) -> Claim:
 
 
 def _checked(found: dict[str, Any], path: Path, mend: str) -> Claim:
-    """A claim of known words; a ValueError names the file, the word and the mend."""
-    known = {"verdict": VERDICTS, "standing": STANDINGS, "relation": RELATIONS, "kind": KINDS, "level": LEVELS}
-    for name, allowed in known.items():
-        if found[name] not in allowed:
-            said = f"its {name} {found[name]!r} must be among {', '.join(map(str, allowed))}"
-            raise ValueError(f"{path} is not a readable claim: {said}. {mend}")
-    if len(found["interval"]) != 2:
-        raise ValueError(f"{path} is not a readable claim: its interval is not two numbers. {mend}")
+    """A claim of known words; a ValueError names the file, the fault and the mend."""
+    if fault := _unknown(found) or ("its interval is not two numbers" if len(found["interval"]) != 2 else ""):
+        raise ValueError(f"{path} is not a readable claim: {fault}. {mend}")
     return Claim(**found)
+
+
+def _unknown(said: dict[str, Any]) -> str:
+    """The first word of a claim that is none of those known, and which are; "" if there is none."""
+    for name, value in said.items():
+        if name in KNOWN and value not in KNOWN[name]:
+            return f"unknown {name} {value!r}; allowed: {', '.join(map(str, KNOWN[name]))}"
+    return ""
 
 
 def standings() -> dict[str, str]:

@@ -182,7 +182,7 @@ def digests(parts: Sequence[Tensor]) -> dict[str, str]:
         'd41d8cd98f00b204e9800998ecf8427e'
     """
     return {
-        name: md5(part.contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest()
+        name: md5(checks.tensor(part, name).detach().contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest()
         for name, part in zip(PARTS, parts, strict=True)
     }
 
@@ -379,11 +379,12 @@ def _look_elsewhere(kind: _Kind, root: Path) -> None:
     forms = [form for name in names for form in (name, f"{name}.gz", name.replace("-idx", ".idx"))] + [kind.archive]
     possible = [folder / form for folder in dict.fromkeys(folders) for form in dict.fromkeys(filter(None, forms))]
     there = [path for path in possible if path.exists()]
-    # Whatever else bears the data's name, and is no folder: packed, in another format, or a link to nothing.
+    # Whatever else bears the data's name or a file's, and is no folder: packed otherwise, converted, a link to nothing.
     name = re.compile(rf"{re.escape(re.sub('[ _-]', '', kind.title))}(?![0-9])", re.IGNORECASE)
-    named = (top for top in root.glob("[!.]*") if name.match(re.sub("[ _-]", "", top.name)))
-    there += [path for top in named for path in (top, *top.glob("[!.]*"), *top.glob("*/[!.]*")) if not path.is_dir()]
-    if there:
+    tops = [top for top in root.glob("[!.]*") if name.match(re.sub("[ _-]", "", top.name))]
+    stems = tuple(re.split(r"-idx|\.", file)[0] for file in names)
+    there += [path for top in tops for path in top.glob("**/[!.]*") if path.name.startswith(stems)]
+    if there := list(dict.fromkeys(path for path in (*there, *tops) if not path.is_dir())):
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise CorruptDataError(
             f"{kind.title} is there, but not as it is read: found {there[0]}{more}; expected {root / first}, unpacked "

@@ -60,16 +60,9 @@ def write_with(path: Path, save: Callable[[BinaryIO], object]) -> None:
 
 
 def read_json(
-    path: Path,
-    what: str,
-    mend: str,
-    *,
-    kind: type = dict,
-    schema: int | None = None,
-    fields: Mapping[str, Any] = MappingProxyType({}),
-    older: Collection[str] = (),
-    error: type[ValueError] = ValueError,
-) -> Any:
+    path: Path, what: str, mend: str, *, kind: type = dict, schema: int | None = None,
+    fields: Mapping[str, Any] = MappingProxyType({}), older: Collection[str] = (), error: type[ValueError] = ValueError,
+) -> Any:  # fmt: skip
     """The object (or list) in a JSON file; an error names the file, the fault and the mend, which is a sentence.
 
     It, or each of a list, must have all ``fields`` (name → type), if any are said, and no others; ``older`` files lack

@@ -793,6 +793,14 @@ def test_weights_that_are_not_the_records_are_refused_and_named(tiny, publish):
     assert not (tiny.build / "runs" / "mnist-fc-adam" / "FLNPF").exists()
 
 
+def test_a_file_of_weights_that_holds_none_is_named_with_the_mend(tmp_path):
+    path = tmp_path / "seed-0.safetensors"
+    for content in (b"", b"x" * 100, (10**15).to_bytes(8, "little") + b"{}"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"seed-0\.safetensors holds no tensors .*Restore both"):
+            weights.read(path, hashlib.sha256(content).hexdigest())
+
+
 def test_a_checkpoint_behind_other_gates_is_not_gone_on_with(tiny, publish, monkeypatch, caplog):
     folder = publish()
     record = run_records.read(run_records.path_of(folder, "mnist-fc-adam", "ReLU", 0))
