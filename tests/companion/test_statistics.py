@@ -530,6 +530,6 @@ def test_worked_verdicts():
 @pytest.mark.parametrize("std", [-1.0, float("nan"), None])
 def test_welch_needs_a_spread_that_can_be(std):
     good = Summary(1.0, 1.0, 3)
-    for given in ((Summary(1.0, std, 3), good), (good, Summary(1.0, std, 3))):
+    for pair in ((Summary(1.0, std, 3), good), (good, Summary(1.0, std, 3))):
         with pytest.raises(ValueError, match="two or more runs and their std, at least 0"):
-            statistics.welch(*given)
+            statistics.welch(*pair)

@@ -28,6 +28,7 @@ from npflib.networks import DeepGatedNetwork
 from npflib.paths import neural_path_feature
 from npflib.randomness import generator
 from npflib.records import locations, run_records
+from npflib.records import weights as stored
 from npflib.training import runs as training
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
@@ -798,7 +799,7 @@ def test_a_file_of_weights_that_holds_none_is_named_with_the_mend(tmp_path):
     for content in (b"", b"x" * 100, (10**15).to_bytes(8, "little") + b"{}"):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"seed-0\.safetensors holds no tensors .*Restore both"):
-            weights.read(path, hashlib.sha256(content).hexdigest())
+            stored.read(path, hashlib.sha256(content).hexdigest())
 
 
 def test_a_checkpoint_behind_other_gates_is_not_gone_on_with(tiny, publish, monkeypatch, caplog):
