@@ -75,10 +75,8 @@ class Claim:
 
 
 FIELDS = {field.name: field.type for field in fields(Claim)}
-KNOWN: dict[str, Collection] = {
-    "relation": RELATIONS, "kind": KINDS, "level": LEVELS, "profile": (*profiles.PROFILES, "full"),
-    "verdict": VERDICTS, "standing": STANDINGS,
-}  # fmt: skip
+KNOWN: dict[str, Collection] = {"relation": RELATIONS, "kind": KINDS, "level": LEVELS, "verdict": VERDICTS}
+KNOWN |= {"standing": STANDINGS, "profile": (*profiles.PROFILES, "full")}
 
 
 def judge(interval: Sequence[float], expected: float, relation: str = "equal", tolerance: float = 0.0) -> str:
@@ -156,10 +154,8 @@ def _checked(found: dict[str, Any], path: Path, mend: str) -> Claim:
 
 def _unknown(said: dict[str, Any]) -> str:
     """The first word of a claim that is none of those known, and which are; "" if there is none."""
-    for name, value in said.items():
-        if name in KNOWN and value not in KNOWN[name]:
-            return f"unknown {name} {value!r}; allowed: {', '.join(map(str, KNOWN[name]))}"
-    return ""
+    wrong = [name for name in said if name in KNOWN and said[name] not in KNOWN[name]][:1]
+    return "".join(f"unknown {name} {said[name]!r}; allowed: {', '.join(map(str, KNOWN[name]))}" for name in wrong)
 
 
 def standings() -> dict[str, str]:

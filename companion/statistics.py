@@ -189,10 +189,8 @@ def in_words(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
 
 
 def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.95, measure: str = "peak") -> Estimate:
-    """Accuracy of one regime minus another's, by the seeds that both have.
-
-    Raises ValueError for fewer than two seeds in common, a seed twice, or records of several experiments.
-    """
+    """Accuracy of one regime minus another's, by the seeds that both have; a ValueError for fewer than two seeds in
+    common, a seed twice, or records of several experiments."""
     rows = [{record.seed: record for record in records} for records in (first, second)]
     if any(len(row) != len(records) for row, records in zip(rows, (first, second), strict=True)):
         raise ValueError("a seed occurs twice among the records of one regime; keep one record a seed.")
@@ -279,10 +277,8 @@ def reversals(regimes: Mapping[str, Sequence[Record]]) -> list[tuple[str, str]]:
 
 
 def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:
-    """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule).
-
-    Raises ValueError for fewer than two runs on either side, or a margin that is not positive.
-    """
+    """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule); a ValueError for
+    fewer than two runs on either side, or a margin that is not positive."""
     if not margin > 0:
         raise ValueError(f"the margin must be a positive number of points; got {margin!r}.")
     verdict = ledger.judge(welch(ours, paper, 0.90).interval, 0.0, "equal", margin)
