@@ -26,6 +26,7 @@ if PROFILE not in profiles.PROFILES:
     raise WorkflowError(f"unknown profile {PROFILE!r}; allowed: {', '.join(sorted(profiles.PROFILES))}")
 # A variable, since --config would make a number of 2024.
 BUILD = os.environ.get("NPF_BUILD") or ("build" if PROFILE == "quick" else f"build/{PROFILE}")
+BUILD = os.path.abspath(BUILD) if BUILD.startswith("-") else BUILD  # to rm, mv and the scripts it were an option
 if "build" in config:
     raise WorkflowError(f"--config build={config['build']} is not read: name the build folder by NPF_BUILD=…")
 

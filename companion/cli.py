@@ -2,6 +2,8 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +20,18 @@ def _seeds(*given: object) -> list[int] | None:
     return import_module("npflib.cli")._seeds(*given)  # which loads this module's commands
 
 
+@contextmanager
+def _told(part: str = "") -> Iterator[None]:
+    """Says in a line what cannot be done, and of an interrupted command from which last part it goes on."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo(f"\nInterrupted. The same command goes on from the last finished {part}.", err=True)
+        sys.exit(130)
+
+
 @click.command()
 @click.option("--profile", default="quick", show_default=True, type=click.Choice(list(profiles.PROFILES)))
 @click.option("--build", default="", help="Build folder. Default: the profile's own.")
@@ -25,20 +39,19 @@ def _seeds(*given: object) -> list[int] | None:
 @click.option("--publish", is_flag=True, help="Let claims stand, in results/, where this build's evidence puts them.")
 def ledger(profile: str, build: str, check: bool, publish: bool) -> None:
     """Collect the claims of a build into its ledger, claims.json."""
-    folder: Path = locations.build(profile, build)
+    with _told():
+        folder: Path = locations.build(profile, build)
     if not folder.is_dir():
         raise click.ClickException(f"there is no build folder {folder}. Build the book first, or name another folder.")
     if publish and profile == "paper":
         mend = "publish from a smoke or quick build, which reads them there: npf ledger --profile quick --publish"
         own = "a paper build may rest on records of its own. Put these into results/"
         raise click.ClickException(f"{own}, and {mend}.")
-    try:
+    with _told("claim"):
         found = claims.collect(folder)
         if publish:
             click.echo(f"published: {claims.publish(found)}", err=True)
             found = claims.collect(folder)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
     for claim in found:
         click.echo(f"{claim.verdict:10} {claim.id}: {claim.sentence}")
     for line in filter(None, (*claims.counted(found), claims.chance(found))):
@@ -70,7 +83,7 @@ def study(name: str, profile: str, seeds: list[int] | None, build: str, publish:
         for one in map(find, STUDIES):
             click.echo(f"{one.name:24} {one.title}")
         return
-    try:
+    with _told("part"):
         asked = find(name)
         config, *data = asked.load(asked.configs[profile])
         config = config if seeds is None else replace(config, seeds=tuple(seeds))
@@ -79,11 +92,6 @@ def study(name: str, profile: str, seeds: list[int] | None, build: str, publish:
         if seeds is None:
             asked.write(table, folder / "studies" / name / f"{table.name}.json")
         published = asked.publish(table) if publish else None
-    except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted. The same command goes on from the last finished part.", err=True)
-        sys.exit(130)
     found = table.frame()
     by, shares = ([c for c in names if c in found] for names in (asked.conditions, asked.shares))
     click.echo(f"{name}, {table.name}: {data[0].source.title}, seeds {table.seeds}, {table.seconds:.0f} s; means")
@@ -109,14 +117,10 @@ def campaign(hours: float, experiments: str, dry_run: bool, **options: Any) -> N
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     names = [name.strip() for name in experiments.split(",")] if experiments else ORDER
     try:
-        asked = Campaign(hours, names=names, **options)
-        for line in asked.lines(dry_run):
-            click.echo(line)
-    except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted. The same command goes on from the last finished epochs.", err=True)
-        sys.exit(130)
+        with _told("epochs"):
+            asked = Campaign(hours, names=names, **options)
+            for line in asked.lines(dry_run):
+                click.echo(line)
     finally:
         signal.signal(signal.SIGTERM, before)
     if asked.failed:

@@ -24,7 +24,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,9 @@ class Claim:
     figure: str = ""  # label or caption of the figure that shows it
 
 
-FIELDS = [field.name for field in fields(Claim)]
+FIELDS = {field.name: field.type for field in fields(Claim)}
+KNOWN: dict[str, Collection] = {"relation": RELATIONS, "kind": KINDS, "level": LEVELS, "verdict": VERDICTS}
+KNOWN |= {"standing": STANDINGS, "profile": (*profiles.PROFILES, "full")}
 
 
 def judge(interval: Sequence[float], expected: float, relation: str = "equal", tolerance: float = 0.0) -> str:
@@ -104,10 +106,8 @@ def record(
     """
     if not re.fullmatch(r"[A-Za-z0-9-]+", id):
         raise ValueError(f"a claim's id is made of letters, digits and hyphens; got {id!r}.")
-    known = {"relation": RELATIONS, "kind": KINDS, "level": LEVELS, "profile": (*profiles.PROFILES, "full")}
-    for (name, allowed), value in zip(known.items(), (relation, said["kind"], level, profile), strict=True):
-        if value not in allowed:
-            raise ValueError(f"claim {id}: unknown {name} {value!r}; allowed: {', '.join(map(str, allowed))}.")
+    if fault := _unknown({"relation": relation, "level": level, "profile": profile} | said):
+        raise ValueError(f"claim {id}: {fault}.")
     if interval is not None and len(interval) != 2:
         raise ValueError(f"claim {id}: an interval is two numbers [low, high]; got {list(interval)}.")
     low, high = map(float, (measured, measured) if interval is None else interval)
@@ -118,6 +118,7 @@ def record(
         raise ValueError(f"claim {id}: the interval [{low}, {high}] does not hold the measured value {measured}.")
     if (level is None) != (interval is None):
         raise ValueError(f"claim {id}: an interval and its level belong together; got {interval}, level {level}.")
+    checks.whole(said.get("seeds"), f"claim {id}: seeds")
     stand_in = bool(data and data["stand_in"])
     verdict = judge((low, high), expected, relation, tolerance)
     reason = "the interval contains the bound: more repetitions are needed" if verdict == "undecided" else ""
@@ -138,11 +139,23 @@ def record(
 def read(path: Path) -> Claim:
     """Reads one claim, as ``record`` wrote it."""
     mend = "Delete it and run its chapter again."
-    claim = Claim(**read_json(path, "claim", mend, fields=FIELDS))
-    if claim.verdict not in VERDICTS or claim.standing not in STANDINGS:
-        wrong = f"its verdict {claim.verdict!r} and standing {claim.standing!r} must be among {', '.join(STANDINGS)}"
-        raise ValueError(f"{path} is not a readable claim: {wrong}. {mend}")
+    claim = _checked(read_json(path, "claim", mend, fields=FIELDS), path, mend)
+    if claim.id != path.stem:
+        raise ValueError(f"{path} holds the claim {claim.id!r}, which would count twice. {mend}")
     return claim
+
+
+def _checked(found: dict[str, Any], path: Path, mend: str) -> Claim:
+    """A claim of known words; a ValueError names the file, the fault and the mend."""
+    if fault := _unknown(found) or ("its interval is not two numbers" if len(found["interval"]) != 2 else ""):
+        raise ValueError(f"{path} is not a readable claim: {fault}. {mend}")
+    return Claim(**found)
+
+
+def _unknown(said: dict[str, Any]) -> str:
+    """The first word of a claim that is none of those known, and which are; "" if there is none."""
+    wrong = [name for name in said if name in KNOWN and said[name] not in KNOWN[name]][:1]
+    return "".join(f"unknown {name} {said[name]!r}; allowed: {', '.join(map(str, KNOWN[name]))}" for name in wrong)
 
 
 def standings() -> dict[str, str]:
@@ -185,7 +198,8 @@ def collect(build: Path) -> list[Claim]:
 def collected(build: Path) -> list[Claim]:
     """The claims that ``collect`` put into a build's ledger; none if it has not been called."""
     path, mend = Path(build) / "claims.json", "Make it again: npf ledger."
-    return [Claim(**e) for e in read_json(path, "ledger", mend, kind=list, fields=FIELDS)] if path.exists() else []
+    found = read_json(path, "ledger", mend, kind=list, fields=FIELDS) if path.exists() else []
+    return [_checked(entry, path, mend) for entry in found]
 
 
 def contradictions(claims: Iterable[Claim]) -> list[Claim]:

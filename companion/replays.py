@@ -7,16 +7,18 @@ beside 0 may fall on its other side, and from there on histories part. All was m
 ``results/replays.json``): the tolerance is ``FACTOR`` times the largest difference found.
 """
 
-import json
 from collections import defaultdict
+from typing import Any
 
 import torch
 
 from npflib import data, experiments, regimes, training
 from npflib.records import locations, weights
+from npflib.records.atomic import read_json, unfit
 from npflib.records.run_records import Record
 
 FACTOR = 5
+ROW: dict[str, Any] = {"experiment": str, "regime": str, "way": str, "largest": dict[str, float]}
 IMAGES = 2.5e-4  # of accuracy at the least: rounding may turn two test images of 10,000
 
 
@@ -47,7 +49,10 @@ def group(experiment: str, regime: str) -> tuple[str, ...]:
 
 def _measured(experiment: str, regime: str) -> list[dict]:
     """What was measured of runs of one group."""
-    rows = json.loads((locations.published() / "replays.json").read_text(encoding="utf-8"))["rows"]
+    path, mend = locations.published() / "replays.json", "Measure again: python benchmarks/replays.py."
+    rows = read_json(path, "measurement of replays", mend, fields={"rows": list[dict]})["rows"]
+    if wrong := [row for row in rows if not ROW.keys() <= row.keys() or unfit(row, ROW)]:
+        raise ValueError(f"{path} is not a readable measurement of replays: {wrong[0]!r:.80} is no row. {mend}")
     found = [row for row in rows if group(row["experiment"], row["regime"]) == group(experiment, regime)]
     if not found:
         raise ValueError(f"nothing was measured of {experiment}, {regime}: python benchmarks/replays.py")

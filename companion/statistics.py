@@ -128,15 +128,13 @@ def sample(reported: Reported) -> Summary:
 
 
 def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Estimate:
-    """Welch's interval (see the module's formula) for ours - theirs, from means, standard deviations and runs.
-
-    Raises ValueError where either has fewer than two runs or no std, or the level is not between 0 and 1.
-    """
+    """Welch's interval (see the module's formula) for ours - theirs, from means, standard deviations and runs; a
+    ValueError where either has fewer than two runs or no std, or the level is not between 0 and 1."""
     _check_level(level)
     theirs = sample(theirs) if isinstance(theirs, Reported) else theirs
     for name, given in (("ours", ours), ("theirs", theirs)):
-        if given.runs < 2 or given.std is None:
-            raise ValueError(f"Welch's interval needs two or more runs and their std; {name} is {given!r}.")
+        if given.runs < 2 or given.std is None or not given.std >= 0:
+            raise ValueError(f"Welch's interval needs two or more runs and their std, at least 0; {name} is {given!r}.")
     a, b = (given.std**2 / given.runs for given in (ours, theirs))  # type: ignore[operator]  # checked above
     value, error = ours.mean - theirs.mean, sqrt(a + b)
     if error == 0:
@@ -149,10 +147,8 @@ def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Est
 
 
 def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
-    """The t interval for the mean of first - second, numbers in pairs: d̄ ± t_{(1+level)/2, n-1} · s_d / √n.
-
-    Raises ValueError for fewer than two pairs, unequal numbers, or a level not between 0 and 1.
-    """
+    """The t interval for the mean of first - second, numbers in pairs: d̄ ± t_{(1+level)/2, n-1} · s_d / √n; a
+    ValueError for fewer than two pairs, unequal numbers, or a level not between 0 and 1."""
     _check_level(level)
     if len(first) != len(second) or len(first) < 2:
         raise ValueError(f"two or more pairs are needed; got {len(first)} and {len(second)} numbers.")
@@ -193,10 +189,8 @@ def in_words(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
 
 
 def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.95, measure: str = "peak") -> Estimate:
-    """Accuracy of one regime minus another's, by the seeds that both have.
-
-    Raises ValueError for fewer than two seeds in common, a seed twice, or records of several experiments.
-    """
+    """Accuracy of one regime minus another's, by the seeds that both have; a ValueError for fewer than two seeds in
+    common, a seed twice, or records of several experiments."""
     rows = [{record.seed: record for record in records} for records in (first, second)]
     if any(len(row) != len(records) for row, records in zip(rows, (first, second), strict=True)):
         raise ValueError("a seed occurs twice among the records of one regime; keep one record a seed.")
@@ -276,10 +270,8 @@ def optimism(records: Sequence[Record]) -> Estimate:
 
 
 def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:
-    """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule).
-
-    Raises ValueError for fewer than two runs on either side, or a margin that is not positive.
-    """
+    """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule); a ValueError for
+    fewer than two runs on either side, or a margin that is not positive."""
     if not margin > 0:
         raise ValueError(f"the margin must be a positive number of points; got {margin!r}.")
     verdict = ledger.judge(welch(ours, paper, 0.90).interval, 0.0, "equal", margin)
@@ -361,11 +353,8 @@ def best_records(experiment: str, regime: str, build: Path, published: Path | No
 
 def table(build: Path, published: Path | None = None) -> list[Cell]:
     """Every cell of the paper's table, row by row in the table's order, from the best records there are."""
-    return [
-        table_cell(row.name, regime, best_records(row.name, regime, build, published))
-        for row in experiments.TABLE
-        for regime in row.reported
-    ]
+    cells = ((row.name, regime) for row in experiments.TABLE for regime in row.reported)
+    return [table_cell(*cell, best_records(*cell, build, published)) for cell in cells]
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,6 @@ what it computes is in ``networks``; ``paths`` holds the definitions by enumerat
 """
 
 __all__ = [
-    "answers",
-    "architectures",
-    "data",
-    "experiments",
-    "gates",
-    "initialisation",
-    "kernels",
-    "networks",
-    "paths",
-    "profiles",
-    "randomness",
-    "records",
-    "regimes",
-    "signals",
-    "theory",
-    "training",
-]
+    "answers", "architectures", "data", "experiments", "gates", "initialisation", "kernels", "networks", "paths",
+    "profiles", "randomness", "records", "regimes", "signals", "theory", "training",
+]  # fmt: skip

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from npflib import checks
+
 CHUNK = 1000
 
 
@@ -36,5 +38,10 @@ def accuracy(network: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, chu
         >>> accuracy(lambda x: x, torch.eye(4), torch.tensor([0, 1, 2, 2]))
         0.75
     """
+    checks.whole(chunk, "chunk", "examples")
+    if checks.finite(checks.tensor(labels, "labels", "[n]", 1), "labels").shape != checks.tensor(x, "inputs").shape[:1]:
+        raise ValueError(f"labels must be one for each input [n, …]; got {len(labels)} for {tuple(x.shape)}.")
+    if not len(labels):
+        raise ValueError("one or more examples are needed; got none.")
     parts = zip(x.split(chunk), labels.split(chunk), strict=True)
     return sum(int((answers(network(part)) == y).sum()) for part, y in parts) / len(x)

@@ -24,8 +24,8 @@ def _seeds(_context: click.Context, _parameter: click.Parameter, text: str | Non
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.removeprefix("-").isdigit() for part in parts):
-        raise click.BadParameter(f"{text!r} is not a list of whole numbers like 0,1,2.")
+    if not all(part.isascii() and part.removeprefix("-").isdigit() and len(part) < 1000 for part in parts):
+        raise click.BadParameter(f"{text[:80]!r} is not a list of whole numbers like 0,1,2.")
     return [int(part) for part in parts]
 
 

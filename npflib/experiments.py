@@ -38,6 +38,10 @@ class Probe:
     every: int
     examples_a_class: int
 
+    def __post_init__(self) -> None:
+        checks.whole(self.every, "every, the epochs from one measurement to the next,")
+        checks.whole(self.examples_a_class, "examples_a_class")
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -92,11 +96,15 @@ class Experiment:
         checks.number(self.learning_rate, "learning_rate")
         for name in ("epochs", "batch", *(() if self.value_epochs is None else ("value_epochs",))):
             checks.whole(getattr(self, name), name)
-        rising = [0, *self.stages]
+        rising = [0, *(checks.whole(stage, "a stage", least=0) for stage in self.stages)]
         if sorted(set(rising)) != rising or rising[-1] > self.epochs:
             raise ValueError(f"stages must be rising epochs from 1 to {self.epochs}; got {self.stages!r}.")
+        if self.classes is not None and (not isinstance(self.classes, tuple) or len(set(self.classes)) != 2):
+            raise ValueError(f"classes must be two different ones, or None for all; got {self.classes!r}.")
         if (self.loss == "squared") != (self.classes is not None) or (self.classes and self.arch.out_features != 1):
             raise ValueError("two classes with labels ±1 go with the squared loss and a network of one output.")
+        if not isinstance(self.probe, Probe | None):
+            raise ValueError(f"probe must be a Probe or None; got {self.probe!r}.")
         if not self.regimes:
             raise ValueError("regimes must name one or more regimes; got none.")
         for regime in self.regimes:
@@ -275,6 +283,7 @@ def budget(experiment: str, profile_name: str, regime: str = "ReLU", epochs: int
     """
     if epochs is not None:
         checks.whole(epochs, "epochs")
+    find_regime(regime)
     scale, chosen = profiles.find(profile_name), find(experiment)
     caps = ("train_examples", "test_examples", "epochs")
     train_examples, test_examples, most = (scale.limit(experiment, chosen.dataset, cap) for cap in caps)

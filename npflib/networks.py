@@ -17,15 +17,9 @@ from npflib.gates import BETA, EPS, GATES, hard_gate, soft_gate
 from npflib.initialisation import initialise_
 
 __all__ = [
-    "DeepGatedNetwork",
-    "DeepLinearNetwork",
-    "FullyConnected",
-    "GConv",
-    "ReLUNetwork",
-    "VConv",
-    "ValueNetwork",
+    "DeepGatedNetwork", "DeepLinearNetwork", "FullyConnected", "GConv", "ReLUNetwork", "VConv", "ValueNetwork",
     "hard_gates",
-]
+]  # fmt: skip
 
 Architecture = FullyConnected | VConv | GConv
 
@@ -232,7 +226,7 @@ def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: i
         [(torch.bool, (5, 4)), (torch.bool, (5, 4))]
     """
     checks.whole(chunk, "chunk", "inputs")
-    if not len(checks.tensor(images, "inputs", "[n, …]")):
+    if not checks.tensor(images, "inputs", "[n, …]").ndim or not len(images):
         raise ValueError("one or more inputs are needed; got none.")
     like = network.weights[0]
     parts = []

@@ -7,6 +7,7 @@ Source: Lakshminarayanan & Singh (2020), Claim 1.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 from math import prod
 from numbers import Integral
@@ -65,7 +66,7 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], limit: int = MAX_PAT
     _, gates = checks.examples(checks.tensor(x, "inputs"), gates)
     paths = enumerate_paths((x.shape[1], *(g.shape[1] for g in gates)), limit)
     check_size(len(x), len(paths), limit)
-    feature = x[:, paths[:, 0]]
+    feature = x.to(checks.floating(None, x))[:, paths[:, 0]]  # a product of whole numbers may leave their type's range
     for layer, gate in enumerate(gates, start=1):
         feature = feature * gate[:, paths[:, layer]]
     return feature
@@ -115,10 +116,11 @@ def path_sum(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor]) -> T
             f"weights for widths {widths} (d_in, w_1, …, w_(d-1)) need inputs and gates of those widths; got inputs "
             f"{tuple(x.shape)} and gates {[tuple(gate.shape) for gate in gates]}."
         )
-    total = x
+    dtype = reduce(torch.promote_types, (some.dtype for some in (*gates, *weights)), checks.floating(None, x))
+    total = x.to(dtype)
     for weight, gate in zip(weights, gates, strict=False):
-        total = total @ weight.T * gate
-    return total @ weights[-1].T
+        total = total @ weight.to(dtype).T * gate
+    return total @ weights[-1].to(dtype).T
 
 
 def active_paths(gates: Sequence[Tensor]) -> Tensor:
@@ -147,7 +149,8 @@ def check_size(examples: int, paths: int, limit: int) -> None:
 
 
 def _checked_weights(weights: Sequence[Tensor]) -> list[Tensor]:
-    found = checks.tensors(weights, "weights of layer {}", "[out, in]")
+    given = checks.tensors(weights, "weights of layer {}", "[out, in]")
+    found = [weight.to(checks.floating(None, weight)) for weight in given]
     if not found:
         raise ValueError("weights must hold at least one matrix [out, in]; got none.")
     shapes = [tuple(weight.shape) for weight in found]

@@ -51,6 +51,9 @@ class Profile:
     def __post_init__(self) -> None:
         for cap in (None, *self.epochs.values()):
             Limit(self.train_examples, self.test_examples, cap)
+        for name, values in {"seeds": self.seeds, "widths": self.widths, "draws": (self.draws,)}.items():
+            for value in values:
+                checks.whole(value, f"of a profile's {name} each", least=0 if name == "seeds" else 1)
         object.__setattr__(self, "epochs", MappingProxyType(dict(self.epochs)))
         object.__setattr__(self, "limits", MappingProxyType(dict(self.limits)))
 

@@ -73,6 +73,7 @@ def class_gram(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "
     """
     checks.one_of(part, "part", PARTS, "the tangent kernel")
     outputs = len(network.weights[-1])
+    x = getattr(network, "value", network).checked_input(x).to(network.weights[0])  # type: ignore[operator]
     found = x.new_zeros(len(x), outputs, outputs)
     for layer in tangent_signals(network, x, part):
         backward = layer.backward.unflatten(1, (outputs, -1))
@@ -90,7 +91,7 @@ def softmax_jacobian(logits: Tensor) -> Tensor:
         tensor([[[ 0.2500, -0.2500],
                  [-0.2500,  0.2500]]])
     """
-    p = torch.softmax(checks.tensor(logits, "logits", "[n, C]", 2), 1)
+    p = torch.softmax(checks.finite(checks.tensor(logits, "logits", "[n, C]", 2, kind="floating"), "logits"), 1)
     return torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
 
 

@@ -57,6 +57,8 @@ def folder_of(given: str, profile: str) -> str:
         raise SystemExit(
             f"{build!r} cannot be a build folder: give a name without braces, quotes and an unknown ~user."
         )
+    if (ROOT / build).resolve() in (ROOT.resolve(), *ROOT.resolve().parents):
+        raise SystemExit(f"{build!r} holds the project, whose notebooks a build would write over: name another folder.")
     return build.rstrip("/") or "/"
 
 

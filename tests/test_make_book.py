@@ -69,6 +69,13 @@ def test_what_cannot_be_a_folder_is_refused(name):
         make_book.folder_of(name, "quick")
 
 
+@pytest.mark.parametrize("name", [".", "..", "/", "build/..", str(PROJECT), str(PROJECT.parent)])
+def test_the_project_itself_is_no_build_folder(name):
+    """Its notebooks would be written over by executed ones."""
+    with pytest.raises(SystemExit, match="holds the project, whose notebooks a build would write over"):
+        make_book.folder_of(name, "quick")
+
+
 def test_a_file_in_the_way_is_told(tmp_path):
     (tmp_path / "build").write_text("")
     refusal = pytest.raises(SystemExit, match=r"build folder .* cannot be written .*: name another one")

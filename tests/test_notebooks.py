@@ -63,6 +63,17 @@ def test_the_checker_sees_outputs(tmp_path):
     assert "has an execution count" in check.stderr
 
 
+@pytest.mark.parametrize(
+    "text", ["", "<<<<<<< HEAD", "[]", "3", '{"cells": 3, "nbformat": 4, "metadata": {}}', "[" * 10**5]
+)
+def test_the_checker_names_what_is_no_notebook(tmp_path, text):
+    (tmp_path / "page.ipynb").write_text(text)
+    check = subprocess.run([sys.executable, CHECKER, tmp_path / "page.ipynb"], capture_output=True, text=True)
+    assert check.returncode == 1
+    assert "page.ipynb: is not a notebook (" in check.stderr
+    assert "Traceback" not in check.stderr
+
+
 @every_notebook
 def test_runs_on_the_plain_python_kernel(path):
     assert read(path).metadata.kernelspec.name == "python3"

@@ -130,7 +130,7 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
     for claim in found:
         page = escape(Path(claim.chapter).stem)
         figure = f"#{claim.figure}" if re.fullmatch(r"[\w-]+", claim.figure) else ""
-        link = f'<a href="{page}.html{figure}">{_place(claim)}{", figure" if figure else ""}</a>'
+        link = f'<a href="{page}.html{figure}">{escape(_place(claim))}{", figure" if figure else ""}</a>'
         tolerance = f"tolerance {number(claim.tolerance)}: " if claim.tolerance else ""
         told = (
             mathematics(f"{claim.quantity}; profile {claim.profile}, n = {claim.seeds:,}; data: {claim.data}"),

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from npflib import checks
 from npflib.records import locations
-from npflib.records.atomic import read_json, write_text
+from npflib.records.atomic import read_json, unfit, write_text
 from npflib.records.fingerprint import fingerprint
 
 SCHEMA = 2
@@ -141,11 +141,14 @@ class Study:
         begun, made_by = perf_counter(), {"code": self.code(), "environment": environment_of(torch.device("cpu"))}
         folder = None if build is None else self.kept_in(build, config, *data)
         found, names = dict[str, Any](), list(dict.fromkeys(self.units(config)))
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ValueError(f"the build folder cannot be written ({error}): give another one.") from error
         with torch.no_grad(), tqdm(total=len(names), desc=self.name, disable=not progress) as bar:
             context = self.prepare(config, *data)
             shared = perf_counter() - begun  # counted once
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
             # What another process is at is left to it, and waited for at the end.
             for waits, unit in product((False, True), names):
                 if unit in found:
@@ -236,8 +239,12 @@ class Study:
     def _fault(self, found: dict[str, Any]) -> str:
         """What a table says that cannot be; "" if nothing."""
         kinds = {"study": str, "name": str, "config": dict, "data": list, "calls": list, "rows": list, "schema": int}
-        if set(found) != set(kinds) or not all(isinstance(found[name], kind) for name, kind in kinds.items()):
+        if set(found) != set(kinds) or unfit(found, kinds):
             return f"its fields must be {', '.join(f'{name} ({kind.__name__})' for name, kind in kinds.items())}"
+        parts = {"data": {"title": str, "stand_in": bool}, "calls": {"seeds": list[int], "seconds": float}}
+        for part, one in ((name, one) for name in parts for one in found[name]):
+            if not isinstance(one, dict) or not parts[part].keys() <= one.keys() or unfit(one, parts[part]):
+                return f"of its {part} one is {one!r:.80}, without a good {' or '.join(parts[part])}"
         if found["study"] != self.name:
             return f"it is one of {found['study']!r}"
         told = defaultdict[Any, list[tuple]](list)
@@ -247,7 +254,7 @@ class Study:
             numbers = [value for value in row.values() if not isinstance(value, str)]
             if not all(isinstance(value, int | float) and isfinite(value) for value in numbers):
                 return f"a row holds what is no finite number: {row!r}"
-            if not all(0 <= row.get(name, 0) <= 1 for name in self.shares):
+            if not all(not isinstance(row.get(name), str) and 0 <= row.get(name, 0) <= 1 for name in self.shares):
                 return f"a share is not between 0 and 1: {row!r}"
             told[row["seed"]].append(tuple(row.get(name) for name in self.conditions))
         if not told or any(len(set(some)) != len(some) for some in told.values()):
@@ -255,8 +262,8 @@ class Study:
         if len({frozenset(some) for some in told.values()}) != 1:
             return "its seeds have different rows"
         called = sorted(seed for call in found["calls"] for seed in call["seeds"])
-        if set(called) != set(told) or not all(isfinite(call["seconds"]) for call in found["calls"]):
-            return f"its rows have the seeds {sorted(told)}, its calls {called}, or seconds that are no numbers"
+        if set(called) != set(told) or not found["data"]:
+            return f"its rows have the seeds {sorted(told)}, its calls {called}, or it says nothing of the data"
         return ""
 
 
@@ -277,7 +284,9 @@ def _kept(folder: Path | None, unit: str) -> dict[str, Any] | None:
     """What an earlier call has kept; a damaged file counts for nothing and is made again."""
     if folder is not None:
         with suppress(ValueError):
-            return read_json(folder / f"{unit}.json", "unit", "It is made again.", fields=("call", "rows"))
+            return read_json(
+                folder / f"{unit}.json", "unit", "It is made again.", fields={"call": dict, "rows": list[dict]}
+            )
     return None
 
 

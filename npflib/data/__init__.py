@@ -1,29 +1,11 @@
 """MNIST, CIFAR-10, or a data set of your own, in memory, with where they came from."""
 
 from npflib.data.datasets import (
-    PARTS,
-    CorruptDataError,
-    Dataset,
-    Source,
-    binary,
-    digests,
-    load,
-    names,
-    register,
-    subset,
-)
+    PARTS, CorruptDataError, Dataset, Source, binary, digests, load, names, register, subset,
+)  # fmt: skip
 from npflib.data.stand_ins import StandIn
 
 __all__ = [
-    "PARTS",
-    "CorruptDataError",
-    "Dataset",
-    "Source",
-    "StandIn",
-    "binary",
-    "digests",
-    "load",
-    "names",
-    "register",
+    "PARTS", "CorruptDataError", "Dataset", "Source", "StandIn", "binary", "digests", "load", "names", "register",
     "subset",
-]
+]  # fmt: skip

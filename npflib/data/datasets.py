@@ -182,7 +182,7 @@ def digests(parts: Sequence[Tensor]) -> dict[str, str]:
         'd41d8cd98f00b204e9800998ecf8427e'
     """
     return {
-        name: md5(part.contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest()
+        name: md5(checks.tensor(part, name).detach().contiguous().numpy().tobytes(), usedforsecurity=False).hexdigest()
         for name, part in zip(PARTS, parts, strict=True)
     }
 
@@ -219,6 +219,8 @@ def register(
     """
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9]*", name):
         raise ValueError(f"a data set's name is made of lower-case letters and digits; got {name!r}.")
+    if not isinstance(title, str) or not title.strip() or not callable(read):
+        raise ValueError(f"data set {name} needs a title and a function `read`; got {title!r} and {read!r}.")
     files, parts = dict(files or {}), dict(parts or {})
     if bool(files) == bool(parts):
         raise ValueError(f"data set {name}: give the checksums of its files or of its parts, one of the two.")
@@ -275,6 +277,8 @@ def binary(dataset: Dataset, negative: int = 4, positive: int = 7) -> Dataset:
     """
     if negative == positive:
         raise ValueError(f"negative and positive are both {negative!r}; they must be two different classes.")
+    for label in (negative, positive):
+        checks.whole(label, "a class", least=-1)
     parts = {"training": dataset.train_labels, "test": dataset.test_labels}
     for wanted in (negative, positive):
         for part, labels in parts.items():
@@ -374,7 +378,13 @@ def _look_elsewhere(kind: _Kind, root: Path) -> None:
     names = [Path(file).name for file in kind.files]
     forms = [form for name in names for form in (name, f"{name}.gz", name.replace("-idx", ".idx"))] + [kind.archive]
     possible = [folder / form for folder in dict.fromkeys(folders) for form in dict.fromkeys(filter(None, forms))]
-    if there := [path for path in possible if path.exists()]:
+    there = [path for path in possible if path.exists()]
+    # Whatever else bears the data's name or a file's, and is no folder: packed otherwise, converted, a link to nothing.
+    name = re.compile(rf"{re.escape(re.sub('[ _-]', '', kind.title))}(?![0-9])", re.IGNORECASE)
+    tops = [top for top in root.glob("[!.]*") if name.match(re.sub("[ _-]", "", top.name))]
+    stems = tuple(re.split(r"-idx|\.", file)[0] for file in names)
+    there += [path for top in tops for path in top.glob("**/[!.]*") if path.name.startswith(stems)]
+    if there := list(dict.fromkeys(path for path in (*there, *tops) if not path.is_dir())):
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise CorruptDataError(
             f"{kind.title} is there, but not as it is read: found {there[0]}{more}; expected {root / first}, unpacked "

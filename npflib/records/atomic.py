@@ -3,13 +3,14 @@
 import glob
 import json
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
 from platform import node
 from tempfile import NamedTemporaryFile
-from typing import Any, BinaryIO, cast
+from types import MappingProxyType, UnionType
+from typing import Any, BinaryIO, cast, get_args, get_origin
 
 
 @contextmanager
@@ -59,23 +60,18 @@ def write_with(path: Path, save: Callable[[BinaryIO], object]) -> None:
 
 
 def read_json(
-    path: Path,
-    what: str,
-    mend: str,
-    *,
-    kind: type = dict,
-    schema: int | None = None,
-    fields: Collection[str] = (),
-    older: Collection[str] = (),
-    error: type[ValueError] = ValueError,
-) -> Any:
+    path: Path, what: str, mend: str, *, kind: type = dict, schema: int | None = None,
+    fields: Mapping[str, Any] = MappingProxyType({}), older: Collection[str] = (), error: type[ValueError] = ValueError,
+) -> Any:  # fmt: skip
     """The object (or list) in a JSON file; an error names the file, the fault and the mend, which is a sentence.
 
-    It, or each of a list, must have all ``fields``, if any are said, and no others; ``older`` files lack some.
+    It, or each of a list, must have all ``fields`` (name → type), if any are said, and no others; ``older`` files lack
+    some.
     """
     damaged = f"{path} is not a readable {what}"
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
+        text = Path(path).read_text(encoding="utf-8")
+        found = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
     except FileNotFoundError:
         raise error(f"there is no {what} {path}.") from None
     except (OSError, ValueError, RecursionError) as fault:  # what is not UTF-8, JSON or finite is a ValueError
@@ -89,7 +85,31 @@ def read_json(
         missing, extra = sorted(set(fields) - there - set(older)), sorted(there - set(fields))
         if fields and (missing or extra):
             raise error(f"{damaged}: it lacks fields {missing} and has unknown fields {extra}. {mend}")
+        if wrong := unfit(cast(dict, entry), fields):
+            raise error(f"{damaged}: {wrong}. {mend}")
     return found
+
+
+def unfit(values: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+    """In words, which of the fields (name → type) has a value of another type; "" if none has."""
+    for name, hint in fields.items():
+        if name in values and not _fits(values[name], hint):
+            kind = hint.__name__ if isinstance(hint, type) else hint
+            return f"its {name} must be {kind}; it is {repr(values[name])[:80]}"
+    return ""
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value of JSON, with all that is in it, is of a type; a whole number is a float too, true is none."""
+    kind, inner = get_origin(hint) or hint, get_args(hint)
+    if kind is Any or kind is UnionType:
+        return kind is Any or any(_fits(value, one) for one in inner)
+    good = isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+    return good and (not inner or all(_fits(one, inner[-1]) for one in (value.values() if kind is dict else value)))
+
+
+def _whole(text: str) -> int:
+    return int(text if _finite(text) else 0)
 
 
 def _finite(text: str) -> float:

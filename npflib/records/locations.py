@@ -16,11 +16,17 @@ def project() -> Path:
 
 
 def expanded(given: str | os.PathLike, what: str) -> Path:
-    """A folder's path with ~ written out; a ValueError where that is the home of nobody."""
+    """A folder's path with ~ written out; a ValueError where that is the home of nobody, or no name of a folder."""
     try:
-        return Path(given).expanduser()
+        path = Path(given).expanduser()
+        path.is_dir()  # asks the system, which refuses names that are too long
     except RuntimeError:
         raise ValueError(f"{what} {str(given)!r} begins with the home folder of a user that there is not.") from None
+    except (OSError, TypeError) as error:
+        raise ValueError(f"{what} {str(given)[:80]!r} is no folder's name ({str(error)[:80]}): give another.") from None
+    if "\0" in str(path):
+        raise ValueError(f"{what} {given!r} holds a null character, which no folder's name does: leave it out.")
+    return path
 
 
 def build(profile: str, given: str | os.PathLike = "") -> Path:

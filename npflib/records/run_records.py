@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from npflib.records.atomic import read_json, write_text
+from npflib.records.atomic import read_json, unfit, write_text
 
 SCHEMA = 1
 
@@ -76,6 +76,9 @@ class Record:
         return self.profile == "paper" and epochs is not None and epochs == whole and not self.data["stand_in"]
 
 
+KINDS = {field.name: field.type for field in fields(Record)}
+
+
 def path_of(folder: Path, experiment: str, regime: str, seed: int) -> Path:
     """Where the record of a run lies below a folder of records."""
     return Path(folder) / experiment / regime / f"seed-{seed}.json"
@@ -107,8 +110,7 @@ def read(path: Path) -> Record:
     path = Path(path)
     mend = "Delete it and run the experiment again, or restore it from version control."
     older = ("series", "weights", "gates")  # records published before there were such lack them
-    names = [f.name for f in fields(Record)]
-    found = read_json(path, "run record", mend, schema=SCHEMA, fields=names, older=older, error=RecordError)
+    found = read_json(path, "run record", mend, schema=SCHEMA, fields=KINDS, older=older, error=RecordError)
     record = Record(**found)
     if fault := _fault(record):
         raise RecordError(f"{path} contradicts itself: {fault}. {mend}")
@@ -120,19 +122,21 @@ def read(path: Path) -> Record:
 
 def _fault(record: Record) -> str:
     """What a record says that cannot be; "" if nothing."""
-    history, series = record.history, record.series
-    if not isinstance(history, dict) or "test_accuracy" not in history:
+    history, series, data = record.history, record.series, record.data
+    if wrong := unfit(vars(record), KINDS):
+        return wrong
+    if not isinstance(data.get("title"), str) or not isinstance(data.get("stand_in"), bool):
+        return "of its data it must say the title, and whether they are a stand-in"
+    if "test_accuracy" not in history:
         return "its history holds no test_accuracy"
-    if any(not isinstance(values, list) or not values for values in history.values()):
+    if not all(history.values()):
         return "each series of its history must be a list of one number or more"
     if len(set(map(len, history.values()))) != 1:
         return "the series of its history have different lengths"
-    if not isinstance(series, dict) or any(not isinstance(values, list) for values in series.values()):
-        return "its series are not lists by name"
     if series and ("epoch" not in series or len(set(map(len, series.values()))) != 1):
         return "its series lack their epochs or have different lengths"
     numbers = [*chain.from_iterable((*history.values(), *series.values())), record.peak, record.final, record.seconds]
-    if not all(isinstance(number, int | float) and isfinite(number) for number in numbers):
+    if not all(map(isfinite, numbers)):
         return "it holds numbers that are not finite, as after a run that diverged"
     for name, values in history.items():
         if min(values) < 0 or (name.endswith("accuracy") and max(values) > 1):

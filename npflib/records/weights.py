@@ -7,11 +7,14 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from npflib.records import run_records
 from npflib.records.atomic import write_with
+
+MEND = "Restore both from version control, or delete them and train again."
 
 
 def path_of(folder: Path, experiment: str, regime: str, seed: int) -> Path:
@@ -35,10 +38,16 @@ def read(path: Path, digest: str) -> dict[str, dict[str, Tensor]]:
     if found != digest:
         raise ValueError(
             f"{path} holds other weights than its run's: its SHA-256 is {found}, the record beside it says "
-            f"{digest or 'nothing'}. Restore both from version control, or delete them and train again."
+            f"{digest or 'nothing'}. {MEND}"
         )
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} holds no tensors ({error}), and the record beside it says that it does. {MEND}"
+        ) from None
     networks: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in load(content).items():
+    for key, tensor in tensors.items():
         which, _, name = key.partition("/")
         networks.setdefault(which, {})[name] = tensor
     return networks

@@ -59,15 +59,9 @@ def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ..
 
 
 def draw_weights(
-    arch: Architecture,
-    draws: int,
-    sigma: float,
-    law: str = "signed",
-    generator: Generator | None = None,
-    dtype: torch.dtype = torch.float32,
-    *,
-    shared: bool = True,
-) -> list[Tensor]:
+    arch: Architecture, draws: int, sigma: float, law: str = "signed", generator: Generator | None = None,
+    dtype: torch.dtype = torch.float32, *, shared: bool = True,
+) -> list[Tensor]:  # fmt: skip
     """R independent draws of all weights of a scalar network: d tensors [R, …] of ``weight_shapes``.
 
     Example:
@@ -80,6 +74,7 @@ def draw_weights(
     checks.one_of(law, "law", KURTOSIS, "the weights")
     checks.whole(draws, "draws")
     checks.number(sigma, "sigma, the scale of the weights,")
+    dtype = checks.floating(dtype, torch.empty(0))
     shapes = [(draws, *shape) for shape in weight_shapes(arch, shared)]
     if law == "signed":
         return [_signs(shape, generator, dtype).mul_(sigma) for shape in shapes]
@@ -104,7 +99,7 @@ def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_
     shapes = weight_shapes(arch)
     sizes = [torch.Size(shape).numel() - up_to_sign for shape in shapes]
     free = sum(sizes)
-    if free > limit:
+    if free > checks.number(limit, "limit", least=0):
         raise ValueError(f"{free} free weights have 2^{free} sign patterns; at most {limit} weights are listed.")
     parts = _sign_patterns(free).double().split(sizes, dim=1)
     if up_to_sign:
@@ -185,11 +180,12 @@ def scaled(path_kernel: Tensor, depth: int, sigma: float) -> Tensor:
         tensor([[180.]])
     """
     checks.number(sigma, "sigma, the scale of the weights,")
+    checks.whole(depth, "depth")
     try:
         factor = depth * float(sigma) ** (2 * (depth - 1))
     except OverflowError:
         factor = inf
-    kernel = factor * path_kernel
+    kernel = factor * checks.tensor(path_kernel, "the path kernel")
     if not factor or not bool(kernel.isfinite().all()):
         raise ValueError(
             f"d σ^(2(d-1)) H of the scale sigma = {sigma:.3g} and depth d = {depth} is beyond the range of float64: "
@@ -223,16 +219,10 @@ class Deviations:
 
 
 def sample(
-    arch: FullyConnected,
-    x: Tensor,
-    gates_of: Callable[[int], Sequence[Tensor]],
-    groups: int,
-    draws: int,
-    sigma: float,
-    law: str = "signed",
-    generator: Generator | None = None,
+    arch: FullyConnected, x: Tensor, gates_of: Callable[[int], Sequence[Tensor]], groups: int, draws: int, sigma: float,
+    law: str = "signed", generator: Generator | None = None,
     predict: Callable[[Sequence[Tensor]], Tensor] | None = None,
-) -> Deviations:
+) -> Deviations:  # fmt: skip
     """Draws value kernels behind fixed gates and compares them with the theorem's mean.
 
     ``gates_of`` gives group 0 ≤ b < B = ``groups`` its gates, the same for all or not; they must let some path through,
@@ -248,7 +238,7 @@ def sample(
         0.0
     """
     found = []
-    for group in range(groups):
+    for group in range(checks.whole(groups, "groups")):
         gates = gates_of(group)
         expected = expected_value_kernel(x, gates, sigma)
         norm = torch.linalg.matrix_norm(expected)
@@ -270,15 +260,9 @@ def sample(
 
 
 def sample_with_random_gates(
-    arch: FullyConnected,
-    x: Tensor,
-    draws: int,
-    sigma: float,
-    law: str = "signed",
-    generator: Generator | None = None,
-    *,
-    shared: bool,
-) -> tuple[Tensor, Tensor]:
+    arch: FullyConnected, x: Tensor, draws: int, sigma: float, law: str = "signed", generator: Generator | None = None,
+    *, shared: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """K_value and d σ^{2(d-1)} H of each of R draws with gates of its own, both float64 [R, n, n].
 
     The gates are those of a ReLU network with the *same* weights (``shared``: dependent initialisation), or with
@@ -292,7 +276,9 @@ def sample_with_random_gates(
         >>> kernels.shape, theorem.shape
         (torch.Size([100, 2, 2]), torch.Size([100, 2, 2]))
     """
-    scaled(torch.ones(()), arch.depth, sigma)  # which is refused, if at all, before any weight is drawn
+    weight_shapes(arch)  # what is wrong is refused before any weight is drawn
+    scaled(torch.ones(()), arch.depth, sigma)
+    checks.tensor(x, "inputs", "[n, d_in]", 2, kind="floating")
     found, expected = [], []
     for count in _batches(arch, draws):
         weights = draw_weights(arch, count, sigma, law, generator, x.dtype)
@@ -321,7 +307,7 @@ def relative_variance(x: Tensor, gates: Sequence[Tensor], law: str = "signed") -
     _, gates = checks.examples(checks.tensor(x, "inputs"), gates)
     checks.hard(gates, "the formula counts open units")
     active = [gate.sum(1, dtype=torch.float64) for gate in gates]
-    x = x.double()
+    x = checks.finite(x.double(), "inputs")
     concentration = x.pow(4).sum(1) / x.square().sum(1).square()
     return relative_variance_of(active, concentration, law)
 
@@ -372,8 +358,8 @@ def wide_limit(depth: int, concentration: float, law: str = "signed") -> float:
     """
     checks.one_of(law, "law", KURTOSIS, "the weights")
     checks.whole(depth, "depth")
-    missing = 3 - KURTOSIS[law]
-    pairs = 2 / 3 * depth * (depth - 1) * (2 * depth - 1) - missing * (depth - 1) ** 2 * (1 + concentration)
+    missing, q = 3 - KURTOSIS[law], checks.number(concentration, "concentration", least=0)
+    pairs = 2 / 3 * depth * (depth - 1) * (2 * depth - 1) - missing * (depth - 1) ** 2 * (1 + q)
     return pairs / depth**2
 
 
@@ -390,11 +376,11 @@ def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 
         >>> largest_z(torch.tensor([[1.0], [3.0]]))[0]  # mean 2, standard error 1
         2.0
     """
-    if len(means) < 2:
-        raise ValueError(f"a standard error needs at least two groups; got {len(means)}.")
-    rows = means.flatten(1)
+    if checks.tensor(means, "means", "[B, …]", kind="floating").ndim < 2 or len(means) < 2:
+        raise ValueError(f"a standard error needs at least two groups: means [B, …]; got {tuple(means.shape)}.")
+    rows = checks.finite(means.flatten(1), "means")
     rows = rows[:, (rows != 0).any(0)]
-    signs = _signs((repeats, len(rows)), generator, rows.dtype)
+    signs = _signs((checks.whole(repeats, "repeats"), len(rows)), generator, rows.dtype)
     signs = torch.cat([torch.ones_like(signs[:1]), signs])
     centre = signs @ rows / len(rows)
     # Signs leave squares alone, so the variance about the re-weighted mean needs no second pass.
@@ -417,7 +403,7 @@ def _vector_moments(m: Sequence[Tensor], q: Tensor, excess: float) -> list[Tenso
 def _batches(arch: FullyConnected, draws: int) -> list[int]:
     """Numbers of draws whose weights are held at once."""
     whole = max(1, MAX_NUMBERS // sum(torch.Size(shape).numel() for shape in weight_shapes(arch)))
-    return [min(whole, draws - done) for done in range(0, draws, whole)]
+    return [min(whole, draws - done) for done in range(0, checks.whole(draws, "draws"), whole)]
 
 
 def _signs(shape: tuple[int, ...], generator: Generator | None, dtype: torch.dtype) -> Tensor:
@@ -435,9 +421,12 @@ def _sign_patterns(count: int) -> Tensor:
 def _check(x: Tensor, gates: Sequence[Tensor] | None, weights: Sequence[Tensor]) -> None:
     for what, some in (("inputs", [x]), ("gates", gates or []), ("weights", weights)):
         checks.tensors(some, what)
+    numbers = [x, *weights, *(gate for gate in gates or [] if gate.is_floating_point())]
+    if len(types := {each.dtype for each in numbers}) > 1 or not x.is_floating_point():
+        raise ValueError(f"inputs, gates and weights must be of one floating type; got {sorted(map(str, types))}.")
     shapes, given = ([tuple(each.shape) for each in some] for some in (weights, gates or []))
     sizes = [*x.shape[1:], *(size for shape in shapes for size in shape[1:2])]
-    chain = [(len(weights[0]), out, into) for into, out in pairwise(sizes)]
+    chain = [(*shapes[0][:1], out, into) for into, out in pairwise(sizes)] if shapes else []
     if not weights or shapes != chain or sizes[-1] != 1:
         raise ValueError(
             "inputs [n, d_in] and weights [R, w_1, d_in], [R, w_2, w_1], …, [R, 1, w_(d-1)] must chain; got "

@@ -27,7 +27,7 @@ Sources: Cho & Saul (2009), arc-cosine kernels; Jacot et al. (2018) and Arora et
 Lakshminarayanan & Singh (2020), Claim 4. "gates" is then one line: insert (gates) in Λ = Π_l ⟨G(l), G'(l)⟩.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import pi
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ import torch
 from torch import Tensor
 
 from npflib import checks
+from npflib.architectures import MAX_DEPTH
 from npflib.kernels import CHUNK, blockwise
 
 KINDS = ("overlap", "gates", "output", "relu")
@@ -248,6 +249,7 @@ def _check_angles(theta: Tensor) -> None:
 
 
 def _check(depth: int, kinds: Sequence[str] = KINDS) -> None:
-    checks.whole(depth, "depth, the number of weight layers,")
-    if isinstance(kinds, str) or not kinds or any(kind not in KINDS for kind in kinds):
+    if checks.whole(depth, "depth, the number of weight layers,") > MAX_DEPTH:
+        raise ValueError(f"depth must be at most {MAX_DEPTH:,}; got {depth}.")
+    if isinstance(kinds, str) or not isinstance(kinds, Collection) or not kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f"kinds must be a list of one or more of {', '.join(KINDS)}; got {kinds!r}.")

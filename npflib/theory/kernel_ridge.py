@@ -27,7 +27,7 @@ multiplied in float64.
 Source: Saunders, Gammerman & Vovk (1998), "Ridge regression learning algorithm in dual variables".
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -146,7 +146,7 @@ def ridge_path(kernel: Tensor, targets: Tensor, ridges: Sequence[float] = RIDGES
     """
     ridges = _checked_ridges(ridges)
     needed, n = memory_needed(len(square(kernel))), len(kernel)
-    if needed > memory:
+    if needed > checks.number(memory, "memory, in bytes,"):
         raise ValueError(
             f"a fit on {n:,} examples needs {needed / 2**30:.3g} GiB; allowed are {memory / 2**30:.3g} GiB, "
             f"enough for {int((memory / memory_needed(1)) ** 0.5):,}. Take fewer examples, or allow more by `memory`."
@@ -192,15 +192,9 @@ def fit(
 
 
 def choose_ridge(
-    kernel: Tensor,
-    labels: Tensor,
-    ridges: Sequence[float] = RIDGES,
-    *,
-    classes: int | None = None,
-    share: float = 0.2,
-    seed: int = 0,
-    memory: int = MEMORY,
-) -> RidgeChoice:
+    kernel: Tensor, labels: Tensor, ridges: Sequence[float] = RIDGES, *, classes: int | None = None, share: float = 0.2,
+    seed: int = 0, memory: int = MEMORY,
+) -> RidgeChoice:  # fmt: skip
     """The ridge with the highest accuracy on training examples that are held out from the fit.
 
     Of ridges that are equally accurate the largest is taken, which gives the smoothest function; ``at_edge`` says that
@@ -218,7 +212,7 @@ def choose_ridge(
     targets = _targets_for(kernel, labels, classes)
     ridges = sorted(set(_checked_ridges(ridges)))
     n = len(labels)
-    held = round(share * n) if isinstance(share, int | float) else 0
+    held = round(share * n) if isinstance(share, int | float) and abs(share) <= 1 else 0
     if not 0 < held < n:
         raise ValueError(f"share = {share!r} of {n} examples holds out {held}; it must leave some on both sides.")
     order = torch.randperm(n, generator=generator(seed, "examples")).to(kernel.device)
@@ -274,8 +268,9 @@ class KernelReadOut:
         memory: int = MEMORY,
     ):
         for what, inputs, given in (("training", x, labels), ("test", new_x, new_labels)):
-            checks.tensor(given, f"labels of the {what} examples", "[n]")
-            if checks.tensor(inputs, f"the {what} inputs", "[n, …]").ndim < 2 or given.shape != inputs.shape[:1]:
+            checks.finite(checks.tensor(given, f"labels of the {what} examples", "[n]"), "labels")
+            checks.finite(checks.tensor(inputs, f"the {what} inputs", "[n, …]"), f"the {what} inputs")
+            if inputs.ndim < 2 or given.shape != inputs.shape[:1]:
                 raise ValueError(
                     f"the {what} inputs are [n, …] with a label each; got {tuple(inputs.shape)} and labels "
                     f"{tuple(given.shape)}."
@@ -284,14 +279,14 @@ class KernelReadOut:
             raise ValueError(f"inputs differ: {tuple(x.shape[1:])} to train on and {tuple(new_x.shape[1:])} to test.")
         n, m = len(x), len(new_x)
         needed = memory_needed(n) + 8 * n * (n + m)
-        if needed > memory:
+        if needed > checks.number(memory, "memory, in bytes,"):
             raise ValueError(
                 f"a read-out of {n:,} training and {m:,} test examples needs {needed / 2**30:.3g} GiB; allowed are "
                 f"{memory / 2**30:.3g}. Take fewer, or allow more by `memory`."
             )
-        self.x, self.labels = x.flatten(1), labels
-        self.new_x, self.new_labels = new_x.flatten(1), new_labels
-        self.ridges, self.seed, self.memory = tuple(ridges), seed, memory
+        self.x, self.labels = x.detach().flatten(1), labels
+        self.new_x, self.new_labels = new_x.detach().flatten(1), new_labels
+        self.ridges, self.seed, self.memory = tuple(_checked_ridges(ridges)), seed, memory
         self.classes = int(labels.max()) + 1
         self.gram = _gram(self.x.double(), self.x.double())
         self.new_gram = _gram(self.new_x.double(), self.x.double())
@@ -311,7 +306,7 @@ class KernelReadOut:
             checks.hard(given, f"a read-out counts open units, of the {what} examples too")
         if [gate.shape[1] for gate in gates] != [gate.shape[1] for gate in new_gates]:
             raise ValueError("gates of the training and the test examples must come from the same network.")
-        return self._read([gate.float() for gate in gates], [gate.float() for gate in new_gates])
+        return self._read([gate.detach().float() for gate in gates], [gate.detach().float() for gate in new_gates])
 
     def _read(self, gates: Sequence[Tensor], new_gates: Sequence[Tensor]) -> ReadOut:
         kernel, same = _with_overlap(self.gram, gates, gates), {"classes": self.classes, "memory": self.memory}
@@ -332,7 +327,7 @@ def _targets_for(kernel: Tensor, labels: Tensor, classes: int | None) -> Tensor:
 
 
 def _checked_ridges(ridges: Sequence[float]) -> list[float]:
-    found = [checks.number(ridge, "a ridge", least=0) for ridge in ridges]
+    found = [checks.number(ridge, "a ridge", least=0) for ridge in (ridges if isinstance(ridges, Iterable) else ())]
     if not found:
         raise ValueError("ridges must be one or more finite numbers ≥ 0; got none.")
     return found

@@ -47,7 +47,7 @@ def residual_output(x: Tensor, stem: Tensor, blocks: Blocks, weights: Weights) -
         tensor([[40.]])
     """
     _check(x, stem, blocks)
-    first, middle, last = weights
+    first, middle, last = _checked_weights(x, weights)
     if [len(block) for block in middle] != [len(block) for block in blocks]:
         raise ValueError(
             f"{len(blocks)} blocks of {len(blocks[0])} layers need a weight matrix for each layer of each block; got "
@@ -72,7 +72,7 @@ def residual_gates(x: Tensor, weights: Weights) -> tuple[Tensor, list[list[Tenso
         >>> residual_gates(one, (2 * one, [[-3 * one]], 5 * one))  # the block's pre-activation is -6
         (tensor([[1.]]), [[tensor([[0.]])]])
     """
-    first, middle, _ = weights
+    first, middle, _ = _checked_weights(x, weights)
     q = x @ first.T
     stem, z, blocks = hard_gate(q), q.relu(), []
     for matrices in middle:
@@ -102,15 +102,9 @@ def subnetworks(stem: Tensor, blocks: Blocks) -> Iterator[tuple[tuple[int, ...],
 
 
 def residual_path_kernel(
-    x: Tensor,
-    stem: Tensor,
-    blocks: Blocks,
-    x2: Tensor | None = None,
-    stem2: Tensor | None = None,
-    blocks2: Blocks | None = None,
-    *,
-    dtype: torch.dtype | None = None,
-) -> Tensor:
+    x: Tensor, stem: Tensor, blocks: Blocks, x2: Tensor | None = None, stem2: Tensor | None = None,
+    blocks2: Blocks | None = None, *, dtype: torch.dtype | None = None,
+) -> Tensor:  # fmt: skip
     """H by the number j of blocks that are passed, [B + 1, n, m]: Σ_{#J=j} H_J, the sum over C(B, j) sub-networks.
 
     With e_j(0) = [j = 0] and e_j(b) = e_j(b-1) + Λ_b ∘ e_{j-1}(b-1), it is Σ ∘ Λ_0 ∘ e_j(B). Gates may be hard or soft;
@@ -156,7 +150,27 @@ def expected_value_kernel(x: Tensor, stem: Tensor, blocks: Blocks, sigma: float)
     return torch.stack([scaled(term, 2 + len(blocks[0]) * j, sigma) for j, term in enumerate(terms)])
 
 
+def _checked_weights(x: Tensor, weights: Weights) -> Weights:
+    if not isinstance(weights, Sequence) or len(weights) != 3 or not _in_lists(weights[1]):
+        raise ValueError("weights are three: of the stem, of the blocks (a list of lists), and of the read-out.")
+    first, middle, last = weights
+    every = checks.tensors([first, *(each for block in middle for each in block), last], "weight {}", "[out, in]", 2)
+    w, given = len(first), [checks.tensor(x, "inputs", "[n, d_in]", 2, kind="floating"), *every]
+    shapes = [tuple(each.shape) for each in given]
+    good = [(len(x), first.shape[1]), (w, first.shape[1]), *[(w, w)] * (len(every) - 2), (len(last), w)]
+    if shapes != good or len({each.dtype for each in given}) > 1:
+        got = f"{shapes} of {', '.join(sorted({str(each.dtype) for each in given}))}"
+        raise ValueError(f"inputs [n, d_in], weights [w, d_in], [w, w], …, [C, w] must chain, in one type; got {got}.")
+    return weights
+
+
+def _in_lists(blocks: Blocks) -> bool:
+    return isinstance(blocks, Sequence) and all(isinstance(block, Sequence) for block in blocks)
+
+
 def _check(x: Tensor, stem: Tensor, blocks: Blocks) -> None:
+    if not _in_lists(blocks):
+        raise ValueError("blocks are given in a list, one list of gates for each block.")
     layers = {len(block) for block in blocks}
     if not blocks or len(layers) != 1 or 0 in layers:
         raise ValueError(

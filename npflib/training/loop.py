@@ -17,6 +17,7 @@ from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
+from npflib.training.gate_sources import pixels
 from npflib.training.optimisers import keras_optimiser
 
 __all__ = ["train", "train_and_keep"]
@@ -26,15 +27,9 @@ Network = TypeVar("Network", ReLUNetwork, DeepGatedNetwork)
 
 
 def each_epoch(
-    learner: Learner,
-    updates: torch.optim.Optimizer,
-    seeds: Sequence[int],
-    batch: int,
-    *,
-    done: int = 0,
-    rows: Tensor | None = None,
-    bar: tqdm | None = None,
-) -> Generator[int, None, None]:
+    learner: Learner, updates: torch.optim.Optimizer, seeds: Sequence[int], batch: int, *, done: int = 0,
+    rows: Tensor | None = None, bar: tqdm | None = None,
+) -> Generator[int, None, None]:  # fmt: skip
     """Trains without end after ``done`` epochs, on all examples or ``rows`` [S, n]; says how many epochs there were."""
     for epoch in count(done):  # whose order depends on a copy's seed and the epoch alone: a run may stop and go on
         length = len(learner.labels) if rows is None else rows.shape[1]
@@ -77,6 +72,8 @@ def train(
         1.0
     """
     last = checks.whole(epochs, "epochs")
+    checks.whole(batch, "batch")
+    checks.number(learning_rate, "learning_rate")
     if len(seeds) != learner.copies:
         raise ValueError(f"one seed a network: got {len(seeds)} seeds for {learner.copies} networks.")
     updates = keras_optimiser(optimiser, learner.parameters(), learning_rate)
@@ -87,17 +84,9 @@ def train(
 
 @torch.no_grad()
 def train_and_keep(
-    networks: Sequence[Network],
-    images: Tensor,
-    labels: Tensor,
-    rows: Tensor,
-    keep: Collection[int],
-    *,
-    seeds: Sequence[int],
-    optimiser: str = "adam",
-    learning_rate: float = 1e-3,
-    batch: int = 32,
-) -> list[dict[int, Network]]:
+    networks: Sequence[Network], images: Tensor, labels: Tensor, rows: Tensor, keep: Collection[int], *,
+    seeds: Sequence[int], optimiser: str = "adam", learning_rate: float = 1e-3, batch: int = 32,
+) -> list[dict[int, Network]]:  # fmt: skip
     """Trains S fully connected networks of one regime side by side and keeps a copy of each after some epochs.
 
     ``rows`` [S, n] are the examples, among ``images`` [N, …] and ``labels`` [N], that each learns from by
@@ -114,6 +103,7 @@ def train_and_keep(
         >>> torch.equal(kept[0].weights[0], network.weights[0]), kept[200](x).argmax(1).tolist()
         (True, [0, 1])
     """
+    checks.tensors([images, labels, rows], "images, labels and rows")
     if not networks or len(networks) != len(seeds) or rows.ndim != 2 or len(rows) != len(networks):
         raise ValueError(
             f"one seed and one row of examples a network: got {len(networks)} networks, {len(seeds)} seeds and rows "
@@ -126,6 +116,8 @@ def train_and_keep(
     if not keep or not all(isinstance(e, int) and not isinstance(e, bool) and e >= 0 for e in keep):
         raise ValueError(f"keep must hold one or more epochs, whole numbers ≥ 0; got {sorted(keep)!r}.")
     checks.whole(batch, "batch")
+    checks.number(learning_rate, "learning_rate")
+    images = pixels(images).float()
     learner = BatchedLearner(networks, images, labels, images[:1], labels[:1])
     updates = keras_optimiser(optimiser, learner.parameters(), learning_rate)
     kept: list[dict[int, Network]] = [{} for _ in networks]

@@ -59,17 +59,10 @@ class DivergenceError(ValueError):
 
 
 def ensure(
-    experiment: str,
-    regime: str,
-    profile: str = "quick",
-    *,
-    seeds: Sequence[int] | None = None,
-    epochs: int | None = None,
-    build: str | os.PathLike = "",
-    device: str | None = None,
-    precision: str = "float32",
+    experiment: str, regime: str, profile: str = "quick", *, seeds: Sequence[int] | None = None,
+    epochs: int | None = None, build: str | os.PathLike = "", device: str | None = None, precision: str = "float32",
     progress: bool = True,
-) -> list[Record]:
+) -> list[Record]:  # fmt: skip
     """Records of an experiment's regime, one a seed: read where they are valid, trained where they are not.
 
     A record is valid when its configuration, its data and the fingerprint of the training code are today's. FLNPF

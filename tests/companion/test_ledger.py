@@ -254,13 +254,42 @@ def test_a_claim_that_cannot_be_read_is_named_with_the_mend(tmp_path, content):
     assert not (tmp_path / "claims.json").exists()
 
 
-def test_a_verdict_outside_the_vocabulary_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"verdict": "probably"}, "unknown verdict 'probably'; allowed: holds, refuted, undecided"),
+        ({"verdict": "open"}, "unknown verdict 'open'"),
+        ({"standing": "probably"}, "unknown standing 'probably'"),
+        ({"relation": "<b>"}, "unknown relation '<b>'; allowed: equal, at most, at least"),
+        ({"kind": "rumour"}, "unknown kind 'rumour'; allowed: identity"),
+        ({"level": 0.5}, "unknown level 0.5"),
+        ({"profile": "huge"}, "unknown profile 'huge'"),
+        ({"measured": "1"}, "its measured must be float; it is '1'"),
+        ({"measured": 10**400}, "a number that is not finite"),
+        ({"interval": [1.0]}, "its interval is not two numbers"),
+        ({"interval": [None, 1.0]}, "its interval must be"),
+        ({"seeds": "three"}, "its seeds must be int"),
+        ({"stand_in": 0}, "its stand_in must be bool"),
+        ({"chapter": None}, "its chapter must be str"),
+        ({"id": "claim-2"}, "holds the claim 'claim-2', which would count twice"),
+    ],
+)
+def test_a_claim_that_says_what_cannot_be_is_refused(tmp_path, wrong, said):
     path = tmp_path / "claims" / "claim-1-identity.json"
     path.parent.mkdir()
-    for wrong in ({"verdict": "probably"}, {"verdict": "open"}, {"standing": "probably"}):
-        path.write_text(json.dumps(asdict(record(tmp_path)) | wrong))
-        with pytest.raises(ValueError, match=r"claim-1-identity\.json.*(probably|open)"):
-            ledger.read(path)
+    path.write_text(json.dumps(asdict(record(tmp_path)) | wrong))
+    with pytest.raises(ValueError, match=rf"claim-1-identity\.json.*{said}.*Delete it and run its chapter again"):
+        ledger.read(path)
+    if "id" not in wrong:
+        (tmp_path / "claims.json").write_text(json.dumps([asdict(record(tmp_path)) | wrong]))
+        with pytest.raises(ValueError, match=rf"claims\.json.*{said}"):
+            ledger.collected(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [-3, 0, "3", None, 2.5, True])
+def test_a_claim_rests_on_one_repetition_or_more(tmp_path, wrong):
+    with pytest.raises(ValueError, match="seeds must be a positive whole number; got"):
+        record(tmp_path, seeds=wrong)
 
 
 # --- standings -------------------------------------------------------------------------------------------------------

@@ -214,6 +214,18 @@ def test_the_tolerance_is_of_the_same_kind_of_gates_and_never_less_than_two_imag
         replays.tolerances("mnist-alignment", "ReLU")
 
 
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "[]", "{}", '{"rows": 1}', '{"rows": [1]}', '{"rows": [{}]}', '{"rows": [{"largest": 1}]}']
+)
+def test_a_damaged_measurement_is_named_with_its_mend(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(locations, "published", lambda: tmp_path)
+    if text is not None:
+        (tmp_path / "replays.json").write_text(text)
+    with pytest.raises(ValueError, match=r"measurement of replays.*|python benchmarks/replays\.py") as caught:
+        replays.tolerances("mnist-fc-adam", "ReLU")
+    assert "replays.json" in str(caught.value)
+
+
 def test_distances_are_differences_of_accuracies_and_relative_otherwise(book):
     path = run_records.path_of(book.results, "mnist-fc-adam", "ReLU", 0)
     record = run_records.read(path)

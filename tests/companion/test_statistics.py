@@ -513,3 +513,11 @@ def test_worked_verdicts():
     paper = Summary(97.5, 0.1, 5)
     verdicts = [statistics.equivalence(Summary(mean, 0.1, 5), paper, margin=0.5) for mean in (97.6, 98.0, 98.5)]
     assert verdicts == ["equivalent", "undecided", "different"]
+
+
+@pytest.mark.parametrize("std", [-1.0, float("nan"), None])
+def test_welch_needs_a_spread_that_can_be(std):
+    good = Summary(1.0, 1.0, 3)
+    for pair in ((Summary(1.0, std, 3), good), (good, Summary(1.0, std, 3))):
+        with pytest.raises(ValueError, match="two or more runs and their std, at least 0"):
+            statistics.welch(*pair)

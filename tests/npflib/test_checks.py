@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from npflib import gates, kernels, networks, paths, signals
+from npflib import answers, data, gates, kernels, networks, paths, signals
 from npflib.theory import convolution, fixed_gates, gate_statistics, infinite_width, kernel_ridge, residual
+from npflib.training import loop
+from npflib.training.batched import BatchedLearner
 
 ONE = torch.ones(2, 3)
 FULL = networks.FullyConnected(depth=3, width=3, in_features=3, out_features=1, bias=False)
@@ -14,6 +16,7 @@ WEIGHTS = [torch.ones(3, 3), torch.ones(1, 3)]
 IMAGE, MAP = torch.ones(2, 1, 3, 3), torch.ones(2, 2, 3, 3)
 FIT = kernel_ridge.fit(torch.eye(2), torch.tensor([0, 1]), 1.0)
 LABELS = torch.tensor([0, 1])
+RESIDUAL = (torch.ones(3, 3), [[torch.ones(3, 3)]], torch.ones(1, 3))
 
 CALLS = {
     "hard_gate": gates.hard_gate,
@@ -52,6 +55,20 @@ CALLS = {
     "scores": FIT.scores,
     "accuracy": lambda wrong: FIT.accuracy(torch.eye(2), wrong),
     "read-out": lambda wrong: kernel_ridge.KernelReadOut(wrong, LABELS, ONE, LABELS),
+    "accuracy of a network, x": lambda wrong: answers.accuracy(lambda x: x, wrong, LABELS),
+    "accuracy of a network, labels": lambda wrong: answers.accuracy(lambda x: x, ONE, wrong),
+    "class_gram": lambda wrong: signals.class_gram(RELU, wrong),
+    "residual output, x": lambda wrong: residual.residual_output(wrong, ONE, [[ONE]], RESIDUAL),
+    "residual output, stem": lambda wrong: residual.residual_output(ONE, ONE, [[ONE]], (wrong, *RESIDUAL[1:])),
+    "residual output, block": lambda wrong: residual.residual_output(
+        ONE, ONE, [[ONE]], (RESIDUAL[0], [[wrong]], RESIDUAL[2])
+    ),
+    "residual gates": lambda wrong: residual.residual_gates(wrong, RESIDUAL),
+    "scaled": lambda wrong: fixed_gates.scaled(wrong, 2, 1.0),
+    "largest z": fixed_gates.largest_z,
+    "random gates": lambda wrong: fixed_gates.sample_with_random_gates(FULL, wrong, 1, 1.0, shared=True),
+    "digests": lambda wrong: data.digests([wrong] * 4),
+    "kept": lambda wrong: loop.train_and_keep([RELU], wrong, LABELS, torch.tensor([[0]]), [1], seeds=[0]),
 }
 WRONG = {
     "None": None,
@@ -102,6 +119,11 @@ def test_numbers_that_are_not_finite_never_go_on_in_silence(number):
         lambda: infinite_width.input_angles(x),
         lambda: convolution.flattened_path_kernel(number * IMAGE, [MAP]),
         lambda: residual.residual_path_kernel(x, ONE, [[ONE]]),
+        lambda: signals.softmax_jacobian(x),
+        lambda: fixed_gates.relative_variance(x, [ONE]),
+        lambda: fixed_gates.largest_z(x),
+        lambda: answers.accuracy(lambda x: x, ONE, torch.tensor([0.0, number])),
+        lambda: kernel_ridge.KernelReadOut(x, LABELS, ONE, LABELS),
     ):
         with pytest.raises(ValueError, match=r"must hold finite numbers|are NaN"):
             call()
@@ -131,3 +153,68 @@ def test_a_scale_is_a_finite_positive_number(sigma):
     ):
         with pytest.raises(ValueError, match="sigma, the scale of the weights, must be finite and positive; got"):
             call()
+
+
+def test_whole_numbers_are_counted_in_a_type_that_holds_their_products():
+    weights = [torch.full((3, 3), 100, dtype=torch.uint8), torch.full((1, 3), 100, dtype=torch.int8)]
+    x, gates = torch.full((2, 3), 200, dtype=torch.uint8), [torch.ones(2, 3, dtype=torch.uint8)]
+    value, feature = paths.neural_path_value(weights), paths.neural_path_feature(x, gates)
+    assert value.unique().tolist() == [1e4]
+    assert (feature @ value).tolist() == paths.path_sum(x, gates, weights).tolist() == [[9 * 200 * 1e4]] * 2
+    assert paths.path_sum(x.double(), [ONE.bool()], [weight.float() for weight in weights]).dtype == torch.float64
+
+
+MIXED = ValueError, "one floating type|in one type|must be a floating tensor"
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float64, torch.float16])
+def test_another_type_than_the_weights_is_said(kind):
+    for call in (
+        lambda: residual.residual_output(ONE.to(kind), ONE, [[ONE]], RESIDUAL),
+        lambda: residual.residual_gates(ONE.to(kind), RESIDUAL),
+        lambda: fixed_gates.value_kernels(ONE.to(kind), [ONE], [weight[None] for weight in WEIGHTS]),
+        lambda: fixed_gates.relu_gates(ONE.to(kind), [weight[None] for weight in WEIGHTS]),
+    ):
+        with pytest.raises(MIXED[0], match=MIXED[1]):
+            call()
+
+
+def test_residual_networks_are_given_in_lists():
+    for blocks in (None, ONE, [ONE]):
+        with pytest.raises(ValueError, match="blocks are given in a list, one list of gates for each block"):
+            residual.residual_path_kernel(ONE, ONE, blocks)
+    for weights in (None, RESIDUAL[:2], (RESIDUAL[0], ONE, RESIDUAL[2])):
+        with pytest.raises(ValueError, match="weights are three"):
+            residual.residual_gates(ONE, weights)
+
+
+NUMBERS = {
+    "depth, wide": lambda wrong: infinite_width.kernels(ONE, depth=wrong),
+    "depth, angles": lambda wrong: infinite_width.angles(torch.zeros(1), wrong),
+    "depth, scaled": lambda wrong: fixed_gates.scaled(ONE, wrong, 1.0),
+    "groups": lambda wrong: fixed_gates.sample(FULL, ONE, lambda _: [ONE, ONE], wrong, 1, 1.0),
+    "draws": lambda wrong: fixed_gates.sample(FULL, ONE, lambda _: [ONE, ONE], 1, wrong, 1.0),
+    "repeats": lambda wrong: fixed_gates.largest_z(torch.tensor([[1.0], [3.0]]), repeats=wrong),
+    "chunk": lambda wrong: answers.accuracy(lambda x: x, ONE, LABELS, wrong),
+    "memory": lambda wrong: kernel_ridge.fit(torch.eye(2), LABELS, 1.0, memory=wrong),
+    "concentration": lambda wrong: fixed_gates.wide_limit(2, wrong),
+    "limit": lambda wrong: convolution.enumerate_paths(networks.VConv(1, 2, channels=(1,), dense=(1,)), limit=wrong),
+    "limit, signs": lambda wrong: fixed_gates.every_sign_pattern(FULL, 1.0, wrong),
+    "share": lambda wrong: kernel_ridge.choose_ridge(torch.eye(2), LABELS, share=wrong),
+    "rate": lambda wrong: loop.train(LEARNER, 1, seeds=[0], learning_rate=wrong),
+    "batch": lambda wrong: loop.train(LEARNER, 1, seeds=[0], batch=wrong),
+}
+LEARNER = BatchedLearner([networks.ReLUNetwork(networks.FullyConnected(2, 2, 3, 2))], ONE, LABELS, ONE, LABELS)
+
+
+@pytest.mark.parametrize("wrong", [None, float("nan"), float("inf"), -1, "2", True, 2j, [2], torch.ones(2)])
+@pytest.mark.parametrize("call", NUMBERS)
+def test_what_is_no_number_or_out_of_range_is_refused_by_name(call, wrong):
+    with pytest.raises(ValueError, match=rf"{call.partition(',')[0]}|learning_rate"):
+        NUMBERS[call](wrong)
+
+
+def test_more_layers_than_memory_has_room_for_are_refused_at_once():
+    for call in (infinite_width.of_angle, infinite_width.angles):
+        with pytest.raises(ValueError, match="depth must be at most 10,000; got 1000000"):
+            call(torch.zeros(1), 10**30)

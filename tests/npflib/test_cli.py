@@ -56,6 +56,7 @@ def test_help_names_both_commands(npf):
         ({"seeds": "1.5"}, "not a list of whole numbers"),
         ({"seeds": "1_0"}, "not a list of whole numbers"),
         ({"seeds": "４"}, "not a list of whole numbers"),
+        ({"seeds": "9" * 5000}, "not a list of whole numbers"),  # of more digits than Python reads
         ({"epochs": 0}, "0 is not in the range x>=1"),
         ({"epochs": -1}, "-1 is not in the range x>=1"),
         ({"epochs": "all"}, "'all' is not a valid integer"),
@@ -232,6 +233,12 @@ def test_a_build_folder_that_is_not_there_is_named_and_not_made(npf, tmp_path):
     assert found.exit_code == 1
     assert str(tmp_path / "typo") in found.output
     assert not (tmp_path / "typo").exists()
+
+
+def test_a_build_folder_that_has_no_name_is_refused_without_a_traceback(npf):
+    found = npf("ledger", "--build", "~nobody-here/x")
+    assert found.exit_code == 1
+    assert "Error: the build folder '~nobody-here/x' begins with the home folder of a user" in found.output
 
 
 def test_a_broken_claim_is_named_with_the_mend(npf, tmp_path):

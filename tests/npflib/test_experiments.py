@@ -351,6 +351,11 @@ def test_unknown_names_are_refused_with_what_is_allowed(call, message):
         ({"stages": (2, 2)}, r"rising epochs from 1 to 4.*\(2, 2\)"),
         ({"stages": (3, 2)}, r"rising epochs from 1 to 4.*\(3, 2\)"),
         ({"stages": (2, 5)}, r"rising epochs from 1 to 4.*\(2, 5\)"),
+        ({"stages": (1.5,)}, r"a stage must be a whole number of at least 0; got 1\.5"),
+        ({"stages": ("1",)}, r"a stage must be a whole number"),
+        ({"probe": "alignment"}, r"probe must be a Probe or None; got 'alignment'"),
+        ({"classes": (4, 4)}, r"classes must be two different ones"),
+        ({"classes": 4}, r"classes must be two different ones"),
         ({"regimes": ()}, r"regimes must name one or more"),
         ({"regimes": ("ReLU", "relu")}, r"unknown regime 'relu'"),
         ({"regimes": ("ReLU", "FLNPF-stage-1")}, r"'FLNPF-stage-1' needs 1 stages; the experiment has 0"),
@@ -365,6 +370,24 @@ def test_an_experiment_of_ones_own_is_checked(changes, message):
     Experiment(**settings)
     with pytest.raises(ValueError, match=message):
         Experiment(**settings | changes)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, float("nan"), "2", None, True])
+def test_what_a_probe_and_a_profile_count_are_whole_numbers(wrong):
+    for call in (
+        lambda: Probe("alignment", wrong, 2),
+        lambda: Probe("alignment", 2, wrong),
+        lambda: replace(profiles.find("smoke"), draws=wrong),
+        lambda: replace(profiles.find("smoke"), widths=(8, wrong)),
+        lambda: replace(profiles.find("smoke"), seeds=(0, wrong if wrong else -1)),
+    ):
+        with pytest.raises(ValueError, match=r"whole number.*; got"):
+            call()
+
+
+def test_a_budget_is_of_a_regime_that_there_is():
+    with pytest.raises(ValueError, match="unknown regime 'relu'; allowed: "):
+        budget("mnist-fc-sgd", "smoke", "relu")
 
 
 def test_what_an_experiment_may_be():

@@ -11,13 +11,6 @@ from npflib.theory.convolution.paths import (
 from npflib.theory.convolution.sampling import output, value_kernels
 
 __all__ = [
-    "ConvolutionPaths",
-    "bundle_feature",
-    "enumerate_paths",
-    "flattened_path_kernel",
-    "neural_path_feature",
-    "neural_path_value",
-    "output",
-    "pooled_path_kernel",
-    "value_kernels",
-]
+    "ConvolutionPaths", "bundle_feature", "enumerate_paths", "flattened_path_kernel", "neural_path_feature",
+    "neural_path_value", "output", "pooled_path_kernel", "value_kernels",
+]  # fmt: skip

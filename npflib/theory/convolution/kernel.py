@@ -36,16 +36,9 @@ POOLED_NUMBERS = 1_000_000  # pairs of positions held at once, unless ``chunk`` 
 
 
 def flattened_path_kernel(
-    x: Tensor,
-    gates: Sequence[Tensor],
-    x2: Tensor | None = None,
-    gates2: Sequence[Tensor] | None = None,
-    *,
-    kernel_size: int = 3,
-    padding: str = "zeros",
-    dtype: torch.dtype | None = None,
-    chunk: int = CHUNK,
-) -> Tensor:
+    x: Tensor, gates: Sequence[Tensor], x2: Tensor | None = None, gates2: Sequence[Tensor] | None = None, *,
+    kernel_size: int = 3, padding: str = "zeros", dtype: torch.dtype | None = None, chunk: int = CHUNK,
+) -> Tensor:  # fmt: skip
     """H of a convolutional network whose last feature maps are flattened (VConv), or whose weights are not shared.
 
     For images x [n, c, h, w] and gates, hard or soft, [n, c_l, h, w] of each convolution, then [n, w_l] of any number
@@ -79,16 +72,9 @@ def flattened_path_kernel(
 
 
 def pooled_path_kernel(
-    x: Tensor,
-    gates: Sequence[Tensor],
-    x2: Tensor | None = None,
-    gates2: Sequence[Tensor] | None = None,
-    *,
-    kernel_size: int = 3,
-    padding: str = "zeros",
-    dtype: torch.dtype | None = None,
-    chunk: int | None = None,
-) -> Tensor:
+    x: Tensor, gates: Sequence[Tensor], x2: Tensor | None = None, gates2: Sequence[Tensor] | None = None, *,
+    kernel_size: int = 3, padding: str = "zeros", dtype: torch.dtype | None = None, chunk: int | None = None,
+) -> Tensor:  # fmt: skip
     """H of a convolutional network with shared weights and a global average pool (GConv).
 
     It takes n·m·s⁴·Σ_l c_l multiplications and additions for s² positions: s² times as many as the flattened form.

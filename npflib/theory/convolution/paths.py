@@ -79,7 +79,7 @@ def enumerate_paths(arch: VConv | GConv, padding: str = "zeros", limit: int = MA
     checks.one_of(padding, "padding", PADDINGS)
     size, depth = arch.image_size, len(arch.channels)
     choices = [size**2, *[OFFSETS] * depth, arch.in_channels, *arch.channels, *arch.dense]
-    if prod(choices) > limit:
+    if prod(choices) > checks.number(limit, "limit"):
         raise ValueError(
             f"{arch} has up to {prod(choices):,} paths, more than the {limit:,} that may be listed. Use a smaller "
             "network, or convolution.flattened_path_kernel and pooled_path_kernel, which list none."

@@ -273,6 +273,8 @@ def test_text_from_files_is_text_in_every_table(tmp_path):
         assert parse(html).find("script") is None, name
         assert "<script" not in html, name
         assert "alert(1)" in parse(html).get_text(), name
+    image = "<img src=x onerror=alert(1)>"  # without a slash, after which a path's last part begins
+    assert "<img" not in tables.ledger([replace(claim, **dict.fromkeys(texts, image))])
     with pytest.raises(ValueError, match="unknown verdict"):
         tables.verdict(FOREIGN)
     other = {

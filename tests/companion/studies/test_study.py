@@ -1,6 +1,7 @@
 """What every study has in common: measuring by units, resuming, sharing the work, publishing, reading."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -278,6 +279,12 @@ def test_a_chapter_shows_the_published_table_if_it_has_three_seeds(genuine, tmp_
         (lambda t: t.replace('"gates": "a"', '"gates": "d"', 1), "different rows"),
         (lambda t: t.replace('"gates": "a", ', "", 1), "needs a seed and 'gates'"),
         (lambda t: t.replace('{"seed": 0', '{"seed": 9'), "its rows have the seeds"),
+        (lambda t: t.replace('"accuracy": 0.01', '"accuracy": "x"'), "not between 0 and 1"),
+        (lambda t: t.replace('"accuracy": 0.01', f'"accuracy": 1{"0" * 400}'), "a number that is not finite"),
+        (lambda t: re.sub(r'"seconds": [0-9.e-]+', '"seconds": "3"', t), "of its calls one is .*seeds or seconds"),
+        (lambda t: re.sub(r'"stand_in": \w+', '"stand_in": "no"', t), "of its data one is .*title or stand_in"),
+        (lambda t: re.sub(r'(?s)"data": .*?\n \]', '"data": []', t), "it says nothing of the data"),
+        (lambda t: re.sub(r'(?s)"calls": .*?\n \]', '"calls": [3]', t), "of its calls one is 3"),
         (lambda t: '"' + t, "Extra data|Expecting|Invalid"),
     ],
 )  # fmt: skip
@@ -291,6 +298,13 @@ def test_a_damaged_table_is_named_with_its_mend(genuine, tmp_path, change, says)
     with pytest.raises(ValueError, match=message) as caught:
         toy.published(folder=tmp_path)
     assert "npf study mnist-toy --profile paper --publish" in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_any_work(digits, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    toy = study(lambda context, unit: pytest.fail("nothing is measured"))
+    with pytest.raises(ValueError, match=r"the build folder cannot be written \(.*\): give another one"):
+        toy.measure(TINY, digits, build=tmp_path / "file", progress=False)
 
 
 def test_a_table_that_contradicts_itself_is_not_written(digits, tmp_path):

@@ -712,6 +712,39 @@ def test_a_packed_cifar10_is_named(tmp_path):
         data.load("cifar10", tmp_path, offline=True)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["MNIST", "MNIST/raw/train-images-idx3-ubyte.zip", "mnist/a/t10k-labels.idx1-ubyte", "mnist.npz", "mnist_test.csv"],
+)
+def test_a_link_to_nothing_and_another_format_are_named(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(tmp_path / "gone")
+    with pytest.raises(data.CorruptDataError, match=f"MNIST is there, but not as it is read: found {path}; expected"):
+        data.load("mnist", tmp_path, offline=True)
+
+
+@pytest.mark.parametrize("name", ["FashionMNIST/raw/train-images-idx3-ubyte", "cifar-100-python/train", ".mnist"])
+def test_other_data_are_no_form_of_these(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_bytes(b"others")
+    assert data.load("mnist", tmp_path, offline=True).source.stand_in
+    assert data.load("cifar10", tmp_path, offline=True).source.stand_in
+
+
+@pytest.mark.parametrize("wrong", [None, "4", 4.0, [4], True])
+def test_a_class_that_is_no_whole_number_is_refused(wrong):
+    digits = data.load("mnist", "nowhere", offline=True)
+    with pytest.raises(ValueError, match="a class must be a whole number of at least -1; got"):
+        data.binary(digits, wrong, 7)
+
+
+@pytest.mark.parametrize(("title", "read"), [(None, print), ("", print), (" ", print), ("Mine", None), ("Mine", "read")])
+def test_a_data_set_has_a_title_and_is_read_by_a_function(title, read):
+    with pytest.raises(ValueError, match="needs a title and a function `read`; got"):
+        data.register("mine", title, read, files={"a": "0" * 32})
+
+
 @pytest.mark.parametrize("kind", ["dangling", "pipe", "device"])
 def test_what_is_no_file_is_named_and_not_read(tmp_path, kind):
     path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"

@@ -53,6 +53,14 @@ def test_a_tilde_is_the_home_folder(project, monkeypatch):
     assert locations.build("quick", "~/mine") == project / "mine"
 
 
+@pytest.mark.parametrize(
+    ("given", "said"), [("x" * 5000, "File name too long"), (b"x", "is no folder's name"), ("a\0b", "a null character")]
+)
+def test_what_is_no_folders_name_is_refused(given, said):
+    with pytest.raises(ValueError, match=f"the build folder .*{said}"):
+        locations.build("quick", given) if isinstance(given, str) else locations.expanded(given, "the build folder")
+
+
 def test_an_unknown_profile_is_refused_even_with_a_folder(project):
     with pytest.raises(ValueError, match=r"'huge'.*smoke, quick, paper"):
         locations.build("huge", "given")

@@ -28,6 +28,7 @@ from npflib.networks import DeepGatedNetwork
 from npflib.paths import neural_path_feature
 from npflib.randomness import generator
 from npflib.records import locations, run_records
+from npflib.records import weights as stored
 from npflib.training import runs as training
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
@@ -791,6 +792,14 @@ def test_weights_that_are_not_the_records_are_refused_and_named(tiny, publish):
     with pytest.raises(ValueError, match=tampered):
         trained_network("mnist-fc-adam", "ReLU", 0, "smoke", build=tiny.build)
     assert not (tiny.build / "runs" / "mnist-fc-adam" / "FLNPF").exists()
+
+
+def test_a_file_of_weights_that_holds_none_is_named_with_the_mend(tmp_path):
+    path = tmp_path / "seed-0.safetensors"
+    for content in (b"", b"x" * 100, (10**15).to_bytes(8, "little") + b"{}"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"seed-0\.safetensors holds no tensors .*Restore both"):
+            stored.read(path, hashlib.sha256(content).hexdigest())
 
 
 def test_a_checkpoint_behind_other_gates_is_not_gone_on_with(tiny, publish, monkeypatch, caplog):
