@@ -176,8 +176,7 @@ def heat_maps(
 ) -> Figure:
     """Kernels [n, n] of digits sorted by class, side by side, each with its own colours, up to ``top`` or to 99 %."""
     columns = len(panels) if len(panels) < 4 else 2
-    size: dict[str, Any] = {"height": 0.6 + WIDTH / columns, "extra": 0.2}
-    figure, axes = panel_grid(len(panels), columns, xlabel="digit", ylabel="digit", **size)
+    figure, axes = panel_grid(len(panels), columns, height=0.7 + WIDTH / columns, xlabel="digit", ylabel="digit")
     for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
         matrix = np.asarray(matrix, dtype=float)
         high = np.abs(matrix).max() if title in diverging else np.percentile(matrix, 99) if top is None else top
