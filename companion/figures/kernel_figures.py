@@ -382,7 +382,7 @@ def by_angle(theta: ArrayLike, curves: Mapping[str, Mapping[int, ArrayLike]], pa
     """Kernels over their diagonals, title → depth → values, by angle; below, the angles of ``pairs`` of images."""
     shared: dict[str, Any] = {"sharex": True, "sharey": "row", "height_ratios": [3.2, 1], "squeeze": False}
     figure, grid = plt.subplots(2, len(curves), figsize=(WIDTH, 4.6), **shared)
-    looks = {"same class": ACTIVE, "different classes": INACTIVE}
+    looks: dict[str, Any] = {"same class": ACTIVE, "different classes": INACTIVE}
     for (title, by_depth), ax, below in zip(curves.items(), *grid, strict=True):
         ax.axhline(0, color=PAPER, linewidth=0.8)
         for colour, (depth, values) in zip(shades(len(by_depth)), by_depth.items(), strict=True):
