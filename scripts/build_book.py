@@ -100,7 +100,7 @@ def tag_cells(page: nbformat.NotebookNode) -> None:
         for output in cell.get("outputs", []):
             if title := re.search("<title>(.*?)</title>", output.get("data", {}).get("image/svg+xml", ""), re.DOTALL):
                 said = title[1].replace('"', "&quot;")
-                mark = f'<summary title="{said}" aria-label="How this figure was made">ⓘ</summary>'
+                mark = f'<summary title="{said}" aria-label="How this figure was made">i</summary>'
                 cell.metadata.mystnb.figure.caption += f'\n\n<details class="npf-made">{mark}{said}</details>'
 
 

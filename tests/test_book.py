@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import build_book
 import make_pdf
+import nbformat
 import pytest
 import yaml
 from accessibility import findings, set_mode
@@ -160,6 +162,17 @@ def test_pictures_are_there_and_described(smoke_book, pages):
             if len(alt.split()) < 4 or re.search(r"[0-9a-f]{16}|\.(png|svg|jpe?g)", alt):
                 faults.append(f"{name}: {source} has the alternative text {alt!r}")
     assert faults == []
+
+
+def test_how_a_figure_was_made_is_behind_a_mark_at_its_caption():
+    shown = {"image/svg+xml": '<svg><title>n = 3 · "made" &lt;b&gt;</title></svg>'}
+    figure = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output("display_data", shown)])
+    figure.metadata.mystnb = nbformat.from_dict({"figure": {"caption": "What is seen."}})
+    build_book.tag_cells(nbformat.v4.new_notebook(cells=[figure]))
+    caption, mark = figure.metadata.mystnb.figure.caption.split("\n\n")
+    assert caption == "What is seen."
+    assert BeautifulSoup(mark, "html.parser").select_one("summary")["title"] == 'n = 3 · "made" <b>'
+    assert BeautifulSoup(mark, "html.parser").select_one("details").get_text() == 'in = 3 · "made" <b>'
 
 
 def test_the_site_is_small_and_holds_nothing_that_no_page_loads(smoke_book):

@@ -176,8 +176,7 @@ def heat_maps(
 ) -> Figure:
     """Kernels [n, n] of digits sorted by class, side by side, each with its own colours, up to ``top`` or to 99 %."""
     columns = len(panels) if len(panels) < 4 else 2
-    size: dict[str, Any] = {"height": 0.6 + WIDTH / columns, "extra": 0.2}
-    figure, axes = panel_grid(len(panels), columns, xlabel="digit", ylabel="digit", **size)
+    figure, axes = panel_grid(len(panels), columns, height=0.7 + WIDTH / columns, xlabel="digit", ylabel="digit")
     for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
         matrix = np.asarray(matrix, dtype=float)
         high = np.abs(matrix).max() if title in diverging else np.percentile(matrix, 99) if top is None else top
@@ -383,7 +382,7 @@ def by_angle(theta: ArrayLike, curves: Mapping[str, Mapping[int, ArrayLike]], pa
     """Kernels over their diagonals, title → depth → values, by angle; below, the angles of ``pairs`` of images."""
     shared: dict[str, Any] = {"sharex": True, "sharey": "row", "height_ratios": [3.2, 1], "squeeze": False}
     figure, grid = plt.subplots(2, len(curves), figsize=(WIDTH, 4.6), **shared)
-    looks = {"same class": ACTIVE, "different classes": INACTIVE}
+    looks: dict[str, Any] = {"same class": ACTIVE, "different classes": INACTIVE}
     for (title, by_depth), ax, below in zip(curves.items(), *grid, strict=True):
         ax.axhline(0, color=PAPER, linewidth=0.8)
         for colour, (depth, values) in zip(shades(len(by_depth)), by_depth.items(), strict=True):

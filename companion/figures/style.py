@@ -110,9 +110,7 @@ def finish(
         parts.append(f"n = {seeds if isinstance(seeds, int) else len(seeds):,}")
     if data or profile:
         parts.append(f"data: {data['title']}" if data else "no data set")
-    parts += [part for part in (note, code) if part]
-    if profile:
-        parts.append(_effort(list(_records(runs))))
+    parts += filter(None, (note, code, profile and _effort(list(_records(runs)))))
     figure.set_label(" · ".join(parts))
     _titled(Title=figure.get_label())
     if data and data["stand_in"]:  # below: above it would meet the figures' own titles and legends
