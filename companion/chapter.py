@@ -334,7 +334,7 @@ class Chapter:
             found = ["not in this build", "–"]
             if claim := self.claims.get(id):
                 found = [tables.Html(f"{tables.measured(claim)} {unit}".strip()), tables.verdict(claim.verdict)]
-            rows.append([place, tables.mathematics(text), *found])
+            rows.append([place, tables.entry(tables.mathematics(text), least=11), *found])
         return self.table(("no.", "predicted", "measured [interval]", "outcome"), rows, caption, data)
 
 

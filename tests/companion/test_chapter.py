@@ -275,9 +275,9 @@ def test_predictions_stand_beside_their_outcomes(chapter):
     chapter.claim("two", *CLAIM, None, 2.0, "none", predicted="4: nothing is measured")
     assert "a sentence" in chapter.verdicts("all").data
     shown = chapter.outcomes().data
-    assert "<td>3</td><td>more &lt;is&gt; less</td><td>1 points</td>" in shown
+    assert ">more &lt;is&gt; less</div></td><td>1 points</td>" in shown
     assert "refuted" in shown
-    assert "<td>nothing is measured</td><td>not in this build</td><td>–</td>" in shown
+    assert ">nothing is measured</div></td><td>not in this build</td><td>–</td>" in shown
     assert "a sentence" not in chapter.verdicts("what outcomes have not shown").data
     chapter.claim("three", *CLAIM, 1.0, 2.0, "none", seeds=1, kind="seen after")
     assert "a sentence" in chapter.verdicts("what outcomes have not shown").data
