@@ -244,6 +244,8 @@ def sample(
         norm = torch.linalg.matrix_norm(expected)
         if norm == 0:
             raise ValueError(f"the gates of group {group} let no path through for any input, so H = 0: widen the net.")
+        if not torch.finfo(x.dtype).tiny < norm < torch.finfo(x.dtype).max:
+            raise ValueError(f"kernels of the scale sigma = {sigma:.3g} are beyond {x.dtype}: nearer sqrt(2 / width).")
         batches = (draw_weights(arch, count, sigma, law, generator, x.dtype) for count in _batches(arch, draws))
         relative = (torch.cat([value_kernels(x, gates, batch) for batch in batches]).double() - expected) / norm
         diagonal = relative.diagonal(dim1=1, dim2=2) / (expected.diagonal() / norm)

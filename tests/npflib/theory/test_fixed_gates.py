@@ -307,3 +307,17 @@ def test_a_scale_beyond_the_range_of_floats_is_refused(sigma):
 def test_a_scale_that_no_float_holds_is_no_number():
     with pytest.raises(ValueError, match="sigma, the scale of the weights, must be finite and positive"):
         fixed_gates.expected_value_kernel(torch.ones(1, 2), [torch.ones(1, 3)], 10**400)
+
+
+@pytest.mark.parametrize("scale", [0.01, 30, 100])
+def test_a_scale_beyond_the_inputs_type_is_refused_before_a_draw_and_held_in_float64(scale):
+    """Sixteen layers, as in chapter 4: σ^30 overflows or vanishes in float32."""
+    arch, x = FullyConnected(16, 8, 3, 1, bias=False), torch.ones(1, 3)
+
+    def spread(x):
+        gates = [torch.ones(1, 8, dtype=x.dtype)] * 15
+        return fixed_gates.sample(arch, x, lambda _: gates, 2, 4, scale / 8**0.5, generator=torch.Generator()).spread
+
+    with pytest.raises(ValueError, match=r"beyond torch\.float32: nearer sqrt\(2 / width\)"):
+        spread(x)
+    assert spread(x.double()).isfinite().all()
