@@ -291,7 +291,7 @@ def _patterns(claimed: Sequence[str], rests: str, layers: int, places: Sequence[
 
 
 _claimed = ("LLLLLL", "RRRRRR", "OOOOOO", "RRRLLL", "LLLRRR", "OOOLLL", "OOOOOL")
-SIX = _patterns(_claimed, "R", 6, ("only", "first", "last"))
+SIX = _patterns(_claimed, "R", 6, ("only",))
 FIVE = _patterns(("LLLLL", "RRRRR"), "RO", 5, ("first", "last", "only", "but"))
 SMOKE = (*(pattern("first", k, "R") for k in range(6)), "RRRLL", "OOOOO", "OOOLL")
 QUICK = ("LLLLL", "RRRRR", *(pattern(where, k, "R") for where in ("first", "last") for k in (1, 2)))

@@ -91,7 +91,7 @@ def test_an_interrupted_measurement_goes_on_and_ends_alike(found, corners, tmp_p
 def test_the_full_configuration_has_what_the_claims_need():
     full = CIFAR10.configs["paper"]
     assert len(full.patterns) == len(set(full.patterns))
-    wanted = {pattern(where, k, "R", 6) for where in ("first", "last") for k in range(7)}
+    wanted = {pattern(where, k, "R", 6) for where in ("first", "last") for k in (0, 1, 3, 6)}
     wanted |= {pattern("only", k, "R", 6) for k in range(1, 7)}
     assert wanted | {"OOOOOO", "OOOLLL", "OOOOOL"} == set(full.patterns)
     assert len(full.arch.layers()) == 7
