@@ -71,7 +71,7 @@ def planned(build: Path, *arguments: str, profile: str = "smoke") -> subprocess.
     command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--nolock"]
     command += ["--config", f"profile={profile}", *arguments]
     environment = os.environ | {"NPF_BUILD": str(build)}
-    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
 
 
 def trained_by(plan: subprocess.CompletedProcess) -> set[tuple[str, str]]:

@@ -54,7 +54,7 @@ def run(*command: str) -> subprocess.CompletedProcess:
         "PYTHONPATH": f"{Path(__file__).parent}:{PROJECT}",
         "PYTEST_ADDOPTS": "-p hypothesis_profiles",
     }
-    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True)
 
 
 def test_a_find_comes_with_the_line_that_reproduces_it(folder):

@@ -84,7 +84,7 @@ def interrupted(kind, at, build, experiment, regime, where="step"):
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     return subprocess.run(
         [sys.executable, "-c", INTERRUPTED, kind, regime, str(at), where, *arguments],
-        env=environment, capture_output=True, text=True, timeout=120, check=False,
+        env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
