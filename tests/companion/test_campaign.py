@@ -358,8 +358,9 @@ def whole_runs(folder, sizes):
     for seed, size in enumerate(sizes):
         for regime in ("ReLU", "DLNPF"):
             record = Record(
-                "cifar10-gconv-adam", regime, seed, "paper", {}, {"test_accuracy": [0.5]}, 0.5, 1, 0.5, 1.0, {}, {}, {}
-            )
+                "cifar10-gconv-adam", regime, seed, "paper", {}, {"test_accuracy": [0.5]}, 0.5, 1, 0.5, 1.0,
+                {"title": "CIFAR-10", "stand_in": False}, {}, {},
+            )  # fmt: skip
             path = run_records.path_of(folder, record.experiment, regime, seed)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(asdict(record)))  # not by `write`, which waits for the disk
