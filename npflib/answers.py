@@ -39,9 +39,6 @@ def accuracy(network: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor, chu
         0.75
     """
     checks.whole(chunk, "chunk", "examples")
-    if checks.finite(checks.tensor(labels, "labels", "[n]", 1), "labels").shape != checks.tensor(x, "inputs").shape[:1]:
-        raise ValueError(f"labels must be one for each input [n, …]; got {len(labels)} for {tuple(x.shape)}.")
-    if not len(labels):
-        raise ValueError("one or more examples are needed; got none.")
+    checks.labelled(x, labels)
     parts = zip(x.split(chunk), labels.split(chunk), strict=True)
     return sum(int((answers(network(part)) == y).sum()) for part, y in parts) / len(x)

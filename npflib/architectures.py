@@ -107,10 +107,10 @@ class _Convolutional:
     def __post_init__(self) -> None:
         _require_positive(self, "in_channels", "image_size", "out_features")
         for name in ("channels", "dense"):
-            sizes = tuple(getattr(self, name))
-            object.__setattr__(self, name, sizes)
-            if not sizes or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in sizes):
+            sizes = getattr(self, name)
+            if not isinstance(sizes, list | tuple) or not sizes or any(type(s) is not int or s < 1 for s in sizes):
                 raise ValueError(f"{name} must be one or more positive whole numbers; got {sizes!r}.")
+            object.__setattr__(self, name, tuple(sizes))
         _require_room(self)
 
     @property
@@ -157,9 +157,10 @@ def _dense(sizes: tuple[int, ...], bias: bool, before: str) -> tuple[Layer, ...]
     return tuple(DenseLayer(i, o, bias, "" if n else before) for n, (i, o) in enumerate(pairwise(sizes)))
 
 
-def _require_positive(arch: object, *names: str) -> None:
+def _require_positive(arch: "FullyConnected | _Convolutional", *names: str) -> None:
     for name in names:
         checks.whole(getattr(arch, name), f"{type(arch).__name__}: {name}")
+    checks.flag(arch.bias, f"{type(arch).__name__}: bias")
 
 
 def _require_room(arch: FullyConnected | _Convolutional) -> None:

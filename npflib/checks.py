@@ -33,6 +33,12 @@ def number(value: Any, name: str, least: float | None = None) -> float:
     return value
 
 
+def flag(value: Any, name: str) -> None:
+    """Raises a ValueError unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False; got {value!r}.")
+
+
 def one_of(value: Any, what: str, allowed: Collection[str], of: str = "") -> None:
     """Raises a ValueError unless the value is among those allowed."""
     if not isinstance(value, str) or value not in allowed:
@@ -87,6 +93,14 @@ def examples(x: Tensor | None, gates: Iterable[Tensor]) -> tuple[Tensor | None, 
         if len(gate) != n:
             raise ValueError(f"gates of hidden layer {layer} are for {len(gate)} examples, expected {n}.")
     return x, layers
+
+
+def labelled(x: Tensor, labels: Tensor, which: str = "") -> None:
+    """Raises a ValueError unless inputs [n, …] have a finite label each, and there are one or more."""
+    found = finite(tensor(labels, f"{which}labels", "[n]", 1), f"{which}labels").shape
+    if found != tensor(x, f"{which}inputs").shape[:1] or not len(labels):
+        given = f"inputs {tuple(x.shape)} and labels {tuple(labels.shape)}"
+        raise ValueError(f"{which}inputs must be [n, …] with n ≥ 1 and a label each; got {given}.")
 
 
 def hard(gates: Iterable[Tensor], why: str) -> None:

@@ -226,15 +226,9 @@ def register(experiment: Experiment) -> Experiment:
         raise ValueError(f"an experiments.Experiment is registered; got {type(experiment).__name__}.")
     name = experiment.name
     if not re.fullmatch(rf"{re.escape(experiment.dataset)}(-[a-z0-9]+)+", name):
-        raise ValueError(
-            f"an experiment's name begins with its data set's and a hyphen, like '{experiment.dataset}-fc-mine', in "
-            f"lower-case letters, digits and hyphens; got {name!r}."
-        )
-    if experiment.dataset not in data.names():
-        raise ValueError(
-            f"experiment {name}: unknown data set {experiment.dataset!r}; allowed: {', '.join(data.names())}. "
-            "A new one is made known by data.register."
-        )
+        like = f"'{experiment.dataset}-fc-mine', in lower-case letters, digits and hyphens"
+        raise ValueError(f"an experiment's name begins with its data set's and a hyphen, like {like}; got {name!r}.")
+    checks.one_of(experiment.dataset, "data set", data.names(), f"experiment {name} (new ones: data.register)")
     known = _known()
     if known.get(name, experiment) != experiment:
         raise ValueError(f"the name {name!r} is taken by another experiment; taken are: {', '.join(known)}.")

@@ -22,7 +22,7 @@ def glorot_uniform_(weight: Tensor, generator: Generator | None = None) -> Tenso
         >>> bool((glorot_uniform_(torch.empty(2, 4)).abs() <= 1).all())  # a = sqrt(6 / (4 + 2)) = 1
         True
     """
-    return nn.init.xavier_uniform_(weight, generator=generator)
+    return nn.init.xavier_uniform_(checks.tensor(weight, "weights", kind="floating"), generator=generator)
 
 
 @torch.no_grad()
@@ -36,6 +36,7 @@ def signed_(weight: Tensor, sigma: float, generator: Generator | None = None) ->
         tensor([[0.5000, 0.5000, 0.5000]])
     """
     checks.number(sigma, "sigma, the scale of the weights,")
+    checks.tensor(weight, "weights", kind="floating")
     return weight.bernoulli_(0.5, generator=generator).mul_(2).sub_(1).mul_(sigma)
 
 
@@ -50,6 +51,7 @@ def gaussian_(weight: Tensor, sigma: float, generator: Generator | None = None) 
         torch.Size([2, 3])
     """
     checks.number(sigma, "sigma, the scale of the weights,")
+    checks.tensor(weight, "weights", kind="floating")
     return weight.normal_(0.0, sigma, generator=generator)
 
 
@@ -70,6 +72,8 @@ def initialise_(
         tensor([[0.5000, 0.5000, 0.5000]])
     """
     checks.one_of(scheme, "initialisation", SCHEMES)
+    if not isinstance(getattr(network, "layers", None), nn.ModuleList):
+        raise ValueError(f"a network with a list `layers` is needed; got {type(network).__name__}.")
     for layer in network.layers:  # type: ignore[union-attr]  # the list that the docstring asks for
         if scheme == "glorot_uniform":
             glorot_uniform_(layer.weight, generator)

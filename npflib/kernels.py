@@ -163,9 +163,8 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
         >>> round(alignment(torch.eye(4) + torch.outer(y, y), y), 6)  # trace 8, y an eigenvector of value 5: 8 · 4/5
         6.4
     """
-    kernel = torch.as_tensor(kernel)
     k = checked_kernel(kernel)
-    labels = torch.as_tensor(y).detach().to(device=k.device, dtype=torch.float64)
+    labels = checks.tensor(torch.tensor(y) if isinstance(y, list | tuple | int) else y, "labels y").detach().to(k)
     if labels.shape != (len(k),):
         raise ValueError(f"y must hold one label for each of the kernel's {len(k)} rows; got {tuple(labels.shape)}.")
     if not torch.all(labels.abs() == 1):

@@ -21,6 +21,7 @@ __all__ = [
     "hard_gates",
 ]  # fmt: skip
 
+AUTOCAST = torch.float32, torch.bfloat16, torch.float16  # what torch converts by itself, where it is asked to
 Architecture = FullyConnected | VConv | GConv
 
 
@@ -59,6 +60,13 @@ class ValueNetwork(nn.Module):
             z = z.flatten(1)
         elif before == "pool":
             z = z.mean(dim=(2, 3))
+        weight = self.layers[index].weight
+        cast = AUTOCAST if torch.is_autocast_enabled(z.device.type) else (weight.dtype,)
+        if z.dtype not in cast:
+            raise ValueError(
+                f"inputs, gates and weights must be in one type: layer {index + 1} is of {weight.dtype} and is given "
+                f"{z.dtype}. Convert them, x.to({weight.dtype}), or the network, network.to({z.dtype})."
+            )
         return self.layers[index](z)
 
     def forward(self, x: Tensor, gates: Sequence[Tensor]) -> Tensor:

@@ -112,10 +112,8 @@ def path_sum(x: Tensor, gates: Sequence[Tensor], weights: Sequence[Tensor]) -> T
     weights = _checked_weights(weights)
     widths = [weight.shape[1] for weight in weights]
     if widths != [x.shape[1], *(gate.shape[1] for gate in gates)]:
-        raise ValueError(
-            f"weights for widths {widths} (d_in, w_1, …, w_(d-1)) need inputs and gates of those widths; got inputs "
-            f"{tuple(x.shape)} and gates {[tuple(gate.shape) for gate in gates]}."
-        )
+        given = f"inputs {tuple(x.shape)} and gates {[tuple(gate.shape) for gate in gates]}"
+        raise ValueError(f"inputs and gates must have the weights' widths {widths}, from d_in to w_(d-1); got {given}.")
     dtype = reduce(torch.promote_types, (some.dtype for some in (*gates, *weights)), checks.floating(None, x))
     total = x.to(dtype)
     for weight, gate in zip(weights, gates, strict=False):

@@ -26,6 +26,8 @@ from math import sqrt
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from npflib import checks
+
 if TYPE_CHECKING:
     from npflib.networks import Architecture, DeepGatedNetwork, ReLUNetwork
 
@@ -63,17 +65,17 @@ class Regime:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", self.name):
             raise ValueError(f"a regime's name is made of letters, digits and hyphens; got {self.name!r}.")
-        if not self.label:
+        if not isinstance(self.title, str) or not self.label:
             raise ValueError(f"regime {self.name} needs a title: a short label, a colon, what it means.")
-        if self.feature not in FEATURES:
-            raise ValueError(f"regime {self.name}: unknown feature {self.feature!r}; allowed: {', '.join(FEATURES)}.")
+        for name in ("trains_feature", "linear"):
+            checks.flag(getattr(self, name), f"regime {self.name}: {name}")
+        if self.stage is not None:
+            checks.whole(self.stage, f"regime {self.name}: stage", "training, or None")
+        checks.one_of(self.feature, "feature", FEATURES, f"regime {self.name}")
         if (self.gate == "own") != (self.feature == "own") or (self.gate == "own" and not self.trains_feature):
             raise ValueError(f"regime {self.name}: gate, feature 'own' and trains_feature True go together (ReLU).")
-        if self.linear and self.feature not in ("random", "value"):
-            raise ValueError(
-                f"regime {self.name}: a linear feature network starts from weights 'random' or 'value'; "
-                f"got {self.feature!r}, which are a ReLU network's."
-            )
+        if self.linear:
+            checks.one_of(self.feature, "start of a linear feature network", FEATURES[1:3], f"regime {self.name}")
 
     @property
     def label(self) -> str:
@@ -117,19 +119,13 @@ def register(regime: Regime) -> Regime:
         raise ValueError(f"regime {regime.name!r}: stages are made from the name of a regime with learnt gates.")
     if REGIMES.get(regime.name, regime) != regime:
         raise ValueError(f"the name {regime.name!r} is taken by another regime; taken are: {', '.join(REGIMES)}.")
-    if regime.gate not in (*GATES, "own"):
-        raise ValueError(
-            f"regime {regime.name}: unknown gate {regime.gate!r}; allowed: own, {', '.join(GATES)}. "
-            "A new one is made known by gates.register."
-        )
+    checks.one_of(regime.gate, "gate", ("own", *GATES), f"regime {regime.name} (new ones: gates.register)")
     if regime.trains_feature and regime.gate != "own":
         with torch.enable_grad():
             passes = GATES[regime.gate](torch.ones(1, requires_grad=True)).requires_grad
         if not passes:
-            raise ValueError(
-                f"regime {regime.name}: no gradient passes through the gate {regime.gate!r}, so the feature network "
-                "cannot learn; set trains_feature to False or choose another gate."
-            )
+            why = f"no gradient passes through the gate {regime.gate!r}, so the feature network cannot learn"
+            raise ValueError(f"regime {regime.name}: {why}; set trains_feature to False or choose another gate.")
     _REGIMES[regime.name] = regime
     return regime
 

@@ -140,11 +140,11 @@ def _along(given: tuple[FlowConfig, common.Sets], kind: str, depth: int, width: 
     alphas = sorted({1.0, sqrt(width / TABLE.width)}) if kind == "random" and trained else [1.0]
     for alpha, own in product(alphas, (True, False) if kind == "random" and trained else (True,)):
         inputs, rho = alpha * torch.cat([x, new]), config.share * gates.longest / alpha**2
-        sets = inputs[:n], torch.arange(n), inputs[n:], new_labels[: config.tested]
-        learner = BatchedLearner(start, *sets, common.CPU, gates=gates.tables)
+        sets = inputs[:n], y[:, 0], inputs[n:], new_labels[: config.tested].float()
+        learner = BatchedLearner(start, *sets, common.CPU, "squared", gates=gates.tables)
         f0, first = _state(learner, inputs, both)
         f0, taken = (f0, 0 * f0) if own else (0 * f0, f0)  # what is taken from the outputs
-        learner.loss_of = towards((y + taken[:, :n]).float())
+        learner.loss_of, learner.labels = towards((y + taken[:, :n]).float()), torch.arange(n)
         steps = each_epoch(learner, keras_optimiser("sgd", learner.parameters(), rho * n / 2), seeds, n)
         for step in islice(steps, max(config.kept)) if trained else config.kept:
             if step not in config.kept:

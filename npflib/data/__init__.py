@@ -3,9 +3,5 @@
 from npflib.data.datasets import (
     PARTS, CorruptDataError, Dataset, Source, binary, digests, load, names, register, subset,
 )  # fmt: skip
-from npflib.data.stand_ins import StandIn
 
-__all__ = [
-    "PARTS", "CorruptDataError", "Dataset", "Source", "StandIn", "binary", "digests", "load", "names", "register",
-    "subset",
-]  # fmt: skip
+__all__ = ["PARTS", "CorruptDataError", "Dataset", "Source", "binary", "digests", "load", "names", "register", "subset"]

@@ -128,8 +128,7 @@ def load(
         >>> digits.test_images.shape[1], digits.test_labels.dtype
         (784, torch.int64)
     """
-    if not isinstance(name, str) or name not in _KINDS:
-        raise ValueError(f"unknown data set {name!r}; allowed: {', '.join(map(repr, _KINDS))}.")
+    checks.one_of(name, "data set", _KINDS)
     if not isinstance(dtype, torch.dtype) or not (dtype.is_floating_point or dtype is torch.uint8):
         raise ValueError(f"dtype = {dtype!r} is not allowed; use a floating one (pixels / 255) or torch.uint8.")
     kind = _KINDS[name]
@@ -371,10 +370,10 @@ def _differences(states: Iterable[tuple[object, str, str]]) -> str:
 
 
 def _look_elsewhere(kind: _Kind, root: Path) -> None:
-    """Raises an error that says so if files are there in another form, or a folder too high or too low."""
+    """Raises an error that says so if files are there in another form, or some folders too high or too low."""
     first = Path(next(iter(kind.files)))
     folders = [root / Path(*first.parts[k:-1]) for k in range(len(first.parts))] + [root / first.parts[0]]
-    folders += [folder / first.parent for folder in root.glob("*/")]
+    folders += [folder / first.parent for below in ("*/", "*/*/") for folder in root.glob(below)]
     names = [Path(file).name for file in kind.files]
     forms = [form for name in names for form in (name, f"{name}.gz", name.replace("-idx", ".idx"))] + [kind.archive]
     possible = [folder / form for folder in dict.fromkeys(folders) for form in dict.fromkeys(filter(None, forms))]

@@ -22,14 +22,7 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class StandIn:
-    """Images uint8 [N, C, H, W] and labels int64 [N], N the training or the test examples; title and checksums.
-
-    Example:
-        >>> from npflib.data.stand_ins import textures
-        >>> few = textures(per_class=6)
-        >>> few.train_images.shape, few.test_images.shape
-        ((50, 3, 32, 32), (10, 3, 32, 32))
-    """
+    """Images uint8 [N, C, H, W] and labels int64 [N], N the training or the test examples; title and checksums."""
 
     title: str
     train_images: np.ndarray

@@ -43,9 +43,7 @@ def read(path: Path, digest: str) -> dict[str, dict[str, Tensor]]:
     try:
         tensors = load(content)
     except SafetensorError as error:
-        raise ValueError(
-            f"{path} holds no tensors ({error}), and the record beside it says that it does. {MEND}"
-        ) from None
+        raise ValueError(f"{path} holds no tensors ({error}), against its record. {MEND}") from None
     networks: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         which, _, name = key.partition("/")

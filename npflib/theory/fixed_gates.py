@@ -430,10 +430,8 @@ def _check(x: Tensor, gates: Sequence[Tensor] | None, weights: Sequence[Tensor])
     sizes = [*x.shape[1:], *(size for shape in shapes for size in shape[1:2])]
     chain = [(*shapes[0][:1], out, into) for into, out in pairwise(sizes)] if shapes else []
     if not weights or shapes != chain or sizes[-1] != 1:
-        raise ValueError(
-            "inputs [n, d_in] and weights [R, w_1, d_in], [R, w_2, w_1], …, [R, 1, w_(d-1)] must chain; got "
-            f"inputs {tuple(x.shape)} and weights {shapes}."
-        )
+        chained = "inputs [n, d_in] and weights [R, w_1, d_in], [R, w_2, w_1], …, [R, 1, w_(d-1)]"
+        raise ValueError(f"{chained} must chain; got inputs {tuple(x.shape)} and weights {shapes}.")
     allowed = [((len(x), w), (r, len(x), w)) for r, w, _ in shapes[:-1]]
     fits = len(given) == len(allowed) and all(g in a for g, a in zip(given, allowed, strict=True))
     if gates is not None and not fits:

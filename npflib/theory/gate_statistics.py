@@ -103,20 +103,13 @@ def agreement(gates: Sequence[Tensor], labels: Tensor) -> Agreement:
         (tensor([1.], dtype=torch.float64), tensor([-1.], dtype=torch.float64))
     """
     layers = _checked(gates)
-    if checks.tensor(labels, "labels", "[n]").shape != (len(layers[0]),) or labels.is_floating_point():
-        raise ValueError(
-            f"labels must be a whole number for each of the {len(layers[0])} inputs; got {tuple(labels.shape)} of "
-            f"{labels.dtype}."
-        )
+    checks.labelled(layers[0], labels)
     classes, counts = labels.unique(return_counts=True)
     n = len(labels)
     pairs = int((counts * (counts - 1) // 2).sum())
     others = n * (n - 1) // 2 - pairs
     if not pairs or not others:
-        raise ValueError(
-            f"two classes at least are needed, and one with two inputs; got {len(classes)} classes of "
-            f"{counts.tolist()} inputs."
-        )
+        raise ValueError(f"two classes are needed, and one with two inputs; got classes of {counts.tolist()} inputs.")
     rows = []
     for flat in (layer.flatten(1) for layer in layers):
         same = sum(_differing(flat[labels == c]) for c in classes)
@@ -137,14 +130,9 @@ def _checked(gates: Sequence[Tensor]) -> list[Tensor]:
     layers = checks.tensors(gates, "gates of hidden layer {}", "[n, …]")
     if not layers:
         raise ValueError("gates of one or more hidden layers are needed; got none.")
-    for index, layer in enumerate(layers, start=1):
-        if layer.ndim < 2 or not layer.numel():
-            raise ValueError(f"gates of hidden layer {index} must be [n, …] with n ≥ 1; got {tuple(layer.shape)}.")
-        if len(layer) != len(layers[0]):
-            raise ValueError(
-                f"every layer needs gates for the same inputs; layer {index} has {len(layer)}, layer 1 has "
-                f"{len(layers[0])}."
-            )
+    if any(layer.ndim < 2 or not layer.numel() or len(layer) != len(layers[0]) for layer in layers):
+        shapes = [tuple(layer.shape) for layer in layers]
+        raise ValueError(f"gates must be [n, …] for the same n ≥ 1 inputs in every layer; got {shapes}.")
     checks.hard(layers, "zeros and ones are counted")
     return [layer.bool() for layer in layers]
 

@@ -232,10 +232,8 @@ def _pairs_of_directions(u: Tensor, v: Tensor) -> _Pairs:
 
 def _checked(inputs: Tensor, name: str, dtype: torch.dtype) -> Tensor:
     if checks.tensor(inputs, name, "[n, d_in]").ndim != 2 or not inputs.numel():
-        raise ValueError(
-            f"{name} must be [n, d_in] with one example or more; got {tuple(inputs.shape)}. Flatten images first: "
-            f"{name}.flatten(1); a single example needs a leading dimension: {name}[None]."
-        )
+        mend = f"{name}.flatten(1) of images, {name}[None] of a single example"
+        raise ValueError(f"{name} must be [n, d_in], n ≥ 1; got {tuple(inputs.shape)}. Take {mend}.")
     return checks.finite(inputs.detach(), name).to(dtype)
 
 

@@ -66,8 +66,7 @@ class KernelClassifier:
         n = len(self.coefficients)
         if checks.tensor(rows, "rows of the kernel", f"[m, {n}]").ndim != 2 or rows.shape[1] != n:
             raise ValueError(
-                f"a row of the kernel holds K(x, x_i) for each of the {n} training examples, [m, {n}]; got "
-                f"{tuple(rows.shape)}. Examples to predict are rows, training examples columns."
+                f"rows of the kernel must be [m, {n}], a column an example fitted; got {tuple(rows.shape)}."
             )
         return checks.finite(rows.to(self.coefficients) @ self.coefficients, "rows of the kernel")
 
@@ -145,12 +144,8 @@ def ridge_path(kernel: Tensor, targets: Tensor, ridges: Sequence[float] = RIDGES
                 [0.3333, 0.2000]], dtype=torch.float64)
     """
     ridges = _checked_ridges(ridges)
-    needed, n = memory_needed(len(square(kernel))), len(kernel)
-    if needed > checks.number(memory, "memory, in bytes,"):
-        raise ValueError(
-            f"a fit on {n:,} examples needs {needed / 2**30:.3g} GiB; allowed are {memory / 2**30:.3g} GiB, "
-            f"enough for {int((memory / memory_needed(1)) ** 0.5):,}. Take fewer examples, or allow more by `memory`."
-        )
+    n = len(square(kernel))
+    _check_memory(f"a fit on {n:,} examples", n, memory_needed(n), memory)
     k = checked_kernel(kernel)
     y = checks.finite(checks.tensor(targets, f"targets [{n}, C]").to(k), "targets")
     if y.ndim != 2 or len(y) != n:
@@ -267,23 +262,13 @@ class KernelReadOut:
         seed: int = 0,
         memory: int = MEMORY,
     ):
-        for what, inputs, given in (("training", x, labels), ("test", new_x, new_labels)):
-            checks.finite(checks.tensor(given, f"labels of the {what} examples", "[n]"), "labels")
-            checks.finite(checks.tensor(inputs, f"the {what} inputs", "[n, …]"), f"the {what} inputs")
-            if inputs.ndim < 2 or given.shape != inputs.shape[:1]:
-                raise ValueError(
-                    f"the {what} inputs are [n, …] with a label each; got {tuple(inputs.shape)} and labels "
-                    f"{tuple(given.shape)}."
-                )
-        if x.shape[1:] != new_x.shape[1:]:
+        for what, inputs, given in (("training ", x, labels), ("test ", new_x, new_labels)):
+            checks.labelled(inputs, given, what)
+            checks.finite(inputs, f"{what}inputs")
+        if x.shape[1:] != new_x.shape[1:] or x.ndim < 2:
             raise ValueError(f"inputs differ: {tuple(x.shape[1:])} to train on and {tuple(new_x.shape[1:])} to test.")
         n, m = len(x), len(new_x)
-        needed = memory_needed(n) + 8 * n * (n + m)
-        if needed > checks.number(memory, "memory, in bytes,"):
-            raise ValueError(
-                f"a read-out of {n:,} training and {m:,} test examples needs {needed / 2**30:.3g} GiB; allowed are "
-                f"{memory / 2**30:.3g}. Take fewer, or allow more by `memory`."
-            )
+        _check_memory(f"a read-out of {n:,} and {m:,} examples", n, memory_needed(n) + 8 * n * (n + m), memory)
         self.x, self.labels = x.detach().flatten(1), labels
         self.new_x, self.new_labels = new_x.detach().flatten(1), new_labels
         self.ridges, self.seed, self.memory = tuple(_checked_ridges(ridges)), seed, memory
@@ -317,6 +302,13 @@ class KernelReadOut:
         predicted = [machine.predict(_with_overlap(rows, some, gates)) for rows, *some in parts]
         accuracy = (torch.cat(predicted) == self.new_labels).double().mean().item()
         return ReadOut(accuracy, choice.ridge, choice.accuracies[choice.ridge], choice.at_edge)
+
+
+def _check_memory(what: str, n: int, needed: int, memory: int) -> None:
+    if needed > checks.number(memory, "memory, in bytes,"):
+        gib = f"{needed / 2**30:.3g} GiB; allowed are {memory / 2**30:.3g} GiB"
+        enough = f"enough for {int(n * (memory / needed) ** 0.5):,}. Take fewer examples, or allow more by `memory`."
+        raise ValueError(f"{what} needs {gib}, {enough}")
 
 
 def _targets_for(kernel: Tensor, labels: Tensor, classes: int | None) -> Tensor:

@@ -48,11 +48,8 @@ def residual_output(x: Tensor, stem: Tensor, blocks: Blocks, weights: Weights) -
     """
     _check(x, stem, blocks)
     first, middle, last = _checked_weights(x, weights)
-    if [len(block) for block in middle] != [len(block) for block in blocks]:
-        raise ValueError(
-            f"{len(blocks)} blocks of {len(blocks[0])} layers need a weight matrix for each layer of each block; got "
-            f"{[len(block) for block in middle]}."
-        )
+    if (found := [len(block) for block in middle]) != (needed := [len(block) for block in blocks]):
+        raise ValueError(f"blocks of {needed} layers need a weight matrix for each layer of each block; got {found}.")
     z = x @ first.T * stem
     for gates, matrices in zip(blocks, middle, strict=True):
         branch = z
@@ -173,13 +170,10 @@ def _check(x: Tensor, stem: Tensor, blocks: Blocks) -> None:
         raise ValueError("blocks are given in a list, one list of gates for each block.")
     layers = {len(block) for block in blocks}
     if not blocks or len(layers) != 1 or 0 in layers:
-        raise ValueError(
-            "a residual network needs at least one block, and every block the same number of layers, at least one; "
-            f"got blocks of {[len(block) for block in blocks]} layers."
-        )
+        found = [len(block) for block in blocks]
+        raise ValueError(f"one block or more must have the same number of layers, at least one; got blocks of {found}.")
     every = [stem, *(gate for block in blocks for gate in block)]
     checks.examples(checks.tensor(x, "inputs"), every)
     if len({gate.shape for gate in every}) != 1:
-        raise ValueError(
-            f"stem and blocks must have one width, so that they can be added; got {[tuple(g.shape) for g in every]}."
-        )
+        shapes = [tuple(gate.shape) for gate in every]
+        raise ValueError(f"stem and blocks must have one width, so that they can be added; got {shapes}.")

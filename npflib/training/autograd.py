@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from npflib import checks
 from npflib.answers import answers
 from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.training.gate_sources import CHUNK, LayerGates, layer_tables, pixels
-from npflib.training.losses import Scores
+from npflib.training.losses import Scores, check_learner
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -42,8 +43,8 @@ class AutogradLearner(Scores):
         *,
         gates: tuple[Sequence[LayerGates], Sequence[LayerGates]] | None = None,
     ):
-        if precision not in PRECISIONS:
-            raise ValueError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}.")
+        checks.one_of(precision, "precision", PRECISIONS)
+        check_learner(networks, "cross_entropy", train_images, train_labels, test_images, test_labels)
         super().__init__(len(networks), device)
         self.low = precision == "bfloat16"
         self.networks = [network.to(self.device) for network in networks]

@@ -22,9 +22,10 @@ from torch import Tensor
 
 from npflib import checks
 from npflib.architectures import FullyConnected
-from npflib.gates import GATES
+from npflib.gates import GATES, soft_gate
 from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
-from npflib.training.losses import LOSSES, Scores
+from npflib.training.gate_sources import pixels
+from npflib.training.losses import LOSSES, Scores, check_learner
 
 EVALUATION_CHUNK = 1000
 REGISTERS = 64
@@ -40,7 +41,7 @@ class BatchedLayers:
         sizes = [prod(shape) for shape in shapes.values()]
         # Whole vector registers: fused Adam rounds what lies beyond the last whole one otherwise, and which numbers
         # those are would depend on how many copies there are.
-        self.flat = torch.zeros(-(-sum(sizes) // REGISTERS) * REGISTERS, device=device)
+        self.flat = networks[0].weights[0].new_zeros(-(-sum(sizes) // REGISTERS) * REGISTERS, device=device)
         self.flat.grad = torch.zeros_like(self.flat)
         self.tensors, gradients = (
             {name: part.view(shapes[name]) for name, part in zip(shapes, flat[: sum(sizes)].split(sizes), strict=True)}
@@ -109,14 +110,18 @@ class BatchedLearner(Scores):
         excesses: Sequence[float] | None = None,
         straight_through: bool = False,
     ):
-        first = networks[0]
         checks.one_of(loss, "loss", LOSSES)
+        parts = train_images, train_labels, test_images, test_labels
+        check_learner(networks, loss, *parts)
+        first = networks[0]
         if not isinstance(first.arch, FullyConnected):
             raise ValueError(f"BatchedLearner is for FullyConnected networks; got {first.arch}.")
         super().__init__(len(networks), device)
         self.loss_of = LOSSES[loss]
-        self.images, self.labels = train_images.flatten(1).to(self.device), train_labels.to(self.device)
-        self.test_images, self.test_labels = test_images.flatten(1).to(self.device), test_labels.to(self.device)
+        self.images, self.test_images = (
+            pixels(x).flatten(1).to(self.device, first.weights[0].dtype) for x in parts[::2]
+        )
+        self.labels, self.test_labels = (y.to(self.device) for y in parts[1::2])
         self.hidden, self.width = first.arch.depth - 1, first.arch.width
         gated = isinstance(first, DeepGatedNetwork)
         self.value = BatchedLayers([n.value if gated else n for n in networks], self.device)
@@ -149,13 +154,13 @@ class BatchedLearner(Scores):
         if not len(betas) == len(excesses) == self.copies:
             given = f"{len(betas)} and {len(excesses)} for {self.copies}"
             raise ValueError(f"one β and one ε a network: got {given} networks.")
-        if not all(beta > 0 for beta in betas) or not all(eps >= 0 for eps in excesses):
-            raise ValueError(f"β must be positive and ε at least 0; got β {betas!r} and ε {excesses!r}.")
+        for beta, eps in zip(betas, excesses, strict=True):
+            soft_gate(torch.zeros(()), beta, eps)
         self.beta, self.eps = torch.tensor([betas, excesses], dtype=torch.float32, device=self.device)[..., None, None]
 
     def _given(self, gates: Tensor, images: Tensor, what: str) -> Tensor:
         wanted = (self.copies, len(images), self.hidden * self.width)
-        if tuple(gates.shape) != wanted or gates.dtype != torch.uint8:
+        if tuple(checks.tensor(gates, f"gates of the {what} examples").shape) != wanted or gates.dtype != torch.uint8:
             raise ValueError(
                 f"gates of the {what} examples must be uint8 of shape {wanted}: networks, examples, hidden units "
                 f"of all layers; got {gates.dtype} {tuple(gates.shape)}."

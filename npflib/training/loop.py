@@ -17,7 +17,6 @@ from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.randomness import generator
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
-from npflib.training.gate_sources import pixels
 from npflib.training.optimisers import keras_optimiser
 
 __all__ = ["train", "train_and_keep"]
@@ -111,13 +110,10 @@ def train_and_keep(
         )
     if not rows.numel() or rows.dtype.is_floating_point or int(rows.min()) < 0 or int(rows.max()) >= len(images):
         raise ValueError(f"rows must be one or more whole numbers from 0 to {len(images) - 1}, the examples there are.")
-    if len(labels) != len(images):
-        raise ValueError(f"images and labels must be as many; got {len(images)} and {len(labels)}.")
-    if not keep or not all(isinstance(e, int) and not isinstance(e, bool) and e >= 0 for e in keep):
-        raise ValueError(f"keep must hold one or more epochs, whole numbers ≥ 0; got {sorted(keep)!r}.")
+    for epoch in keep or (None,):
+        checks.whole(epoch, "keep holds one or more epochs, of which each", least=0)
     checks.whole(batch, "batch")
     checks.number(learning_rate, "learning_rate")
-    images = pixels(images).float()
     learner = BatchedLearner(networks, images, labels, images[:1], labels[:1])
     updates = keras_optimiser(optimiser, learner.parameters(), learning_rate)
     kept: list[dict[int, Network]] = [{} for _ in networks]

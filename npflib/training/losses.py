@@ -3,13 +3,15 @@
 Shapes: S networks, B examples to a step, C outputs; labels [S, B, 1].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
+from npflib import checks
 from npflib.answers import answers
+from npflib.networks import DeepGatedNetwork, ReLUNetwork
 
 __all__ = ["cross_entropy", "squared"]
 
@@ -26,6 +28,7 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tens
         >>> cross_entropy(outputs, labels)[2]  # p - y for p = (½, ½)
         tensor([[[-0.5000,  0.5000]]])
     """
+    _check(outputs, labels)
     correct = (answers(outputs)[..., None] == labels).sum((1, 2))
     log_p = torch.log_softmax(outputs, 2)
     total = -log_p.gather(2, labels).sum((1, 2))
@@ -46,12 +49,38 @@ def squared(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         >>> squared(outputs, labels)[:2]  # residuals 2 and -3
         (tensor([13.]), tensor([1]))
     """
+    _check(outputs, labels)
     residual = outputs - labels
     correct = (outputs * labels > 0).sum((1, 2))
     return residual.square().sum((1, 2)), correct, residual.mul_(2 / labels.shape[1])
 
 
 LOSSES: MappingProxyType[str, Loss] = MappingProxyType({"cross_entropy": cross_entropy, "squared": squared})
+
+
+def _check(outputs: Tensor, labels: Tensor) -> None:
+    shape = checks.tensor(outputs, "outputs", "[S, B, C]", 3, kind="floating").shape
+    if checks.tensor(labels, "labels").shape != (*shape[:2], 1):
+        raise ValueError(f"labels must be {(*shape[:2], 1)}, one an example; got {tuple(labels.shape)}.")
+
+
+def check_learner(networks: Sequence[ReLUNetwork | DeepGatedNetwork], loss: str, *data: Tensor) -> None:
+    """Raises a ValueError unless networks are of one kind, and training and test images and labels are for them."""
+    several = networks if isinstance(networks, Sequence) else ()
+    kinds = {tuple(getattr(n, name, type(n)) for name in ("arch", "gate", "linear")) for n in several}
+    if len(kinds) != 1 or not hasattr(first := several[0], "arch"):
+        raise ValueError(f"one or more networks of one kind and architecture are needed; got {networks!r}.")
+    outputs = first.arch.out_features
+    for part, images, labels in zip(("training", "test"), data[::2], data[1::2], strict=True):
+        getattr(first, "value", first).checked_input(images)  # type: ignore[operator]
+        checks.labelled(images, labels, f"{part} ")
+        good, allowed = labels.is_floating_point() and outputs == 1, "in a floating type, of one output"
+        if loss != "squared":
+            good, allowed = labels.dtype == torch.int64, f"classes from 0 to {outputs - 1} in torch.int64"
+            good = good and 0 <= int(labels.min()) <= int(labels.max()) < outputs
+        if not good:
+            few = labels.unique()[:5].tolist()
+            raise ValueError(f"{part} labels must be {allowed}; got {few} of {labels.dtype}, and {outputs} outputs.")
 
 
 class Scores:

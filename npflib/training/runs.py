@@ -485,7 +485,11 @@ def _network(folder: Path, experiment: str, regime: str, seed: int, which: str) 
     record = run_records.read(run_records.path_of(folder, experiment, regime, seed))
     arch, kind = experiments.find(experiment).arch, regimes.find(regime)
     network = ReLUNetwork(arch) if kind.gate == "own" else DeepGatedNetwork(arch, kind.gate, linear=kind.linear)
-    network.load_state_dict(weights.read(weights.path_of(folder, experiment, regime, seed), record.weights)[which])
+    path = weights.path_of(folder, experiment, regime, seed)
+    try:
+        network.load_state_dict(weights.read(path, record.weights)[which])
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{path} holds no network {which!r} of {arch}: {error}. {weights.MEND}") from None
     return record.weights, network
 
 

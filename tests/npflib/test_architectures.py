@@ -74,6 +74,14 @@ def test_fully_connected_refuses_sizes(name, bad):
         FullyConnected(**{"depth": 2, "width": 2, name: bad})
 
 
+@pytest.mark.parametrize("arch", [FullyConnected, VConv, GConv])
+@pytest.mark.parametrize("bad", ["x", None, 1])
+def test_bias_is_a_switch(arch, bad):
+    sizes = {"depth": 2, "width": 2} if arch is FullyConnected else {}
+    with pytest.raises(ValueError, match=rf"{arch.__name__}: bias must be True or False; got {bad!r}"):
+        arch(**sizes, bias=bad)
+
+
 @pytest.mark.parametrize("arch", [VConv, GConv])
 @pytest.mark.parametrize("bad", [0, -1, 2.0, True])
 @pytest.mark.parametrize("name", ["in_channels", "image_size", "out_features"])
@@ -82,7 +90,7 @@ def test_convolutional_refuses_sizes(arch, name, bad):
         arch(**{name: bad})
 
 
-@pytest.mark.parametrize("bad", [(), (64, 0), (64, -1), (2.5,)])
+@pytest.mark.parametrize("bad", [(), (64, 0), (64, -1), (2.5,), (True,), "64", None, 64])
 @pytest.mark.parametrize("name", ["channels", "dense"])
 def test_convolutional_refuses_layer_lists(name, bad):
     with pytest.raises(ValueError, match=rf"{name} must be one or more positive whole numbers; got"):

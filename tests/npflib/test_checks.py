@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from npflib import answers, data, gates, kernels, networks, paths, signals
+from npflib import answers, data, gates, initialisation, kernels, networks, paths, signals
 from npflib.theory import convolution, fixed_gates, gate_statistics, infinite_width, kernel_ridge, residual
-from npflib.training import loop
+from npflib.training import loop, losses
+from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
 
 ONE = torch.ones(2, 3)
@@ -16,6 +17,8 @@ WEIGHTS = [torch.ones(3, 3), torch.ones(1, 3)]
 IMAGE, MAP = torch.ones(2, 1, 3, 3), torch.ones(2, 2, 3, 3)
 FIT = kernel_ridge.fit(torch.eye(2), torch.tensor([0, 1]), 1.0)
 LABELS = torch.tensor([0, 1])
+SMALL = [networks.ReLUNetwork(networks.FullyConnected(2, 2, 3, 2))]
+OUTPUTS, CHOSEN = torch.zeros(1, 2, 3), torch.zeros(1, 2, 1, dtype=torch.int64)
 RESIDUAL = (torch.ones(3, 3), [[torch.ones(3, 3)]], torch.ones(1, 3))
 
 CALLS = {
@@ -68,6 +71,20 @@ CALLS = {
     "largest z": fixed_gates.largest_z,
     "random gates": lambda wrong: fixed_gates.sample_with_random_gates(FULL, wrong, 1, 1.0, shared=True),
     "digests": lambda wrong: data.digests([wrong] * 4),
+    "glorot": initialisation.glorot_uniform_,
+    "signed": lambda wrong: initialisation.signed_(wrong, 1.0),
+    "gaussian": lambda wrong: initialisation.gaussian_(wrong, 1.0),
+    "alignment": lambda wrong: kernels.alignment(wrong, [1, -1]),
+    "cross-entropy, outputs": lambda wrong: losses.cross_entropy(wrong, CHOSEN),
+    "cross-entropy, labels": lambda wrong: losses.cross_entropy(OUTPUTS, wrong),
+    "squared, outputs": lambda wrong: losses.squared(wrong, torch.ones(1, 2, 1)),
+    "squared, labels": lambda wrong: losses.squared(torch.ones(1, 2, 1), wrong),
+    "batched, images": lambda wrong: BatchedLearner(SMALL, wrong, LABELS, ONE, LABELS),
+    "batched, test images": lambda wrong: BatchedLearner(SMALL, ONE, LABELS, wrong, LABELS),
+    "batched, labels": lambda wrong: BatchedLearner(SMALL, ONE, wrong, ONE, LABELS),
+    "batched, gates": lambda wrong: BatchedLearner(SMALL, ONE, LABELS, ONE, LABELS, gates=(wrong, wrong)),
+    "autograd, images": lambda wrong: AutogradLearner(SMALL, wrong, LABELS, ONE, LABELS),
+    "autograd, test labels": lambda wrong: AutogradLearner(SMALL, ONE, LABELS, ONE, wrong),
     "kept": lambda wrong: loop.train_and_keep([RELU], wrong, LABELS, torch.tensor([[0]]), [1], seeds=[0]),
 }
 WRONG = {
@@ -174,9 +191,78 @@ def test_another_type_than_the_weights_is_said(kind):
         lambda: residual.residual_gates(ONE.to(kind), RESIDUAL),
         lambda: fixed_gates.value_kernels(ONE.to(kind), [ONE], [weight[None] for weight in WEIGHTS]),
         lambda: fixed_gates.relu_gates(ONE.to(kind), [weight[None] for weight in WEIGHTS]),
+        lambda: RELU(ONE.to(kind)),
+        lambda: RELU.gates(ONE.to(kind)),
+        lambda: networks.DeepGatedNetwork(FULL, "soft")(ONE.to(kind)),
+        lambda: networks.ValueNetwork(FULL)(ONE.to(kind), [ONE, ONE]),
     ):
         with pytest.raises(MIXED[0], match=MIXED[1]):
             call()
+
+
+def test_gates_of_a_wider_type_than_the_weights_are_said():
+    """Narrower ones, and such as are no floating numbers, multiply as they are; autocast converts by itself."""
+    network = networks.ValueNetwork(FULL)
+    with pytest.raises(
+        ValueError, match=r"layer 2 is of torch.float32 and is given torch.float64.*x.to\(torch.float32\)"
+    ):
+        network(ONE, [ONE.double(), ONE])
+    expected = network(ONE, [ONE, ONE])
+    for kind in (torch.bool, torch.uint8, torch.float16):
+        assert torch.equal(network(ONE, [ONE.to(kind), ONE.to(kind)]), expected)
+    assert torch.allclose(network.double()(ONE.double(), [ONE, ONE.double()]).float(), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(RELU(ONE), RELU(ONE.half()))
+        with pytest.raises(ValueError, match=r"layer 1 is of torch\.float32 and is given torch\.float64"):
+            RELU(ONE.double())
+
+
+@pytest.mark.parametrize("learner", [BatchedLearner, AutogradLearner])
+def test_a_learner_says_at_once_what_does_not_fit_together(learner):
+    other = networks.ReLUNetwork(networks.FullyConnected(2, 5, 3, 2))
+    for wrong in ([], None, 3, [None], ["ReLU"], [*SMALL, other], [torch.nn.Linear(3, 2)]):
+        with pytest.raises(ValueError, match="one or more networks of one kind and architecture are needed; got"):
+            learner(wrong, ONE, LABELS, ONE, LABELS)
+    for x in (torch.ones(2, 4), torch.ones(3), torch.ones(2, 3, 3)):
+        with pytest.raises(ValueError, match=r"inputs must be \[n, …\] with 3 numbers each"):
+            learner(SMALL, x, LABELS, ONE, LABELS)
+    for x, y in ((ONE, LABELS[:1]), (ONE[:0], LABELS[:0]), (ONE[:1], LABELS)):
+        with pytest.raises(ValueError, match=r"test inputs must be .* with n ≥ 1 and a label each; got"):
+            learner(SMALL, ONE, LABELS, x, y)
+    for y in (torch.tensor([0, 2]), torch.tensor([-1, 1]), LABELS.float(), LABELS.int(), LABELS.bool()):
+        with pytest.raises(
+            ValueError, match=r"training labels must be classes from 0 to 1 in torch.int64; got .* and 2 outputs"
+        ):
+            learner(SMALL, ONE, y, ONE, LABELS)
+
+
+def test_labels_of_squared_loss_are_finite_and_of_one_output():
+    single = [networks.ReLUNetwork(FULL)]
+    good = torch.tensor([1.0, -1.0])
+    for networks_, y, message in (
+        (SMALL, good, "training labels must be in a floating type, of one output; got .* and 2 outputs"),
+        (single, LABELS, r"training labels must be in a floating type, of one output; got \[0, 1\] of torch.int64"),
+        (single, good * float("nan"), "training labels must hold finite numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            BatchedLearner(networks_, ONE, y, ONE, good, loss="squared")
+    with pytest.raises(ValueError, match=r"labels must be \(1, 2, 1\), one an example; got \(1, 1, 1\)"):
+        losses.squared(torch.ones(1, 2, 1), torch.ones(1, 1, 1))
+
+
+def test_pixels_in_bytes_train_as_their_floating_values_do():
+    x = torch.tensor([[0, 51, 255], [102, 0, 204]], dtype=torch.uint8)
+    found = [BatchedLearner(SMALL, images, LABELS, images, LABELS).test() for images in (x, x.float() / 255)]
+    assert found[0] == found[1] == AutogradLearner(SMALL, x, LABELS, x, LABELS).test()
+
+
+def test_initialisation_says_what_it_can_fill():
+    for wrong in (None, ONE, torch.nn.Linear(2, 2)):
+        with pytest.raises(ValueError, match="a network with a list `layers` is needed; got"):
+            initialisation.initialise_(wrong)
+    for wrong in (None, "ab", torch.tensor([1j, 1])):
+        with pytest.raises(ValueError, match="labels y must be a real tensor; got"):
+            kernels.alignment(torch.eye(2), wrong)
 
 
 def test_residual_networks_are_given_in_lists():
@@ -204,7 +290,7 @@ NUMBERS = {
     "rate": lambda wrong: loop.train(LEARNER, 1, seeds=[0], learning_rate=wrong),
     "batch": lambda wrong: loop.train(LEARNER, 1, seeds=[0], batch=wrong),
 }
-LEARNER = BatchedLearner([networks.ReLUNetwork(networks.FullyConnected(2, 2, 3, 2))], ONE, LABELS, ONE, LABELS)
+LEARNER = BatchedLearner(SMALL, ONE, LABELS, ONE, LABELS)
 
 
 @pytest.mark.parametrize("wrong", [None, float("nan"), float("inf"), -1, "2", True, 2j, [2], torch.ones(2)])

@@ -199,7 +199,7 @@ def test_refuses_weights_that_do_not_chain(shapes):
 def test_layer_by_layer_sum_refuses_widths_that_are_not_the_weights(inputs, gates):
     weights = [torch.zeros(2, 3), torch.zeros(1, 2)]
     # Gates of width 1 would broadcast, and give a number that is not a sum over paths.
-    with pytest.raises(ValueError, match=r"weights for widths \[3, 2\]"):
+    with pytest.raises(ValueError, match=r"must have the weights' widths \[3, 2\]"):
         path_sum(torch.zeros(5, inputs), [torch.zeros(5, w) for w in gates], weights)
 
 

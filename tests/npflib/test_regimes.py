@@ -180,7 +180,9 @@ def test_only_a_linear_feature_network_is_said_so_that_older_records_stay_valid(
 
 @pytest.mark.parametrize(("gate", "feature", "trains"), [("hard", "learnt", False), ("own", "own", True)])
 def test_a_linear_feature_network_takes_no_relu_networks_weights(gate, feature, trains):
-    with pytest.raises(ValueError, match=rf"starts from weights 'random' or 'value'; got '{feature}'"):
+    with pytest.raises(
+        ValueError, match=rf"unknown start of a linear feature network '{feature}'.*allowed: random, value"
+    ):
         Regime("Mine", "Mine: another", gate, feature, trains, linear=True)
 
 

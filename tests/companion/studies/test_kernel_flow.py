@@ -48,8 +48,10 @@ def behind(arch, n=14, m=6):
     x, giving = random(n + m, arch.in_features).float(), [regimes.start("ReLU", arch, seed) for seed in (0, 3)]
     gates = kernel_flow._Gates(giving, x[:n], x[n:])
     networks = [regimes.start("FRNPF-II", arch, seed, initialisation="signed") for seed in (0, 3)]
-    labels = torch.arange(n), torch.zeros(m, dtype=torch.long)
-    return networks, gates, x, BatchedLearner(networks, x[:n], labels[0], x[n:], labels[1], gates=gates.tables)
+    labels = [torch.zeros(count, dtype=torch.long) for count in (n, m)]
+    learner = BatchedLearner(networks, x[:n], labels[0], x[n:], labels[1], gates=gates.tables)
+    learner.labels = torch.arange(n)
+    return networks, gates, x, learner
 
 
 ARCH = FullyConnected(depth=4, width=6, in_features=5, out_features=3, bias=False)

@@ -643,8 +643,8 @@ def test_binary_of_two_classes_keeps_or_swaps_their_names(digits):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda _: data.load("mnits"), ["'mnits'", "'mnist', 'cifar10'"]),
-        (lambda _: data.load(["mnist"]), ["['mnist']", "'mnist', 'cifar10'"]),
+        (lambda _: data.load("mnits"), ["'mnits'", "mnist, cifar10"]),
+        (lambda _: data.load(["mnist"]), ["['mnist']", "mnist, cifar10"]),
         (lambda _: data.load("mnist", dtype=torch.int32), ["torch.int32", "torch.uint8"]),
         (lambda _: data.load("mnist", dtype="float32"), ["'float32'", "torch.uint8"]),
         (lambda _: data.load("mnist", __file__), [__file__, "is a file", "NPF_DATA"]),
@@ -695,8 +695,9 @@ def moved(tiny, folder, change):
         lambda path: Path("MNIST") / path.name,
         lambda path: Path("raw") / path.name,
         lambda path: Path("data") / path,
+        lambda path: Path("shared", "data") / path,
     ],
-    ids=["packed", "with a dot", "the folder itself", "without raw", "a folder too low", "a folder too high"],
+    ids=["packed", "with a dot", "the folder itself", "without raw", "a folder too low", "too high", "two too high"],
 )
 def test_files_in_another_form_or_place_are_named_and_not_passed_over(tiny, tmp_path, change):
     folder = moved(tiny, tmp_path / "moved", change)

@@ -154,7 +154,7 @@ def bits(*shape):
         ([bits(0, 2)], [bits(0, 2)], r"must be \[n, …\]"),
         ([bits(3, 2)], [bits(3, 4)], "same shapes"),
         ([bits(3, 2)], [bits(3, 2), bits(3, 2)], "same shapes"),
-        ([bits(3, 2), bits(4, 2)], [bits(3, 2), bits(4, 2)], "same inputs"),
+        ([bits(3, 2), bits(4, 2)], [bits(3, 2), bits(4, 2)], "for the same n ≥ 1 inputs in every layer"),
         ([torch.full((3, 2), 0.5)], [bits(3, 2)], "zeros and ones"),
         ([torch.full((3, 2), float("nan"))], [bits(3, 2)], "zeros and ones"),
     ],
@@ -168,8 +168,8 @@ def test_flips_refuse_what_are_no_gates(before, after, said):
 @pytest.mark.parametrize(
     ("gates", "labels", "said"),
     [
-        ([bits(4, 2)], torch.tensor([0, 1, 2]), "each of the 4 inputs"),
-        ([bits(4, 2)], torch.tensor([0.0, 0.0, 1.0, 1.0]), "whole number"),
+        ([bits(4, 2)], torch.tensor([0, 1, 2]), "a label each; got inputs"),
+        ([bits(4, 2)], torch.tensor([0.0, 0.0, 1.0, float("nan")]), "labels must hold finite numbers"),
         ([bits(4, 2)], torch.tensor([0, 1, 2, 3]), "two classes"),
         ([bits(4, 2)], torch.tensor([1, 1, 1, 1]), "two classes"),
         ([torch.full((4, 2), 2)], torch.tensor([0, 0, 1, 1]), "zeros and ones"),

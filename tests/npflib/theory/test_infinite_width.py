@@ -286,7 +286,7 @@ def test_shortcuts_types_and_sizes():
         (lambda x: infinite_width.kernels(x, x[:, :1], depth=2), "one size"),
         (lambda x: infinite_width.kernels(x[0], depth=2), r"x\[None\]"),
         (lambda x: infinite_width.kernels(x.view(2, 1, 2), depth=2), r"flatten\(1\)"),
-        (lambda x: infinite_width.kernels(x[:0], depth=2), "one example or more"),
+        (lambda x: infinite_width.kernels(x[:0], depth=2), "n ≥ 1; got"),
         (lambda x: infinite_width.kernels(x, x / 0, depth=2), "x2 must hold finite"),
         (lambda x: infinite_width.angles(180 * x, 2), "deg2rad"),
         (lambda x: infinite_width.angles(-x, 2), "deg2rad"),

@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_refused():
     x, labels, new, new_labels = problem(6, 30, 20)
     with pytest.raises(ValueError, match=r"training inputs .* a label each"):
         KernelReadOut(x, labels[:-1], new, new_labels)
-    with pytest.raises(ValueError, match="test inputs"):
+    with pytest.raises(ValueError, match="inputs differ"):
         KernelReadOut(x, labels, new[:, 0], new_labels)
     with pytest.raises(ValueError, match="inputs differ"):
         KernelReadOut(x, labels, new[:, :2], new_labels)

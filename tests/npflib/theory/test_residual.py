@@ -128,7 +128,7 @@ def test_closed_blocks_leave_the_stem():
 def test_refusals():
     x, gate = torch.ones(3, 2), torch.ones(3, 4)
     for blocks in ([], [[]], [[gate], [gate, gate]]):
-        with pytest.raises(ValueError, match="at least one block, and every block the same number of layers"):
+        with pytest.raises(ValueError, match="one block or more must have the same number of layers, at least one"):
             residual_path_kernel(x, gate, blocks)
     with pytest.raises(ValueError, match="must have one width"):
         residual_path_kernel(x, gate, [[torch.ones(3, 5)]])

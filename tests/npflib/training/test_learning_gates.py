@@ -123,9 +123,9 @@ def test_straight_through_is_hard_at_every_step():
     ("changes", "message"),
     [
         ({"betas": [1.0]}, "one β and one ε a network: got 1 and 2 for 2"),
-        ({"betas": [1.0, 0.0]}, "β must be positive"),
-        ({"excesses": [0.1, -0.1]}, "ε at least 0"),
-        ({"betas": [1.0, float("nan")]}, "β must be positive"),
+        ({"betas": [1.0, 0.0]}, "beta, the steepness of the soft gate, must be finite and positive; got 0.0"),
+        ({"excesses": [0.1, -0.1]}, "eps, .* must be a finite number of at least 0; got -0.1"),
+        ({"betas": [1.0, float("nan")]}, "beta, .* must be finite and positive; got nan"),
         ({"regime": "FLNPF-like"}, "soft gates that learn"),
     ],
 )

@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_refused():
         (ROWS - 20, LABELS, (1,), (0, 1), 4, "0 to 19"),
         (ROWS.double(), LABELS, (1,), (0, 1), 4, "0 to 19"),
         (ROWS[:, :0], LABELS, (1,), (0, 1), 4, "one or more"),
-        (ROWS, LABELS[1:], (1,), (0, 1), 4, "as many"),
+        (ROWS, LABELS[1:], (1,), (0, 1), 4, "a label each"),
         (ROWS, LABELS, (), (0, 1), 4, "epochs"),
         (ROWS, LABELS, (-1, 2), (0, 1), 4, "epochs"),
         (ROWS, LABELS, (1.5,), (0, 1), 4, "epochs"),

@@ -802,6 +802,18 @@ def test_a_file_of_weights_that_holds_none_is_named_with_the_mend(tmp_path):
             stored.read(path, hashlib.sha256(content).hexdigest())
 
 
+@pytest.mark.parametrize("change", ["name", "shape"])
+def test_weights_that_lack_a_network_are_named_with_the_mend(tiny, publish, change):
+    folder = publish()
+    kept = weights(tiny, seeds=(0,), build=folder.parent / "elsewhere")[0]
+    other = {"best": kept["best"], "first": kept["last"]} if change == "name" else {"last": {"a": torch.ones(2)}}
+    replace_weights(folder, "mnist-fc-adam", 0, other)
+    with pytest.raises(
+        ValueError, match=r"(?s)seed-0\.safetensors holds no network 'last' of FullyConnected.*Restore both"
+    ):
+        trained_network("mnist-fc-adam", "ReLU", 0, "smoke", build=tiny.build, which="last")
+
+
 def test_a_checkpoint_behind_other_gates_is_not_gone_on_with(tiny, publish, monkeypatch, caplog):
     folder = publish()
     record = run_records.read(run_records.path_of(folder, "mnist-fc-adam", "ReLU", 0))
