@@ -65,9 +65,7 @@ class KernelClassifier:
         """f(x) for K(x, x_i), [m, n] → [m, C], float64."""
         n = len(self.coefficients)
         if checks.tensor(rows, "rows of the kernel", f"[m, {n}]").ndim != 2 or rows.shape[1] != n:
-            raise ValueError(
-                f"rows of the kernel must be [m, {n}], a column an example fitted; got {tuple(rows.shape)}."
-            )
+            raise ValueError(f"rows of the kernel must be [m, {n}], n examples fitted; got {tuple(rows.shape)}.")
         return checks.finite(rows.to(self.coefficients) @ self.coefficients, "rows of the kernel")
 
     def predict(self, rows: Tensor) -> Tensor:
