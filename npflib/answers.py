@@ -25,7 +25,9 @@ def answers(scores: Tensor) -> Tensor:
         >>> answers(torch.tensor([[0.0, 1e-20], [2.0, 2.0]]))
         tensor([1, 0])
     """
-    return scores.argmax(-1)  # of several maxima the first: torch promises it
+    return checks.tensor(scores, "scores", "[..., C]", kind="floating").argmax(
+        -1
+    )  # of several maxima the first: torch promises it
 
 
 @torch.no_grad()

@@ -18,19 +18,30 @@ if TYPE_CHECKING:
 
 def whole(value: Any, name: str, of: str = "", least: int = 1) -> int:
     """The value, if it is a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if type(value) is not int or not least <= value < 2**63:
         kind = "a positive whole number" if least == 1 else f"a whole number of at least {least}"
-        raise ValueError(f"{name} must be {kind}{of and ' of ' + of}; got {value!r}.")
+        most = " below 2^63" if type(value) is int and value >= least else ""
+        raise ValueError(f"{name} must be {kind}{most}{of and ' of ' + of}; got {value!r}.")
     return value
 
 
 def number(value: Any, name: str, least: float | None = None) -> float:
     """The value, if it is a finite number of at least ``least``; without it, a positive one."""
-    good = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= float_info.max  # type: ignore[operator]
+    most = 2**63 - 1 if isinstance(value, int) else float_info.max
+    good = isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= most  # type: ignore[operator]
     if not good or (value <= 0 if least is None else value < least):
         kind = "finite and positive" if least is None else f"a finite number of at least {least:g}"
-        raise ValueError(f"{name} must be {kind}; got {value!r}.")
+        raise ValueError(
+            f"{name} must be {kind}{', below 2^63' * (type(value) is int and value > most)}; got {value!r}."
+        )
     return value
+
+
+def instance(value: Any, name: str, *kinds: type) -> None:
+    """Raises a ValueError unless the value is of one of these kinds."""
+    if not isinstance(value, kinds):
+        allowed = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"{name} must be {allowed}; got {_given(value)}.")
 
 
 def flag(value: Any, name: str) -> None:

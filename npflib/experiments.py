@@ -91,8 +91,7 @@ class Experiment:
         checks.one_of(self.optimiser, "optimiser", OPTIMISERS)
         checks.one_of(self.loss, "loss", LOSSES)
         checks.one_of(self.initialisation, "initialisation", INITIALISATIONS)
-        if not isinstance(self.arch, FullyConnected | VConv | GConv):
-            raise ValueError(f"arch must be a FullyConnected, VConv or GConv; got {self.arch!r}.")
+        checks.instance(self.arch, "arch", FullyConnected, VConv, GConv)
         checks.number(self.learning_rate, "learning_rate")
         for name in ("epochs", "batch", *(() if self.value_epochs is None else ("value_epochs",))):
             checks.whole(getattr(self, name), name)
@@ -103,8 +102,7 @@ class Experiment:
             raise ValueError(f"classes must be two different ones, or None for all; got {self.classes!r}.")
         if (self.loss == "squared") != (self.classes is not None) or (self.classes and self.arch.out_features != 1):
             raise ValueError("two classes with labels ±1 go with the squared loss and a network of one output.")
-        if not isinstance(self.probe, Probe | None):
-            raise ValueError(f"probe must be a Probe or None; got {self.probe!r}.")
+        checks.instance(self.probe, "probe", Probe, type(None))
         if not self.regimes:
             raise ValueError("regimes must name one or more regimes; got none.")
         for regime in self.regimes:
@@ -222,8 +220,7 @@ def register(experiment: Experiment) -> Experiment:
     """
     from npflib import data  # here, since planning does without torch
 
-    if not isinstance(experiment, Experiment):
-        raise ValueError(f"an experiments.Experiment is registered; got {type(experiment).__name__}.")
+    checks.instance(experiment, "an experiment", Experiment)
     name = experiment.name
     if not re.fullmatch(rf"{re.escape(experiment.dataset)}(-[a-z0-9]+)+", name):
         like = f"'{experiment.dataset}-fc-mine', in lower-case letters, digits and hyphens"

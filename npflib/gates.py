@@ -35,10 +35,10 @@ def hard_gate(q: Tensor) -> Tensor:
     """
     checks.tensor(q, "pre-activations", kind="floating", hint=" Convert with q.float().")
     if _holds_nan(q):
-        raise ValueError(
-            f"{int(q.isnan().sum())} of {q.numel():,} pre-activations are NaN: their gates are neither open nor shut. "
-            "Look for NaN in the inputs and the weights; training that diverged leaves such weights."
+        found = (
+            f"{int(q.isnan().sum())} of {q.numel():,} pre-activations are NaN: their gates are neither open nor shut"
         )
+        raise ValueError(f"{found}. Look for NaN in inputs and weights; training that diverged leaves such weights.")
     return (q > 0).to(q.dtype)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from npflib import checks
 from npflib.architectures import FullyConnected
-from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.networks import DeepGatedNetwork, ReLUNetwork, checked_input
 from npflib.signals import PARTS, LayerSignals, tangent_signals
 
 __all__ = ["alignment", "neural_path_kernel", "neural_tangent_kernel", "path_overlap", "well_above_rounding"]
@@ -110,15 +110,11 @@ def neural_tangent_kernel(
                 [3., 9.]])
     """
     checks.one_of(part, "part", PARTS, "the tangent kernel")
-    arch = getattr(network, "arch", None)
-    if not isinstance(network, ReLUNetwork | DeepGatedNetwork) or not isinstance(arch, FullyConnected):
-        raise ValueError(
-            "neural_tangent_kernel is for ReLUNetwork and DeepGatedNetwork of the FullyConnected architecture; got "
-            f"{type(network).__name__} of {type(arch).__name__}."
-        )
+    checks.instance(network, "network", ReLUNetwork, DeepGatedNetwork)
+    checks.instance(network.arch, "the network's architecture", FullyConnected)
     checks.floating(dtype, network.weights[0])
     for inputs in (x,) if x2 is None else (x, x2):
-        (network if isinstance(network, ReLUNetwork) else network.value).checked_input(inputs)
+        checked_input(network, inputs)
     if dtype is not None:
         network = deepcopy(network).to(dtype)
     parameter = network.weights[0]
@@ -170,14 +166,8 @@ def alignment(kernel: Tensor, y: Tensor) -> float:
     if not torch.all(labels.abs() == 1):
         wrong = labels[labels.abs() != 1][:5].tolist()
         raise ValueError(f"labels must be -1 or +1; got {wrong} among them. Map two classes to -1 and +1 first.")
-    factor = cholesky(k, kernel.dtype)
-    if factor is None:
-        raise ValueError(
-            f"kernel of {len(k)} examples is singular to working precision (or not positive definite), so ν is not "
-            "defined. Examples that occur twice, or whose path features are linearly dependent, make it so: leave "
-            "some out, or compute the kernel in float64."
-        )
-    solution = torch.cholesky_solve(labels[:, None], factor)[:, 0]
+    mend = "Leave out examples that occur twice, or whose path features are linearly dependent"
+    solution = torch.cholesky_solve(labels[:, None], cholesky(k, kernel.dtype, mend))[:, 0]
     return float(k.trace() * (labels @ solution))
 
 
@@ -200,10 +190,13 @@ def checked_kernel(kernel: Tensor) -> Tensor:
     return k
 
 
-def cholesky(k: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """The factor of K [n, n], float64, computed in ``dtype``; None where it is not well above that type's rounding."""
+def cholesky(k: Tensor, dtype: torch.dtype, mend: str) -> Tensor:
+    """The factor of K [n, n], float64, computed in ``dtype``, if it is well above that type's rounding."""
     factor, info = torch.linalg.cholesky_ex(k)
-    return None if info.item() or not well_above_rounding(factor.diagonal().square(), dtype) else factor
+    if info.item() or not well_above_rounding(factor.diagonal().square(), dtype):
+        what = f"kernel of {len(k)} examples is singular to working precision (or not positive semidefinite)"
+        raise ValueError(f"{what}. {mend}, or compute the kernel in float64.")
+    return factor
 
 
 def well_above_rounding(pivots: Tensor, dtype: torch.dtype) -> bool:
@@ -220,6 +213,9 @@ def well_above_rounding(pivots: Tensor, dtype: torch.dtype) -> bool:
         >>> well_above_rounding(pivots, torch.float64), well_above_rounding(pivots, torch.float32)
         (True, False)
     """
+    checks.instance(dtype, "dtype", torch.dtype)
+    if not len(checks.tensor(pivots, "pivots", "[n]", 1)):
+        raise ValueError("one or more pivots are needed; got none.")
     epsilon = torch.finfo(dtype if dtype.is_floating_point else torch.float64).eps
     return bool(pivots.min() > 8 * len(pivots) ** 0.5 * epsilon * pivots.max())
 
@@ -244,10 +240,7 @@ def _product_of_grams(
         sides.append(factors(x2, gates2))
         widths, widths2 = ([factor.shape[1] for factor in side] for side in sides)
         if widths != widths2:
-            raise ValueError(
-                "both sides must come from the same network: widths (input first, where given) are "
-                f"{widths} and {widths2}."
-            )
+            raise ValueError(f"both sides must come from the same network; their widths are {widths} and {widths2}.")
     sides = [[factor.detach().to(like.device, dtype) for factor in side] for side in sides]
     left, right = sides[0], sides[-1]
 

@@ -42,6 +42,7 @@ class ValueNetwork(nn.Module):
 
     def __init__(self, arch: Architecture, generator: Generator | None = None):
         super().__init__()
+        checks.instance(arch, "arch", FullyConnected, VConv, GConv)
         self.arch = arch
         self.specification = arch.layers()
         self.layers = nn.ModuleList(_module(layer) for layer in self.specification)
@@ -55,32 +56,31 @@ class ValueNetwork(nn.Module):
 
     def pre_activation(self, index: int, z: Tensor) -> Tensor:
         """q of layer ``index`` (0 is the input side) from the hidden output z below it."""
-        before = self.specification[index].before
-        if before == "flatten":
+        before = self.specification[checks.whole(index, "index", least=0)].before
+        checks.tensor(z, "what enters a layer", "[n, …]")
+        if before == "flatten" and z.ndim > 2:
             z = z.flatten(1)
-        elif before == "pool":
+        elif before == "pool" and z.ndim == 4:
             z = z.mean(dim=(2, 3))
-        weight = self.layers[index].weight
+        weight: Tensor = self.layers[index].weight  # type: ignore[assignment]  # of a linear or a convolution
         cast = AUTOCAST if torch.is_autocast_enabled(z.device.type) else (weight.dtype,)
-        if z.dtype not in cast:
-            raise ValueError(
-                f"inputs, gates and weights must be in one type: layer {index + 1} is of {weight.dtype} and is given "
-                f"{z.dtype}. Convert them, x.to({weight.dtype}), or the network, network.to({z.dtype})."
-            )
+        if z.dtype not in cast or z.ndim != weight.ndim or z.shape[1] != weight.shape[1]:
+            given = f"{tuple(weight.shape)} of {weight.dtype}; got {tuple(z.shape)} of {z.dtype}"
+            mend = f"Inputs, gates and weights are in one type: x.to({weight.dtype}), or network.to({z.dtype})"
+            raise ValueError(f"what enters layer {index + 1} must fit its weights {given}. {mend}.")
         return self.layers[index](z)
 
     def forward(self, x: Tensor, gates: Sequence[Tensor]) -> Tensor:
         """Output [n, C] for inputs x [n, …] behind the given gates, one tensor a hidden layer, of its units' shape."""
+        gates = checks.tensors(gates, "gates of hidden layer {}")
         if len(gates) != self.hidden_layers:
             raise ValueError(f"the network has {self.hidden_layers} hidden layers; got gates for {len(gates)}.")
         z = self.checked_input(x)
         for index, gate in enumerate(gates):
             q = self.pre_activation(index, z)
             if gate.shape != q.shape:
-                raise ValueError(
-                    f"gates of hidden layer {index + 1} must have the shape {tuple(q.shape)} of its "
-                    f"pre-activations; got {tuple(gate.shape)}."
-                )
+                shapes = f"{tuple(q.shape)} of its pre-activations; got {tuple(gate.shape)}"
+                raise ValueError(f"gates of hidden layer {index + 1} must have the shape {shapes}.")
             z = q * gate
         return self.pre_activation(self.hidden_layers, z)
 
@@ -90,10 +90,8 @@ class ValueNetwork(nn.Module):
         arch = self.arch
         if isinstance(arch, FullyConnected):
             if x.ndim < 2 or x.shape[1:].numel() != arch.in_features:
-                raise ValueError(
-                    f"inputs must be [n, …] with {arch.in_features} numbers each; got {tuple(x.shape)}. "
-                    "A single example needs a leading dimension: x[None]."
-                )
+                given = f"{tuple(x.shape)}. A single example needs a leading dimension: x[None]"
+                raise ValueError(f"inputs must be [n, …] with {arch.in_features} numbers each; got {given}.")
             return x
         expected = (arch.in_channels, arch.image_size, arch.image_size)
         if tuple(x.shape[1:]) == (arch.in_features,):
@@ -197,6 +195,7 @@ class DeepGatedNetwork(nn.Module):
     ):
         super().__init__()
         checks.one_of(gate, "gate", GATES)
+        checks.flag(linear, "linear")
         soft_gate(torch.zeros(()), beta, eps)
         self.arch, self.gate, self.beta, self.eps, self.linear = arch, gate, beta, eps, linear
         self.feature = (DeepLinearNetwork if linear else ReLUNetwork)(arch, generator)
@@ -220,6 +219,12 @@ class DeepGatedNetwork(nn.Module):
         return self.value(x, self.gates(x))
 
 
+def checked_input(network: _PlainNetwork | DeepGatedNetwork, x: Tensor) -> Tensor:
+    """The inputs, if they are of the network's size, and it is a network of this module."""
+    checks.instance(network, "network", ReLUNetwork, DeepLinearNetwork, DeepGatedNetwork)
+    return (network.value if isinstance(network, DeepGatedNetwork) else network).checked_input(x)
+
+
 @torch.no_grad()
 def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: int = 50) -> list[Tensor]:
     """The hard gates of a network on many inputs, n ≥ 1: one boolean tensor [n, …] a hidden layer.
@@ -234,7 +239,7 @@ def hard_gates(network: ReLUNetwork | DeepGatedNetwork, images: Tensor, chunk: i
         [(torch.bool, (5, 4)), (torch.bool, (5, 4))]
     """
     checks.whole(chunk, "chunk", "inputs")
-    if not checks.tensor(images, "inputs", "[n, …]").ndim or not len(images):
+    if not len(checked_input(network, images)):
         raise ValueError("one or more inputs are needed; got none.")
     like = network.weights[0]
     parts = []

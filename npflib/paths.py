@@ -43,10 +43,8 @@ def enumerate_paths(widths: Sequence[int], limit: int = MAX_PATHS) -> Tensor:
     checks.number(limit, "limit")
     count = prod(int(w) for w in widths)
     if count > limit:
-        raise ValueError(
-            f"widths {widths} make {count:,} paths, more than the {limit:,} that may be enumerated. Use a smaller "
-            "network, or the layer-by-layer forms (paths.path_sum, kernels.neural_path_kernel), which list no path."
-        )
+        mend = "Use a smaller network, or paths.path_sum and kernels.neural_path_kernel, which list no path"
+        raise ValueError(f"widths {widths} make {count:,} paths, more than the {limit:,} that are listed. {mend}.")
     return torch.cartesian_prod(*(torch.arange(int(w)) for w in widths)).reshape(count, len(widths))
 
 
@@ -140,10 +138,9 @@ def active_paths(gates: Sequence[Tensor]) -> Tensor:
 def check_size(examples: int, paths: int, limit: int) -> None:
     """Refuses features of more examples than the memory has room for."""
     if examples * paths > EXAMPLES * limit:
-        raise ValueError(
-            f"features of {examples:,} examples on {paths:,} paths are {examples * paths:,} numbers, more than the "
-            f"{EXAMPLES * limit:,} that may be made. Take fewer examples at a time, or kernels.neural_path_kernel."
-        )
+        numbers = f"{examples * paths:,} numbers, more than the {EXAMPLES * limit:,} that may be made"
+        mend = "Take fewer examples at a time, or kernels.neural_path_kernel"
+        raise ValueError(f"features of {examples:,} examples on {paths:,} paths are {numbers}. {mend}.")
 
 
 def _checked_weights(weights: Sequence[Tensor]) -> list[Tensor]:

@@ -25,5 +25,7 @@ def generator(seed: int, purpose: str, *more: int) -> torch.Generator:
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be a whole number of at least 0 and below 2^32; got {seed!r}.")
     checks.one_of(purpose, "purpose", PURPOSES, "randomness")
+    for number in more:
+        checks.whole(number, f"what follows {purpose!r}", least=0)
     key = np.random.SeedSequence((seed, PURPOSES.index(purpose), *more)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(key >> np.uint64(1)))

@@ -113,8 +113,7 @@ def register(regime: Regime) -> Regime:
 
     from npflib.gates import GATES
 
-    if not isinstance(regime, Regime):
-        raise ValueError(f"a regimes.Regime is registered; got {type(regime).__name__}.")
+    checks.instance(regime, "a regime", Regime)
     if regime.stage is not None or "-stage-" in regime.name:
         raise ValueError(f"regime {regime.name!r}: stages are made from the name of a regime with learnt gates.")
     if REGIMES.get(regime.name, regime) != regime:
@@ -164,7 +163,7 @@ def find(name: str) -> Regime:
         >>> find("FLNPF").feature, find("FLNPF-stage-3").stage
         ('learnt', 3)
     """
-    base, _, stage = str(name).partition("-stage-")
+    base, _, stage = (name := str(name)).partition("-stage-")
     known = REGIMES.get(base)
     if name in REGIMES:
         return REGIMES[name]

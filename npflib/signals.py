@@ -18,7 +18,7 @@ from torch import Tensor
 
 from npflib import checks
 from npflib.gates import hard_gate
-from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork
+from npflib.networks import DeepGatedNetwork, ReLUNetwork, ValueNetwork, checked_input
 
 __all__ = ["class_gram", "softmax_jacobian", "tangent_signals"]
 
@@ -45,7 +45,8 @@ def tangent_signals(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: st
         >>> tangent_signals(network, torch.ones(5, 2))[1].backward.detach().unique()  # δ(d) = 1
         tensor([1.])
     """
-    x = x.flatten(1)
+    checks.one_of(part, "part", PARTS, "the tangent kernel")
+    x = checked_input(network, x).flatten(1)
     if isinstance(network, ReLUNetwork):
         return [] if part == "gate" else _value_signals(network, x, network.gates(x))[0]
     value, arriving, pre_activations = _value_signals(network.value, x, network.gates(x))
@@ -71,9 +72,8 @@ def class_gram(network: ReLUNetwork | DeepGatedNetwork, x: Tensor, part: str = "
         tensor([[[5., 0.],
                  [0., 5.]]])
     """
-    checks.one_of(part, "part", PARTS, "the tangent kernel")
+    x = checked_input(network, x).to(network.weights[0])
     outputs = len(network.weights[-1])
-    x = getattr(network, "value", network).checked_input(x).to(network.weights[0])  # type: ignore[operator]
     found = x.new_zeros(len(x), outputs, outputs)
     for layer in tangent_signals(network, x, part):
         backward = layer.backward.unflatten(1, (outputs, -1))

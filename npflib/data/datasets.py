@@ -307,10 +307,7 @@ def _root(given: str | os.PathLike | None) -> tuple[Path, str]:
         folder, place = locations.project() / "data", "the folder data/"
     obstacle = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if obstacle.exists() and not obstacle.is_dir():
-        raise ValueError(
-            f"the data folder {folder} is not a folder: {obstacle} is a file. "
-            "Give a folder as root, or let NPF_DATA name one."
-        )
+        raise ValueError(f"{folder} is no folder: {obstacle} is a file. Give one as root, or let NPF_DATA name one.")
     if obstacle.is_dir() and not os.access(obstacle, os.R_OK | os.X_OK):
         raise ValueError(f"the data folder {folder} cannot be read: {obstacle} lacks permission (chmod u+rx).")
     return folder, place

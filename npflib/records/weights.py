@@ -36,10 +36,8 @@ def read(path: Path, digest: str) -> dict[str, dict[str, Tensor]]:
     content = Path(path).read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
-        raise ValueError(
-            f"{path} holds other weights than its run's: its SHA-256 is {found}, the record beside it says "
-            f"{digest or 'nothing'}. {MEND}"
-        )
+        said = f"its SHA-256 is {found}, the record beside it says {digest or 'nothing'}"
+        raise ValueError(f"{path} holds other weights than its run's: {said}. {MEND}")
     try:
         tensors = load(content)
     except SafetensorError as error:

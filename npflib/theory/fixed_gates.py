@@ -54,6 +54,7 @@ def weight_shapes(arch: Architecture, shared: bool = True) -> list[tuple[int, ..
     """
     if not isinstance(arch, Architecture) or arch.bias or arch.out_features != 1:
         raise ValueError(f"the theorem is about networks with bias=False and out_features=1; got {arch}.")
+    checks.flag(shared, "shared")
     own = () if shared or isinstance(arch, FullyConnected) else (arch.image_size**2,)
     return [(*layer.shape, *(own if isinstance(layer, ConvLayer) else ())) for layer in arch.layers()]
 
@@ -96,6 +97,7 @@ def every_sign_pattern(arch: Architecture, sigma: float, limit: int = 18, *, up_
                 [-1., -1.,  1.,  1.]], dtype=torch.float64)
     """
     checks.number(sigma, "sigma, the scale of the weights,")
+    checks.flag(up_to_sign, "up_to_sign")
     shapes = weight_shapes(arch)
     sizes = [torch.Size(shape).numel() - up_to_sign for shape in shapes]
     free = sum(sizes)
@@ -187,10 +189,8 @@ def scaled(path_kernel: Tensor, depth: int, sigma: float) -> Tensor:
         factor = inf
     kernel = factor * checks.tensor(path_kernel, "the path kernel")
     if not factor or not bool(kernel.isfinite().all()):
-        raise ValueError(
-            f"d σ^(2(d-1)) H of the scale sigma = {sigma:.3g} and depth d = {depth} is beyond the range of float64: "
-            "take a scale near sqrt(2 / width), or fewer layers."
-        )
+        what = f"d σ^(2(d-1)) H of the scale sigma = {sigma:.3g} and depth d = {depth}"
+        raise ValueError(f"{what} is beyond the range of float64: take sigma near sqrt(2 / width), or fewer layers.")
     return kernel
 
 
@@ -237,6 +237,7 @@ def sample(
         >>> found.spread.max().item()  # weights ±1 on one input node: K = 2 + 2 whatever the signs
         0.0
     """
+    checks.tensor(x, "inputs", "[n, d_in]", 2, kind="floating")
     found = []
     for group in range(checks.whole(groups, "groups")):
         gates = gates_of(group)
@@ -278,7 +279,7 @@ def sample_with_random_gates(
         >>> kernels.shape, theorem.shape
         (torch.Size([100, 2, 2]), torch.Size([100, 2, 2]))
     """
-    weight_shapes(arch)  # what is wrong is refused before any weight is drawn
+    weight_shapes(arch, shared)  # what is wrong is refused before any weight is drawn
     scaled(torch.ones(()), arch.depth, sigma)
     checks.tensor(x, "inputs", "[n, d_in]", 2, kind="floating")
     found, expected = [], []
@@ -326,8 +327,8 @@ def relative_variance_of(
     """
     checks.one_of(law, "law", KURTOSIS, "the weights")
     excess = KURTOSIS[law] - 3
-    m = [torch.as_tensor(count, dtype=torch.float64) for count in active]
-    q = torch.as_tensor(concentration, dtype=torch.float64)
+    m = [_numbers(count, "a number of open units") for count in active]
+    q = _numbers(concentration, "concentration")
     one = torch.ones_like(q)
     depth = len(m) + 1
     # σ = ‖x‖ = 1, and every factor divided by its mean's square as it is formed, so that nothing overflows.
@@ -391,6 +392,11 @@ def largest_z(means: Tensor, generator: Generator | None = None, repeats: int = 
     return float(largest[0]), float((largest >= largest[0]).double().mean())
 
 
+def _numbers(given: Tensor | float, what: str) -> Tensor:
+    given = checks.tensor(given, what) if torch.is_tensor(given) else torch.tensor(checks.number(given, what, least=0))
+    return given.to(torch.float64)
+
+
 def _vector_moments(m: Sequence[Tensor], q: Tensor, excess: float) -> list[Tensor]:
     """E[‖z(l)‖⁴] / E[‖z(l)‖²]² for l = 0, …, d - 1, from z(0) with Σ z⁴ / ‖z‖⁴ = q."""
     second, fourth = torch.ones_like(q), q
@@ -435,7 +441,5 @@ def _check(x: Tensor, gates: Sequence[Tensor] | None, weights: Sequence[Tensor])
     allowed = [((len(x), w), (r, len(x), w)) for r, w, _ in shapes[:-1]]
     fits = len(given) == len(allowed) and all(g in a for g, a in zip(given, allowed, strict=True))
     if gates is not None and not fits:
-        raise ValueError(
-            f"{len(weights)} weight layers need {len(allowed)} gate tensors [n, w] or [R, n, w], that is one of "
-            f"{allowed}; got {given}."
-        )
+        needed = f"{len(allowed)} gate tensors [n, w] or [R, n, w], that is one of {allowed}"
+        raise ValueError(f"{len(weights)} weight layers need {needed}; got {given}.")

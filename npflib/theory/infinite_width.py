@@ -249,5 +249,6 @@ def _check_angles(theta: Tensor) -> None:
 def _check(depth: int, kinds: Sequence[str] = KINDS) -> None:
     if checks.whole(depth, "depth, the number of weight layers,") > MAX_DEPTH:
         raise ValueError(f"depth must be at most {MAX_DEPTH:,}; got {depth}.")
-    if isinstance(kinds, str) or not isinstance(kinds, Collection) or not kinds or not set(kinds) <= set(KINDS):
+    several = isinstance(kinds, Collection) and not isinstance(kinds, str) and bool(kinds)
+    if not several or any(kind not in KINDS for kind in kinds):
         raise ValueError(f"kinds must be a list of one or more of {', '.join(KINDS)}; got {kinds!r}.")

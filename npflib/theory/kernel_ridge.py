@@ -126,7 +126,7 @@ def memory_needed(n: int) -> int:
         >>> memory_needed(5_000)
         600000000
     """
-    return 24 * n * n
+    return 24 * checks.whole(n, "n", "examples", least=0) ** 2
 
 
 def ridge_path(kernel: Tensor, targets: Tensor, ridges: Sequence[float] = RIDGES, *, memory: int = MEMORY) -> Tensor:
@@ -154,13 +154,8 @@ def ridge_path(kernel: Tensor, targets: Tensor, ridges: Sequence[float] = RIDGES
     for ridge in ridges:
         shifted = k.clone()
         shifted.diagonal().add_(ridge * float(k.diagonal().mean()))
-        factor = cholesky(shifted, kernel.dtype)
-        if factor is None:
-            raise ValueError(
-                f"the kernel of {n} examples is singular to working precision (or not positive semidefinite) at the "
-                f"relative ridge {ridge:g}. Use a larger ridge, or compute the kernel in float64."
-            )
-        found.append(torch.cholesky_solve(y, factor))
+        mend = f"Use a larger relative ridge than {ridge:g}"
+        found.append(torch.cholesky_solve(y, cholesky(shifted, kernel.dtype, mend)))
     return torch.stack(found)
 
 
@@ -265,6 +260,7 @@ class KernelReadOut:
             checks.finite(inputs, f"{what}inputs")
         if x.shape[1:] != new_x.shape[1:] or x.ndim < 2:
             raise ValueError(f"inputs differ: {tuple(x.shape[1:])} to train on and {tuple(new_x.shape[1:])} to test.")
+        generator(seed, "examples")
         n, m = len(x), len(new_x)
         _check_memory(f"a read-out of {n:,} and {m:,} examples", n, memory_needed(n) + 8 * n * (n + m), memory)
         self.x, self.labels = x.detach().flatten(1), labels

@@ -50,11 +50,11 @@ def residual_output(x: Tensor, stem: Tensor, blocks: Blocks, weights: Weights) -
     first, middle, last = _checked_weights(x, weights)
     if (found := [len(block) for block in middle]) != (needed := [len(block) for block in blocks]):
         raise ValueError(f"blocks of {needed} layers need a weight matrix for each layer of each block; got {found}.")
-    z = x @ first.T * stem
+    z = x @ first.T * stem.to(x.dtype)
     for gates, matrices in zip(blocks, middle, strict=True):
         branch = z
         for gate, matrix in zip(gates, matrices, strict=True):
-            branch = branch @ matrix.T * gate
+            branch = branch @ matrix.T * gate.to(x.dtype)
         z = z + branch
     return z @ last.T
 
@@ -93,6 +93,7 @@ def subnetworks(stem: Tensor, blocks: Blocks) -> Iterator[tuple[tuple[int, ...],
         >>> [(chosen, len(gates)) for chosen, gates in subnetworks(gate, [[gate], [gate]])]
         [((), 1), ((0,), 2), ((1,), 2), ((0, 1), 3)]
     """
+    _check(None, stem, blocks)
     for count in range(len(blocks) + 1):
         for chosen in combinations(range(len(blocks)), count):
             yield chosen, [stem, *(gate for block in chosen for gate in blocks[block])]
@@ -165,7 +166,7 @@ def _in_lists(blocks: Blocks) -> bool:
     return isinstance(blocks, Sequence) and all(isinstance(block, Sequence) for block in blocks)
 
 
-def _check(x: Tensor, stem: Tensor, blocks: Blocks) -> None:
+def _check(x: Tensor | None, stem: Tensor, blocks: Blocks) -> None:
     if not _in_lists(blocks):
         raise ValueError("blocks are given in a list, one list of gates for each block.")
     layers = {len(block) for block in blocks}
@@ -173,7 +174,7 @@ def _check(x: Tensor, stem: Tensor, blocks: Blocks) -> None:
         found = [len(block) for block in blocks]
         raise ValueError(f"one block or more must have the same number of layers, at least one; got blocks of {found}.")
     every = [stem, *(gate for block in blocks for gate in block)]
-    checks.examples(checks.tensor(x, "inputs"), every)
+    checks.examples(x, every)
     if len({gate.shape for gate in every}) != 1:
         shapes = [tuple(gate.shape) for gate in every]
         raise ValueError(f"stem and blocks must have one width, so that they can be added; got {shapes}.")

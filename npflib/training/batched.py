@@ -114,8 +114,7 @@ class BatchedLearner(Scores):
         parts = train_images, train_labels, test_images, test_labels
         check_learner(networks, loss, *parts)
         first = networks[0]
-        if not isinstance(first.arch, FullyConnected):
-            raise ValueError(f"BatchedLearner is for FullyConnected networks; got {first.arch}.")
+        checks.instance(first.arch, "the networks' architecture", FullyConnected)
         super().__init__(len(networks), device)
         self.loss_of = LOSSES[loss]
         self.images, self.test_images = (
@@ -152,8 +151,7 @@ class BatchedLearner(Scores):
         betas = [n.beta for n in networks] if betas is None else list(betas)
         excesses = [n.eps for n in networks] if excesses is None else list(excesses)
         if not len(betas) == len(excesses) == self.copies:
-            given = f"{len(betas)} and {len(excesses)} for {self.copies}"
-            raise ValueError(f"one β and one ε a network: got {given} networks.")
+            raise ValueError(f"one β and one ε a network: got {len(betas)} and {len(excesses)} for {self.copies}.")
         for beta, eps in zip(betas, excesses, strict=True):
             soft_gate(torch.zeros(()), beta, eps)
         self.beta, self.eps = torch.tensor([betas, excesses], dtype=torch.float32, device=self.device)[..., None, None]
@@ -161,10 +159,8 @@ class BatchedLearner(Scores):
     def _given(self, gates: Tensor, images: Tensor, what: str) -> Tensor:
         wanted = (self.copies, len(images), self.hidden * self.width)
         if tuple(checks.tensor(gates, f"gates of the {what} examples").shape) != wanted or gates.dtype != torch.uint8:
-            raise ValueError(
-                f"gates of the {what} examples must be uint8 of shape {wanted}: networks, examples, hidden units "
-                f"of all layers; got {gates.dtype} {tuple(gates.shape)}."
-            )
+            shape = f"{wanted}: networks, examples, hidden units of all layers; got {gates.dtype} {tuple(gates.shape)}"
+            raise ValueError(f"gates of the {what} examples must be uint8 of shape {shape}.")
         if len(gates) and int(gates.max()) > 1:
             raise ValueError(f"gates of the {what} examples must be 0 or 1; the greatest is {int(gates.max())}.")
         return gates.to(self.device).contiguous()

@@ -70,6 +70,8 @@ def train(
         >>> train(learner, 300, seeds=[0], learning_rate=0.01)[0][-1]
         1.0
     """
+    checks.instance(learner, "learner", BatchedLearner, AutogradLearner)
+    checks.flag(test_every_epoch, "test_every_epoch")
     last = checks.whole(epochs, "epochs")
     checks.whole(batch, "batch")
     checks.number(learning_rate, "learning_rate")
@@ -102,13 +104,12 @@ def train_and_keep(
         >>> torch.equal(kept[0].weights[0], network.weights[0]), kept[200](x).argmax(1).tolist()
         (True, [0, 1])
     """
-    checks.tensors([images, labels, rows], "images, labels and rows")
-    if not networks or len(networks) != len(seeds) or rows.ndim != 2 or len(rows) != len(networks):
-        raise ValueError(
-            f"one seed and one row of examples a network: got {len(networks)} networks, {len(seeds)} seeds and rows "
-            f"{tuple(rows.shape)}; rows must be [S, n]."
-        )
-    if not rows.numel() or rows.dtype.is_floating_point or int(rows.min()) < 0 or int(rows.max()) >= len(images):
+    checks.labelled(images, labels)
+    checks.tensor(rows, "rows", "[S, n]", 2)
+    if not networks or len(networks) != len(seeds) or len(rows) != len(networks):
+        given = f"{len(networks)} networks, {len(seeds)} seeds and rows {tuple(rows.shape)}"
+        raise ValueError(f"one seed and one row of examples a network, rows [S, n]: got {given}.")
+    if not rows.numel() or rows.dtype != torch.int64 or int(rows.min()) < 0 or int(rows.max()) >= len(images):
         raise ValueError(f"rows must be one or more whole numbers from 0 to {len(images) - 1}, the examples there are.")
     for epoch in keep or (None,):
         checks.whole(epoch, "keep holds one or more epochs, of which each", least=0)

@@ -28,7 +28,7 @@ def cross_entropy(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tens
         >>> cross_entropy(outputs, labels)[2]  # p - y for p = (½, ½)
         tensor([[[-0.5000,  0.5000]]])
     """
-    _check(outputs, labels)
+    _check(outputs, labels, floating=False)
     correct = (answers(outputs)[..., None] == labels).sum((1, 2))
     log_p = torch.log_softmax(outputs, 2)
     total = -log_p.gather(2, labels).sum((1, 2))
@@ -49,7 +49,7 @@ def squared(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         >>> squared(outputs, labels)[:2]  # residuals 2 and -3
         (tensor([13.]), tensor([1]))
     """
-    _check(outputs, labels)
+    _check(outputs, labels, floating=True)
     residual = outputs - labels
     correct = (outputs * labels > 0).sum((1, 2))
     return residual.square().sum((1, 2)), correct, residual.mul_(2 / labels.shape[1])
@@ -58,10 +58,12 @@ def squared(outputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 LOSSES: MappingProxyType[str, Loss] = MappingProxyType({"cross_entropy": cross_entropy, "squared": squared})
 
 
-def _check(outputs: Tensor, labels: Tensor) -> None:
-    shape = checks.tensor(outputs, "outputs", "[S, B, C]", 3, kind="floating").shape
-    if checks.tensor(labels, "labels").shape != (*shape[:2], 1):
-        raise ValueError(f"labels must be {(*shape[:2], 1)}, one an example; got {tuple(labels.shape)}.")
+def _check(outputs: Tensor, labels: Tensor, floating: bool) -> None:
+    shape = (*checks.tensor(outputs, "outputs", "[S, B, C]", 3, kind="floating").shape[:2], 1)
+    fits = checks.tensor(labels, "labels").shape == shape
+    if not fits or not (labels.is_floating_point() if floating else labels.dtype == torch.int64):
+        given = f"{tuple(labels.shape)} of {labels.dtype}"
+        raise ValueError(f"labels must be {shape}, {'floating' if floating else 'in torch.int64'}; got {given}.")
 
 
 def check_learner(networks: Sequence[ReLUNetwork | DeepGatedNetwork], loss: str, *data: Tensor) -> None:

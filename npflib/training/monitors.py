@@ -14,7 +14,7 @@ from torch import Tensor
 
 from npflib import checks
 from npflib.kernels import alignment, neural_path_kernel, neural_tangent_kernel
-from npflib.networks import DeepGatedNetwork, ReLUNetwork
+from npflib.networks import DeepGatedNetwork, ReLUNetwork, checked_input
 from npflib.randomness import generator
 
 
@@ -32,6 +32,10 @@ class Batch:
     x: Tensor
     labels: Tensor
     trained: Tensor
+
+    def __post_init__(self) -> None:
+        checks.labelled(self.x, self.labels)
+        checks.labelled(self.x, self.trained)
 
 
 def first_of_each_class(labels: Tensor, count: int) -> Tensor:
@@ -64,6 +68,7 @@ def random_of_each_class(labels: Tensor, count: int, seed: int = 0) -> Tensor:
 def _classes(labels: Tensor, count: int) -> list[Tensor]:
     """The indices of each class's examples."""
     checks.whole(count, "count", "examples a class")
+    checks.finite(checks.tensor(labels, "labels", "[n]", 1), "labels")
     found = []
     for value in labels.unique():
         found.append(torch.nonzero(labels == value)[:, 0])
@@ -89,8 +94,9 @@ def kernel_and_labels(network: ReLUNetwork, batch: Batch) -> dict[str, float]:
         >>> found["nu"], found["trace"]  # H is the identity: ν = n²
         (4.0, 2.0)
     """
-    gates = [gate.double() for gate in network.gates(batch.x)]
-    kernel = neural_path_kernel(batch.x.flatten(1).double(), gates)
+    checks.instance(batch, "batch", Batch)
+    x = checked_input(network, batch.x)
+    kernel = neural_path_kernel(x.flatten(1).double(), [gate.double() for gate in network.gates(x)])
     eigenvalues = torch.linalg.eigvalsh(kernel)
     return {
         "nu": alignment(kernel, batch.labels),
@@ -117,6 +123,7 @@ def value_and_gate_kernels(network: DeepGatedNetwork, batch: Batch) -> dict[str,
         >>> value_and_gate_kernels(network, Batch(x=torch.eye(2), labels=y, trained=y))["trace_gate"]  # hard gates
         0.0
     """
+    checks.instance(batch, "batch", Batch)
     parts = ("value", "gate")
     kernels = {part: neural_tangent_kernel(network, batch.x, part=part, dtype=torch.float64) for part in parts}
     gradients = zip(*(summed_softmax_gradient(network, x) for x in batch.x), strict=True)
@@ -143,7 +150,8 @@ def summed_softmax_gradient(network: DeepGatedNetwork, x: Tensor) -> tuple[Tenso
         >>> bool(value.abs().max() < 1e-6)
         True
     """
-    total = torch.softmax(network(x[None]), 1).sum()
+    checks.instance(network, "network", DeepGatedNetwork)
+    total = torch.softmax(network(checks.tensor(x, "inputs")[None]), 1).sum()
     parts = []
     for part in (network.value, network.feature):
         gradients = torch.autograd.grad(total, list(part.parameters()), retain_graph=True, materialize_grads=True)

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from npflib import checks
+
 __all__ = ["KerasAdam"]
 
 EPSILON = 1e-7
@@ -32,6 +34,7 @@ class KerasAdam(torch.optim.Adam):
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float):
+        checks.number(lr, "the learning rate")
         super().__init__(parameters, lr=lr, betas=(0.9, 0.999), eps=EPSILON, fused=True)
         for group in self.param_groups:
             group["steps_taken"] = 0

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 from tqdm import tqdm
 
-from npflib import data, experiments, profiles, regimes
+from npflib import checks, data, experiments, profiles, regimes
 from npflib.architectures import FullyConnected
 from npflib.experiments import Experiment
 from npflib.gates import BETA, EPS
@@ -127,10 +127,9 @@ def trained_network(
         return _network(own, *run, which)[1]
     if _whole(published, *run) and run_records.read(run_records.path_of(published, *run)).profile == profile:
         return _network(published, *run, which)[1]
-    raise MissingGatesError(
-        f"there are no weights of {experiment}, {regime}, seed {seed} at {weights.path_of(own, *run)}. Train them "
-        f"first: npf train --experiment {experiment} --regime {regime} --profile {profile} --seeds {seed}"
-    )
+    missing = f"there are no weights of {experiment}, {regime}, seed {seed} at {weights.path_of(own, *run)}"
+    mend = f"npf train --experiment {experiment} --regime {regime} --profile {profile} --seeds {seed}"
+    raise MissingGatesError(f"{missing}. Train them first: {mend}")
 
 
 def ordered(
@@ -150,9 +149,7 @@ def ordered(
     if epochs is not None and chosen.stages:
         raise ValueError(f"{experiment} has stages, whose epochs a cap would change: leave out `epochs`.")
     where, dense = _checked_device(device), isinstance(chosen.arch, FullyConnected)
-    allowed = PRECISIONS[:1] if dense else PRECISIONS
-    if precision not in allowed:
-        raise ValueError(f"precision must be one of {', '.join(allowed)} for {experiment}; got {precision!r}.")
+    checks.one_of(precision, "precision", PRECISIONS[:1] if dense else PRECISIONS, experiment)
     folder, budget = locations.build(profile, build), experiments.budget(experiment, profile)
     # CIFAR-10 stays in bytes, a quarter of the memory; batches become pixels / 255 as they are taken.
     whole = data.load(chosen.dataset, dtype=torch.float32 if dense else torch.uint8)
@@ -287,10 +284,8 @@ class Order:
             longer = run_records.read(path).configuration if path.exists() else {}
             same = all(longer.get(key) == self.configuration[key] for key in ("examples", "learning_rate", "labels"))
             if same and longer["epochs"] > self.configuration["epochs"]:
-                raise ValueError(
-                    f"{path} is a longer run than {self.configuration['epochs']} epochs and would be lost: give "
-                    "another build folder, or delete it first."
-                )
+                mend = "give another build folder, or delete it first"
+                raise ValueError(f"{path} is a longer run than {self.configuration['epochs']} epochs: {mend}.")
 
 
 class _Run:

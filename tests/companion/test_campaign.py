@@ -202,7 +202,10 @@ BAD = {
     "experiment": (["--experiments", "cifar10"], "unknown experiment 'cifar10'; allowed: mnist-fc-sgd"),
     "seeds": (["--seeds", "0,0"], "seeds must be one or more different whole numbers"),
     "side by side": (["--side-by-side", "0"], "side_by_side must be a positive whole number; got 0."),
-    "precision": (["--experiments", STAGES, "--precision", "float8"], "precision must be one of float32, bfloat16"),
+    "precision": (
+        ["--experiments", STAGES, "--precision", "float8"],
+        "unknown precision 'float8'.*allowed: float32, bfloat16",
+    ),
     "profile": (["--profile", "quick"], "'quick' is not one of 'smoke', 'paper'"),
     "home": (["--build", "~nobody-here/x"], "begins with the home folder of a user that there is not"),
 }

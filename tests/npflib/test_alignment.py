@@ -132,7 +132,7 @@ def test_refuses_what_is_not_a_square_matrix(shape):
     ],
 )
 def test_refuses_a_singular_or_indefinite_kernel(rows):
-    with pytest.raises(ValueError, match=r"is singular to working precision \(or not positive definite\)"):
+    with pytest.raises(ValueError, match=r"is singular to working precision \(or not positive semidefinite\)"):
         alignment(torch.tensor(rows, dtype=torch.float64), [1, -1])
 
 

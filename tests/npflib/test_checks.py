@@ -1,10 +1,18 @@
 """Wrong kinds of arguments are refused in one sentence that says what was given; gates are read once."""
 
+import doctest
+import importlib
+import inspect
+import re
+from functools import wraps
+from numbers import Number
+
+import library_pages
 import numpy as np
 import pytest
 import torch
 
-from npflib import answers, data, gates, initialisation, kernels, networks, paths, signals
+from npflib import answers, gates, initialisation, kernels, networks, paths, signals
 from npflib.theory import convolution, fixed_gates, gate_statistics, infinite_width, kernel_ridge, residual
 from npflib.training import loop, losses
 from npflib.training.autograd import AutogradLearner
@@ -21,90 +29,177 @@ SMALL = [networks.ReLUNetwork(networks.FullyConnected(2, 2, 3, 2))]
 OUTPUTS, CHOSEN = torch.zeros(1, 2, 3), torch.zeros(1, 2, 1, dtype=torch.int64)
 RESIDUAL = (torch.ones(3, 3), [[torch.ones(3, 3)]], torch.ones(1, 3))
 
-CALLS = {
-    "hard_gate": gates.hard_gate,
-    "soft_gate": gates.soft_gate,
-    "feature, x": lambda wrong: paths.neural_path_feature(wrong, [ONE]),
-    "feature, gate": lambda wrong: paths.neural_path_feature(ONE, [wrong]),
-    "value": lambda wrong: paths.neural_path_value([wrong]),
-    "sum, x": lambda wrong: paths.path_sum(wrong, [ONE], WEIGHTS),
-    "sum, weight": lambda wrong: paths.path_sum(ONE, [ONE], [wrong, WEIGHTS[1]]),
-    "active": lambda wrong: paths.active_paths([wrong]),
-    "overlap": lambda wrong: kernels.path_overlap([wrong]),
-    "overlap, second": lambda wrong: kernels.path_overlap([ONE], [wrong]),
-    "path kernel, x": lambda wrong: kernels.neural_path_kernel(wrong, [ONE]),
-    "path kernel, gate": lambda wrong: kernels.neural_path_kernel(ONE, [wrong]),
-    "tangent kernel": lambda wrong: kernels.neural_tangent_kernel(RELU, wrong),
-    "tangent kernel, x2": lambda wrong: kernels.neural_tangent_kernel(RELU, ONE, wrong),
-    "network": RELU,
-    "value network": lambda wrong: networks.ValueNetwork(FULL)(wrong, [ONE, ONE]),
-    "hard_gates": lambda wrong: networks.hard_gates(RELU, wrong),
-    "softmax_jacobian": signals.softmax_jacobian,
-    "input_angles": infinite_width.input_angles,
-    "wide kernels": lambda wrong: infinite_width.kernels(wrong, depth=2),
-    "angles": lambda wrong: infinite_width.angles(wrong, 2),
-    "variance, x": lambda wrong: fixed_gates.relative_variance(wrong, [ONE]),
-    "variance, gate": lambda wrong: fixed_gates.relative_variance(ONE, [wrong]),
-    "expected": lambda wrong: fixed_gates.expected_value_kernel(wrong, [ONE], 1.0),
-    "value kernels": lambda wrong: fixed_gates.value_kernels(wrong, [ONE], [w[None] for w in WEIGHTS]),
-    "flattened, x": lambda wrong: convolution.flattened_path_kernel(wrong, [MAP]),
-    "pooled, gate": lambda wrong: convolution.pooled_path_kernel(IMAGE, [wrong]),
-    "residual, x": lambda wrong: residual.residual_path_kernel(wrong, ONE, [[ONE]]),
-    "residual, gate": lambda wrong: residual.residual_path_kernel(ONE, ONE, [[wrong]]),
-    "on_share": lambda wrong: gate_statistics.on_share([wrong]),
-    "agreement": lambda wrong: gate_statistics.agreement([ONE], wrong),
-    "fit, kernel": lambda wrong: kernel_ridge.fit(wrong, LABELS, 1.0),
-    "fit, labels": lambda wrong: kernel_ridge.fit(torch.eye(2), wrong, 1.0),
-    "scores": FIT.scores,
-    "accuracy": lambda wrong: FIT.accuracy(torch.eye(2), wrong),
-    "read-out": lambda wrong: kernel_ridge.KernelReadOut(wrong, LABELS, ONE, LABELS),
-    "accuracy of a network, x": lambda wrong: answers.accuracy(lambda x: x, wrong, LABELS),
-    "accuracy of a network, labels": lambda wrong: answers.accuracy(lambda x: x, ONE, wrong),
-    "class_gram": lambda wrong: signals.class_gram(RELU, wrong),
-    "residual output, x": lambda wrong: residual.residual_output(wrong, ONE, [[ONE]], RESIDUAL),
-    "residual output, stem": lambda wrong: residual.residual_output(ONE, ONE, [[ONE]], (wrong, *RESIDUAL[1:])),
-    "residual output, block": lambda wrong: residual.residual_output(
-        ONE, ONE, [[ONE]], (RESIDUAL[0], [[wrong]], RESIDUAL[2])
-    ),
-    "residual gates": lambda wrong: residual.residual_gates(wrong, RESIDUAL),
-    "scaled": lambda wrong: fixed_gates.scaled(wrong, 2, 1.0),
-    "largest z": fixed_gates.largest_z,
-    "random gates": lambda wrong: fixed_gates.sample_with_random_gates(FULL, wrong, 1, 1.0, shared=True),
-    "digests": lambda wrong: data.digests([wrong] * 4),
-    "glorot": initialisation.glorot_uniform_,
-    "signed": lambda wrong: initialisation.signed_(wrong, 1.0),
-    "gaussian": lambda wrong: initialisation.gaussian_(wrong, 1.0),
-    "alignment": lambda wrong: kernels.alignment(wrong, [1, -1]),
-    "cross-entropy, outputs": lambda wrong: losses.cross_entropy(wrong, CHOSEN),
-    "cross-entropy, labels": lambda wrong: losses.cross_entropy(OUTPUTS, wrong),
-    "squared, outputs": lambda wrong: losses.squared(wrong, torch.ones(1, 2, 1)),
-    "squared, labels": lambda wrong: losses.squared(torch.ones(1, 2, 1), wrong),
-    "batched, images": lambda wrong: BatchedLearner(SMALL, wrong, LABELS, ONE, LABELS),
-    "batched, test images": lambda wrong: BatchedLearner(SMALL, ONE, LABELS, wrong, LABELS),
-    "batched, labels": lambda wrong: BatchedLearner(SMALL, ONE, wrong, ONE, LABELS),
-    "batched, gates": lambda wrong: BatchedLearner(SMALL, ONE, LABELS, ONE, LABELS, gates=(wrong, wrong)),
-    "autograd, images": lambda wrong: AutogradLearner(SMALL, wrong, LABELS, ONE, LABELS),
-    "autograd, test labels": lambda wrong: AutogradLearner(SMALL, ONE, LABELS, ONE, wrong),
-    "kept": lambda wrong: loop.train_and_keep([RELU], wrong, LABELS, torch.tensor([[0]]), [1], seeds=[0]),
-}
-WRONG = {
+OBJECT = object()
+WRONG = {  # in the place of a tensor
     "None": None,
     "a list": [[1.0, 2.0, 3.0]] * 2,
     "numpy": np.ones((2, 3), dtype=np.float32),
     "words": "ones",
-    "complex": torch.ones(2, 3, dtype=torch.complex64),
-    "sparse": torch.ones(2, 3).to_sparse(),
-    "meta": torch.ones(2, 3, device="meta"),
+    "an object": OBJECT,
+    "complex": lambda x: x.to(torch.complex64),
+    "sparse": lambda x: x.to_sparse(),
+    "meta": lambda x: x.to("meta"),
+}
+ODD = {  # a function may have a meaning for these, or refuse them
+    "whole": lambda x: x.long(),
+    "bool": lambda x: x.bool(),
+    "half": lambda x: x.half(),
+    "double": lambda x: x.double(),
+    "NaN": lambda x: torch.full_like(x, float("nan")) if x.is_floating_point() else x,
+    "empty": lambda x: x[:0] if x.ndim else x,
+    "one more dimension": lambda x: x[None],
+    "one less": lambda x: x[0] if x.ndim and len(x) else x,
+    "a number": lambda x: torch.tensor(1.0),
+}
+NO_NUMBERS = {"None": None, "words": "2", "NaN": float("nan"), "imaginary": 2j, "bytes": b"2", "an object": OBJECT}
+ODD_NUMBERS = {
+    "infinite": float("inf"),
+    "negative": -1,
+    "zero": 0,
+    "a half": 1.5,
+    "beyond any type": 10**30,
+    "True": True,
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("call", [name for name in CALLS if name != "tangent kernel, x2"])
-def test_what_is_no_tensor_of_numbers_is_refused_in_one_sentence(call, wrong):
-    given = {"None": "None", "a list": "list: convert", "numpy": "ndarray: convert it with torch.from_numpy"}
-    said = given.get(wrong, {"words": "str"}.get(wrong, r"\(2, 3\) of torch\."))
-    with pytest.raises(ValueError, match=rf"must be a (real|floating) tensor.*; got {said}"):
-        CALLS[call](WRONG[wrong])
+def recorded(name, monkeypatch):
+    """What the examples of a module call, label → (function, its arguments by name): each public function once."""
+    module, calls, running = importlib.import_module(name), {}, []
+    monkeypatch.setitem(gates._GATES, "hard", gates.hard_gate)  # which an example registers again
+
+    def noted(function, label):
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def wrapper(*given, **named):
+            if not running and label not in calls:
+                bound = signature.bind(*given, **named)
+                bound.apply_defaults()
+                calls[label] = function, dict(bound.arguments)
+            running.append(label)
+            try:
+                return function(*given, **named)
+            finally:
+                running.pop()
+
+        return wrapper
+
+    public = getattr(module, "__all__", [key for key in vars(module) if key[0] != "_"])
+    for key, value in [(key, getattr(module, key)) for key in public]:
+        if getattr(value, "__module__", "").startswith("npflib") and inspect.isfunction(value):
+            monkeypatch.setattr(module, key, noted(value, key))
+        elif inspect.isclass(value) and not issubclass(value, Exception) and value.__module__ == name:
+            for method, function in list(vars(value).items()):
+                if inspect.isfunction(function) and (method[0] != "_" or method == "__init__"):
+                    monkeypatch.setattr(value, method, noted(function, f"{key}.{method}"))
+    runner = doctest.DocTestRunner(verbose=False)
+    for test in doctest.DocTestFinder().find(module, globs={}):
+        runner.run(test, out=lambda _: None, clear_globs=False)  # their lambdas are called again
+    return calls
+
+
+def places(value, wanted, path=()):
+    """Where a value, or a list of lists, holds what is wanted."""
+    if wanted(value):
+        yield path
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            yield from places(each, wanted, (*path, index))
+
+
+def at(value, path):
+    return at(value[path[0]], path[1:]) if path else value
+
+
+def put(value, path, new):
+    if not path:
+        return new
+    items = [put(each, path[1:], new) if index == path[0] else each for index, each in enumerate(value)]
+    return tuple(items) if isinstance(value, tuple) else items
+
+
+AS_TORCH = ("self", "generator", "closure", "parameters")  # what torch's own classes take, refused in their words
+
+
+def trials(calls, wanted, wrong):
+    """Each argument of each call that is wanted, replaced by each wrong one: a label, and what makes the call."""
+    for label, (function, given) in sorted(calls.items()):
+        for key in given:
+            for path in places(given[key], wanted) if key not in AS_TORCH else ():
+                for kind, replacement in wrong.items():
+                    if kind == "None" and inspect.signature(function).parameters[key].default is None:
+                        continue
+                    new = replacement
+                    if callable(replacement):
+                        try:
+                            new = replacement(at(given[key], path))
+                        except (RuntimeError, NotImplementedError):  # torch has no such tensor
+                            continue
+                    arguments = {k: v.clone() if torch.is_tensor(v) and v.ndim < 9 else v for k, v in given.items()}
+                    yield f"{label}({key}{list(path)}: {kind})", function, arguments | {key: put(given[key], path, new)}
+
+
+def outcome(function, arguments):
+    """ "refused" by a ValueError that says what was given, "done", or the foreign words that came instead."""
+    arguments = dict(arguments)
+    named = [k for k, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    more = [k for k, p in inspect.signature(function).parameters.items() if p.kind is p.VAR_POSITIONAL]
+    positional = [v for k, v in arguments.items() if k not in (*named, *more)]
+    try:
+        found = function(*positional, *(v for k in more for v in arguments[k]), **{k: arguments[k] for k in named})
+        if inspect.isgenerator(found):
+            list(found)
+    except ValueError as error:
+        return (
+            "refused"
+            if len(str(error)) > 20 and not re.search(r"unpack|zip\(\)|could not convert", str(error))
+            else repr(error)
+        )
+    except Exception as error:
+        return repr(error)
+    return "done"
+
+
+EXAMPLES = sorted({name for package in library_pages.PACKAGES for name in library_pages.contents(package)})
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_is_no_tensor_is_refused_by_every_public_function(name, monkeypatch):
+    """Their own examples are called again, with each tensor in turn replaced."""
+    calls = recorded(name, monkeypatch)
+    for label, function, arguments in trials(calls, torch.is_tensor, WRONG):
+        if "alignment(y[]: a list)" not in label:  # labels may be a list
+            assert outcome(function, arguments) == "refused", label
+    for label, function, arguments in trials(calls, torch.is_tensor, ODD):
+        assert outcome(function, arguments) in ("refused", "done"), label
+
+
+@pytest.mark.parametrize("wrong", [kind for kind in WRONG if kind != "a list"])
+@pytest.mark.parametrize("learner", [BatchedLearner, AutogradLearner])
+def test_what_is_no_tensor_is_refused_by_learners(learner, wrong):
+    good = [ONE, LABELS, ONE, LABELS]
+    for place, tensor in enumerate(good):
+        new = WRONG[wrong](tensor) if callable(WRONG[wrong]) else WRONG[wrong]
+        with pytest.raises(ValueError, match=r"(inputs|labels) must be a real tensor.*; got"):
+            learner(SMALL, *good[:place], new, *good[place + 1 :])
+    if learner is BatchedLearner:
+        new = WRONG[wrong](ONE) if callable(WRONG[wrong]) else WRONG[wrong]
+        with pytest.raises(ValueError, match="gates of the training examples must be a real tensor; got"):
+            learner(SMALL, *good, gates=(new, new))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_is_no_number_is_refused_by_every_public_function(name, monkeypatch):
+    """And no number, however odd, has a foreign error for an answer."""
+    calls = recorded(name, monkeypatch)
+
+    def number_or_name(value):
+        return isinstance(value, Number | str | torch.nn.Module)
+
+    for label, function, arguments in trials(calls, number_or_name, NO_NUMBERS):
+        assert outcome(function, arguments) == "refused", label
+    for label, function, arguments in trials(calls, number_or_name, ODD_NUMBERS):
+        assert outcome(function, arguments) in ("refused", "done"), label
 
 
 def test_gates_may_come_from_a_generator():
@@ -204,7 +299,7 @@ def test_gates_of_a_wider_type_than_the_weights_are_said():
     """Narrower ones, and such as are no floating numbers, multiply as they are; autocast converts by itself."""
     network = networks.ValueNetwork(FULL)
     with pytest.raises(
-        ValueError, match=r"layer 2 is of torch.float32 and is given torch.float64.*x.to\(torch.float32\)"
+        ValueError, match=r"layer 2 must .* of torch.float32; got .* of torch.float64.*x.to\(torch.float32\)"
     ):
         network(ONE, [ONE.double(), ONE])
     expected = network(ONE, [ONE, ONE])
@@ -213,7 +308,9 @@ def test_gates_of_a_wider_type_than_the_weights_are_said():
     assert torch.allclose(network.double()(ONE.double(), [ONE, ONE.double()]).float(), expected)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(RELU(ONE), RELU(ONE.half()))
-        with pytest.raises(ValueError, match=r"layer 1 is of torch\.float32 and is given torch\.float64"):
+        with pytest.raises(
+            ValueError, match=r"layer 1 must fit its weights .* of torch\.float32; got .* of torch\.float64"
+        ):
             RELU(ONE.double())
 
 
@@ -246,7 +343,10 @@ def test_labels_of_squared_loss_are_finite_and_of_one_output():
     ):
         with pytest.raises(ValueError, match=message):
             BatchedLearner(networks_, ONE, y, ONE, good, loss="squared")
-    with pytest.raises(ValueError, match=r"labels must be \(1, 2, 1\), one an example; got \(1, 1, 1\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"labels must be \(1, 2, 1\), floating; got \(1, 1, 1\) of torch.float32",
+    ):
         losses.squared(torch.ones(1, 2, 1), torch.ones(1, 1, 1))
 
 
@@ -303,4 +403,6 @@ def test_what_is_no_number_or_out_of_range_is_refused_by_name(call, wrong):
 def test_more_layers_than_memory_has_room_for_are_refused_at_once():
     for call in (infinite_width.of_angle, infinite_width.angles):
         with pytest.raises(ValueError, match="depth must be at most 10,000; got 1000000"):
+            call(torch.zeros(1), 10**6)
+        with pytest.raises(ValueError, match=r"must be a positive whole number below 2\^63; got 1000000"):
             call(torch.zeros(1), 10**30)

@@ -81,8 +81,8 @@ def test_bad_options_are_usage_errors_with_what_is_allowed(npf, tmp_path, change
         ({"regime": "FLNPF-stage-0"}, "unknown regime 'FLNPF-stage-0'"),
         ({"regime": "FLNPF-stage-1"}, "mnist-fc-adam has no regime 'FLNPF-stage-1'; it has: ReLU, DLNPF, FLNPF,"),
         ({"experiment": "mnist-alignment", "regime": "DLNPF"}, "mnist-alignment has no regime 'DLNPF'; it has: ReLU"),
-        ({"precision": "float16"}, "precision must be one of float32 for mnist-fc-adam; got 'float16'"),
-        ({"precision": "bfloat16"}, "precision must be one of float32 for mnist-fc-adam; got 'bfloat16'"),
+        ({"precision": "float16"}, "unknown precision 'float16' of mnist-fc-adam; allowed: float32"),
+        ({"precision": "bfloat16"}, "unknown precision 'bfloat16' of mnist-fc-adam; allowed: float32"),
     ],
 )
 def test_requests_that_cannot_be_met_fail_without_a_traceback(npf, tmp_path, changes, message):

@@ -145,7 +145,7 @@ def test_non_contiguous_tensors_are_as_good():
 
 
 def test_too_many_paths_are_refused_with_their_number():
-    with pytest.raises(ValueError, match="3,486,784,401 paths, more than the 2,000,000 that may be enumerated"):
+    with pytest.raises(ValueError, match="3,486,784,401 paths, more than the 2,000,000 that are listed"):
         enumerate_paths([3] * 20)
     with pytest.raises(ValueError, match="9 paths, more than the 8"):
         neural_path_value([torch.zeros(3, 3), torch.zeros(1, 3)], limit=8)

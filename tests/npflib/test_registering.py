@@ -203,9 +203,9 @@ def test_a_regime_that_cannot_be_is_refused(given, message):
 
 
 def test_what_is_registered_is_a_regime_or_an_experiment():
-    with pytest.raises(ValueError, match=r"a regimes\.Regime is registered; got str"):
+    with pytest.raises(ValueError, match=r"a regime must be Regime; got str"):
         regimes.register("Ajar")
-    with pytest.raises(ValueError, match=r"an experiments\.Experiment is registered; got str"):
+    with pytest.raises(ValueError, match=r"an experiment must be Experiment; got str"):
         experiments.register("squares-fc")
 
 

@@ -217,8 +217,6 @@ def _split(x: Tensor | None, gates: Sequence[Tensor] | None) -> tuple[list[Tenso
     good = x.ndim == 4 and prod(square) > 0
     good = good and all(g.ndim == 4 and len(g) == len(x) and tuple(g.shape[2:]) == square for g in maps)
     if not good or any(g.ndim != 2 or len(g) != len(x) for g in dense):
-        raise ValueError(
-            "images must be [n, c, h, w], then gates [n, c_l, h, w] of every convolution, then gates [n, w_l] of "
-            f"hidden dense layers; got images {tuple(x.shape)} and gates {[tuple(g.shape) for g in gates]}."
-        )
+        needed = "images must be [n, c, h, w], gates [n, c_l, h, w] of every convolution, then [n, w_l] of dense layers"
+        raise ValueError(f"{needed}; got images {tuple(x.shape)} and gates {[tuple(g.shape) for g in gates]}.")
     return maps, dense

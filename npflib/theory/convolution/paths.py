@@ -74,16 +74,13 @@ def enumerate_paths(arch: VConv | GConv, padding: str = "zeros", limit: int = MA
         >>> len(paths), paths.bundle_count
         (16, 9)
     """
-    if not isinstance(arch, VConv | GConv):
-        raise ValueError(f"paths of a convolutional network are those of VConv or GConv; got {type(arch).__name__}.")
+    checks.instance(arch, "a convolutional architecture", VConv, GConv)
     checks.one_of(padding, "padding", PADDINGS)
     size, depth = arch.image_size, len(arch.channels)
     choices = [size**2, *[OFFSETS] * depth, arch.in_channels, *arch.channels, *arch.dense]
     if prod(choices) > checks.number(limit, "limit"):
-        raise ValueError(
-            f"{arch} has up to {prod(choices):,} paths, more than the {limit:,} that may be listed. Use a smaller "
-            "network, or convolution.flattened_path_kernel and pooled_path_kernel, which list none."
-        )
+        mend = "Use a smaller network, or flattened_path_kernel and pooled_path_kernel, which list none"
+        raise ValueError(f"{arch} has up to {prod(choices):,} paths, more than the {limit:,} that are listed. {mend}.")
     every = torch.cartesian_prod(*map(torch.arange, choices))
     last, offsets, channels, units = every.split([1, depth, depth + 1, len(arch.dense)], dim=1)
     rows, columns, inside = [last[:, 0] // size], [last[:, 0] % size], torch.ones(len(every), dtype=torch.bool)
@@ -119,10 +116,8 @@ def neural_path_feature(x: Tensor, gates: Sequence[Tensor], paths: ConvolutionPa
     expected = [(arch.in_channels, *square), *[(c, *square) for c in arch.channels], *[(w,) for w in arch.dense]]
     given = [checks.tensor(x, "inputs"), *checks.tensors(gates, "gates of hidden layer {}")]
     if [tuple(g.shape) for g in given] != [(len(x), *shape) for shape in expected]:
-        raise ValueError(
-            f"inputs and gates must have the shapes {[('n', *shape) for shape in expected]}; got "
-            f"{[tuple(g.shape) for g in given]}."
-        )
+        shapes = f"{[('n', *shape) for shape in expected]}; got {[tuple(g.shape) for g in given]}"
+        raise ValueError(f"inputs and gates must have the shapes {shapes}.")
     check_size(len(x), len(paths), MAX_PATHS)
     feature = torch.ones(len(x), len(paths), dtype=x.dtype)
     for factor, channel, position in zip(given, paths.channels.T, paths.positions.T, strict=False):

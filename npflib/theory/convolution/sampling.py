@@ -37,9 +37,7 @@ def output(
     checks.one_of(padding, "padding", PADDINGS)
     depth = len(arch.channels) + len(arch.dense)
     if len(gates) != depth or len(weights) != depth + 1:
-        raise ValueError(
-            f"{arch} needs {depth} gate and {depth + 1} weight tensors; got {len(gates)} and {len(weights)}."
-        )
+        raise ValueError(f"{arch} needs {depth} gates and {depth + 1} weights; got {len(gates)} and {len(weights)}.")
     z = x
     for layer, (gate, weight) in enumerate(zip(gates, weights, strict=False)):
         if layer < len(arch.channels):

@@ -117,7 +117,7 @@ def test_refusals():
     weights = [weight[0] for weight in draw_weights(arch, 1, 1.0, dtype=torch.float64)]
     with pytest.raises(ValueError, match="unknown padding"):
         output(arch, x, gates, weights, "same")
-    with pytest.raises(ValueError, match="needs 2 gate and 3 weight tensors; got 1 and 3"):
+    with pytest.raises(ValueError, match="needs 2 gates and 3 weights; got 1 and 3"):
         output(arch, x, gates[:1], weights)
     with pytest.raises(ValueError, match="got 2 and 2"):
         output(arch, x, gates, weights[:2])

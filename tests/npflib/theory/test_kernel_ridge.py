@@ -215,7 +215,7 @@ def test_rounding_of_float32_is_no_asymmetry():
 def test_a_singular_kernel_is_refused_without_a_ridge_and_taken_with_one():
     kernel, y = torch.ones(3, 3), torch.ones(3, 1)
     for ridge in (0.0, 1e-18):
-        with pytest.raises(ValueError, match=rf"singular .* ridge {ridge:g}\. Use a larger"):
+        with pytest.raises(ValueError, match=rf"singular .* Use a larger relative ridge than {ridge:g}"):
             ridge_path(kernel, y, [1.0, ridge])
     with pytest.raises(ValueError, match="positive semidefinite"):
         ridge_path(torch.diag(torch.tensor([1.0, -2.0, 3.0])), y, [0.1])
@@ -272,7 +272,7 @@ def test_labels_of_one_class_alone_still_make_two_classes():
 
 def test_rows_that_do_not_match_are_refused():
     machine = fit(torch.eye(3), torch.tensor([0, 1, 2]), 1.0)
-    with pytest.raises(ValueError, match=r"\[m, 3\]; got \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"\[m, 3\], n examples fitted; got \(3, 2\)"):
         machine.scores(torch.ones(3, 2))
     with pytest.raises(ValueError, match="not finite"):
         machine.scores(torch.full((1, 3), torch.nan))

@@ -250,7 +250,7 @@ def jacobians(network, x, of):
 @few
 def test_traces_and_norms_are_those_of_the_jacobians(setup):
     network, x = setup
-    found = value_and_gate_kernels(network, Batch(x, x, x))
+    found = value_and_gate_kernels(network, Batch(x, *[torch.zeros(len(x))] * 2))
     for part, jacobian in jacobians(network, x, lambda logits: logits).items():
         kernel = torch.einsum("icp,jcp->ij", jacobian, jacobian)
         assert found[f"trace_{part}"] == pytest.approx(kernel.trace().item(), rel=1e-9, abs=1e-12)
@@ -270,7 +270,7 @@ def test_the_summed_softmax_has_no_gradient_but_rounding(setup):
         for gradient in summed_softmax_gradient(network, example):
             # Rounding of sums of at most a few hundred terms, each no larger than a class's own gradient would allow.
             assert gradient.abs().max().item() <= 1e-11 * max(size, 1.0)
-    found = value_and_gate_kernels(network, Batch(x, x, x))
+    found = value_and_gate_kernels(network, Batch(x, *[torch.zeros(len(x))] * 2))
     for part in ("value", "gate"):
         assert found[f"trace_{part}_summed"] <= 1e-20 * max(size, 1.0) ** 2
         assert found[f"norm_{part}_summed"] <= found[f"trace_{part}_summed"] * (1 + 1e-9), "of a positive matrix"
