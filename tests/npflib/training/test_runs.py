@@ -855,7 +855,10 @@ def test_a_broken_record_is_named_and_not_overwritten(tiny):
         ({"experiment": "cifar10-continuous", "regime": "FLNPF-stage-7"}, r"has no regime 'FLNPF-stage-7'"),
         ({"experiment": "mnist-alignment", "regime": "DLNPF"}, r"mnist-alignment has no regime 'DLNPF'; .*: ReLU\."),
         ({"precision": "bfloat16"}, r"unknown precision 'bfloat16' of mnist-fc-adam; allowed: float32"),
-        ({"experiment": "cifar10-gconv-sgd", "precision": "half"}, r"one of float32, bfloat16 for .*; got 'half'"),
+        (
+            {"experiment": "cifar10-gconv-sgd", "precision": "half"},
+            r"unknown precision 'half' of cifar10-gconv-sgd; allowed: float32, bfloat16",
+        ),
         ({"profile": "full"}, r"unknown profile 'full'; allowed: smoke, quick, paper"),
         ({"seeds": []}, r"seeds must be one or more"),
         ({"seeds": [0, 1, 0]}, r"different whole numbers; got \[0, 1, 0\]"),
