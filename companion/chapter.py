@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -36,30 +35,12 @@ class ParameterError(ValueError):
     """A notebook parameter that is not allowed; the message says what was given and what is."""
 
 
-def choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
-    """Raises unless ``value`` is one of ``allowed``."""
-    if value not in allowed:
-        raise ParameterError(f"{name} = {value!r} is not allowed; choose one of: {', '.join(map(repr, allowed))}.")
-
-
-def number(
-    name: str, value: Any, kind: type = int, least: float | None = None, most: float | None = None, more: str = ""
-) -> None:
-    """Raises, ending in ``more``, unless ``value`` is an int, or with kind=float a finite number, in the range."""
+def number(name: str, value: Any, least: float, most: float, kind: type = int, more: str = "") -> None:
+    """Raises, ending in ``more``, unless ``value`` is an int, or with kind=float a number, in the range."""
     kinds, what = ((int,), "a whole number") if kind is int else ((int, float), "a finite number")
-    bounds = [f"{word} {limit:,}" for word, limit in (("at least", least), ("at most", most)) if limit is not None]
-    wrong = isinstance(value, bool) or not isinstance(value, kinds) or value != value or abs(value) == inf
-    if wrong or (least is not None and value < least) or (most is not None and value > most):
-        allowed = " ".join([what, " and ".join(bounds)]).strip()
-        raise ParameterError(f"{name} = {value!r} is not allowed; it must be {allowed}{more}.")
-
-
-def numbers(name: str, values: Any, kind: type = int, least: float | None = None, most: float | None = None) -> None:
-    """Raises unless ``values`` is a list or tuple of one or more numbers that ``number`` accepts."""
-    if not isinstance(values, list | tuple) or not values:
-        raise ParameterError(f"{name} = {values!r} is not allowed; it must be a list of one or more numbers.")
-    for index, value in enumerate(values):
-        number(f"{name}[{index}]", value, kind, least, most)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        allowed = f"{what} at least {least:,} and at most {most:,}{more}"
+        raise ParameterError(f"{name} = {value!r} is not allowed; it must be {allowed}.")
 
 
 def only(namespace: Mapping[str, Any], *names: str) -> None:
@@ -93,15 +74,6 @@ def _assigned(source: str) -> set[str]:
     return found
 
 
-def check(profile: str, build: str, seed: int = 0) -> None:
-    """Checks the parameters that every notebook has."""
-    choice("profile", profile, list(profiles.PROFILES))
-    if not isinstance(build, str):
-        raise ParameterError(f"build = {build!r} is not allowed; it must be a folder's name, or '' for the default.")
-    # The generators take less than 2^32, and chapters count on from the seed.
-    number("seed", seed, int, least=0, most=4_000_000_000)
-
-
 class Chapter:
     """A notebook's parameters, checked, and what it shows and records.
 
@@ -114,7 +86,13 @@ class Chapter:
         only(namespace, "profile", "build", *names)
         self._given = {key: namespace[key] for key in ("profile", "build", *names)}
         self.name, self.profile, build = name, self._given["profile"], self._given["build"]
-        check(self.profile, build, self._given.get("seed", 0))
+        self.choice("profile", *profiles.PROFILES)
+        if not isinstance(build, str):
+            raise ParameterError(
+                f"build = {build!r} is not allowed; it must be a folder's name, or '' for the default."
+            )
+        # The generators take less than 2^32, and chapters count on from the seed.
+        number("seed", self._given.get("seed", 0), 0, 4_000_000_000)
         self.scale = profiles.find(self.profile)
         if not (locations.project() / "notebooks").is_dir():
             where = f"there is no project in {Path.cwd()} or above it, nor where the library lies"
@@ -135,21 +113,25 @@ class Chapter:
         return {"smoke": smoke, "quick": quick, "paper": paper}[self.profile]
 
     def choice(self, name: str, *allowed: Any) -> None:
-        """Checks a parameter by ``choice``."""
-        choice(name, self._given[name], allowed)
+        """Checks a parameter that must be one of those allowed."""
+        if (value := self._given[name]) not in allowed:
+            raise ParameterError(f"{name} = {value!r} is not allowed; choose one of: {', '.join(map(repr, allowed))}.")
 
     def number(self, name: str, least: float, most: float, kind: type = int, own: tuple | None = None) -> Any:
         """A parameter checked by ``number``; with ``own``, None or 0 stands for the profile's own number."""
         value = self._given[name]
         if own and (value is None or (type(value) is int and value == 0)):
             return self.own(*own)
-        number(name, value, kind, least, most, "; 0 takes the profile's own number" if own else "")
+        number(name, value, least, most, kind, "; 0 takes the profile's own number" if own else "")
         return value
 
     def numbers(self, name: str, least: float, most: float, pair: bool = False) -> None:
-        """Checks a parameter by ``numbers``; a pair must be two different ones."""
+        """Checks a parameter that is a list of one or more whole numbers; a pair must be two different ones."""
         values = self._given[name]
-        numbers(name, values, int, least, most)
+        if not isinstance(values, list | tuple) or not values:
+            raise ParameterError(f"{name} = {values!r} is not allowed; it must be a list of one or more numbers.")
+        for index, value in enumerate(values):
+            number(f"{name}[{index}]", value, least, most)
         if pair and (len(values) != 2 or values[0] == values[1]):
             raise ParameterError(f"{name} = {values!r} is not allowed; it must be two different numbers.")
 

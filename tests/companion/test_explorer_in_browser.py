@@ -10,6 +10,7 @@ import nbformat
 import pytest
 import torch
 from accessibility import findings, set_mode
+from explorer_truth import at
 from torch.nn.functional import softplus
 
 from companion import explorer
@@ -225,7 +226,7 @@ def matches(page, plane: int, network, shade: str) -> None:
 def agrees(shown, network, constants) -> None:
     """Everything on the page is what Python computes for the page's points."""
     state = shown.state()
-    truth = explorer.at(network, state["x"], state["x2"], constants)
+    truth = at(network, state["x"], state["x2"], constants)
     for name in NUMBERS:
         assert state[name] == close(truth[name]), name
     for name in ("gates", "gates2"):
