@@ -1,14 +1,11 @@
-"""What every chapter does: parameters, cost, evidence, figures, claims with their verdicts, and predictions.
-
-A wrong parameter stops the notebook at once, saying what is allowed. What a chapter records and draws carries its
-name, its profile and its build folder without being told so.
-"""
+"""What every chapter does: parameters, cost, evidence, figures, claims with their verdicts, and predictions."""
 
 import ast
 import inspect
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ from matplotlib.figure import Figure
 from companion import figures, ledger, replays, statistics
 from companion.figures import style, tables
 from companion.ledger import Claim
-from companion.statistics import Estimate
 from companion.studies.study import Study, Table
 from npflib import experiments, profiles, regimes, training
 from npflib.records import locations, run_records
@@ -64,14 +60,12 @@ def only(namespace: Mapping[str, Any], *names: str) -> None:
 
 def _assigned(source: str) -> set[str]:
     """The names that a cell assigns, if it is nothing but assignments to names of plain values."""
-    found: set[str] = set()
-    try:
-        for statement in ast.parse(source).body:
-            ast.literal_eval(statement.value)  # type: ignore[attr-defined]
-            found |= {target.id for target in statement.targets}  # type: ignore[attr-defined]
-    except (SyntaxError, ValueError, AttributeError):
-        return set()
-    return found
+    with suppress(SyntaxError, ValueError, AttributeError):
+        body: list[Any] = ast.parse(source).body
+        for statement in body:
+            ast.literal_eval(statement.value)
+        return {target.id for statement in body for target in statement.targets}
+    return set()
 
 
 class Chapter:
@@ -144,10 +138,6 @@ class Chapter:
     def ensure(self, experiment: str, regime: str) -> list[Record]:
         """This build's own records, read where they are valid and trained where not."""
         return training.ensure(experiment, regime, self.profile, build=self.folder)
-
-    def network(self, experiment: str, regime: str, seed: int, which: str = "last") -> Any:
-        """The network of one of this build's own runs."""
-        return training.trained_network(experiment, regime, seed, self.profile, build=self.folder, which=which)
 
     def published(self, experiment: str) -> tuple[Record, dict[str, Any]]:
         """The published ReLU run of seed 0, in every profile, and its network "before" and "after" training."""
@@ -241,7 +231,13 @@ class Chapter:
         self, figure: Figure, *, runs: style.Runs = (), table: Table | None = None, note: str = "", **provenance: Any
     ) -> None:
         """Ends a figure by ``figures.finish``; profile, n and data are those of the runs or the study shown."""
-        shown = _of_runs(list(style._records(runs)))
+        records, shown = list(style._records(runs)), dict[str, Any]()
+        if records:
+            counts = sorted(set(Counter((record.experiment, record.regime) for record in records).values()))
+            profile = " and ".join(sorted({record.profile for record in records}))
+            shown = {"profile": profile, "data": max((r.data for r in records), key=lambda data: data["stand_in"])}
+            shown["counts"] = f"n = {counts[0]} to {counts[-1]}, see the table" if len(counts) > 1 else ""
+            shown["seeds"] = counts[0] if len(counts) == 1 else None
         if table:
             shown = {"profile": table.name, "seeds": table.seeds, "data": table, "counts": _spent(table)}
         said = {"profile": self.profile} | shown | provenance
@@ -264,7 +260,7 @@ class Chapter:
             self._predictions[id] = (*predicted.split(": ", 1), unit)  # type: ignore[assignment]
         if measured is None:
             return None
-        if isinstance(measured, Estimate):
+        if isinstance(measured, statistics.Estimate):
             seeds = measured.runs or None if seeds is None else seeds
             judged["level"], measured = measured.level, (measured.value, measured.interval)
         value, interval = measured if isinstance(measured, tuple) else (measured, None)
@@ -351,15 +347,3 @@ def _spent(table: Table) -> str:
     epochs, images = asked.get("epochs") or (asked.get("kept") or [0])[-1], asked.get("examples")
     counted = bool(epochs) and isinstance(images, int | None)
     return f"{images or table.data[0]['train_examples']:,} training images, {epochs} epochs" if counted else ""
-
-
-def _of_runs(records: Sequence[Record]) -> dict[str, Any]:
-    """What a figure says of the runs that it shows: their profiles, how many a regime, and the data."""
-    if not records:
-        return {}
-    counts = sorted(set(Counter((record.experiment, record.regime) for record in records).values()))
-    profile = " and ".join(sorted({record.profile for record in records}))
-    data = max((record.data for record in records), key=lambda data: data["stand_in"])
-    if len(counts) == 1:
-        return {"profile": profile, "data": data, "seeds": counts[0]}
-    return {"profile": profile, "data": data, "counts": f"n = {counts[0]} to {counts[-1]}, see the table"}

@@ -9,8 +9,7 @@ beside them: one that is always 1 is the bias that a network without biases can 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +21,6 @@ from npflib.architectures import FullyConnected
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 
 Network = ReLUNetwork | DeepGatedNetwork
-Matrices = list[np.ndarray]
-MAX_LISTED = 192  # paths that a page can list and a reader can look through
 # Pre-activations below this share of the largest in the square count as zero: corners on an edge that has been drawn.
 _ON_THE_EDGE = 1e-9
 HALF = 1.0  # of the side of the square that is shown
@@ -31,20 +28,10 @@ Gates = tuple[tuple[int, ...], ...]  # layer by layer, 0 or 1
 Part = np.ndarray | None
 
 
-@dataclass(frozen=True)
-class Region:
-    """A part of the plane on which all gates are constant, so that the network is linear in its inputs."""
-
-    gates: Gates
-    corners: np.ndarray  # [k, 2] of the convex polygon, in order
-    slope: np.ndarray  # the output's derivative by each input: the sum of v over the open paths from it
-
-
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """A straight piece of the line on which a unit's pre-activation is zero: its gate flips there."""
 
-    layer: int  # the unit's, from 0; the number of hidden layers for the output, whose zero level it is
+    layer: int  # the unit's, from 0
     unit: int
     ends: np.ndarray  # [2, 2]
 
@@ -99,17 +86,17 @@ def descend(network: Network, task: Task, steps: int) -> list[float]:
     return losses
 
 
-def regions(network: Network, constants: Sequence[float] = ()) -> tuple[list[Region], list[Edge]]:
-    """The linear regions of a network in the square [-1, 1]², and the edges of units and of the zero level in it.
+def regions(network: Network, constants: Sequence[float] = ()) -> tuple[dict[Gates, np.ndarray], list[Edge]]:
+    """A network's linear regions in the square [-1, 1]², gates → corners [k, 2] in order, and the edges in it.
 
     The square is cut by one unit after another: within a piece the gates of the layers below are constant, hence a
     unit's pre-activation is linear and cuts along a straight line, and a gate pattern has one convex piece at most. In
     a deep gated network units of the feature network cut, and the output, which is the value network's, may jump there.
     """
-    weights, makers, constants = _checked(network, constants)
+    source = network if isinstance(network, ReLUNetwork) else network.feature
+    makers = [weight.detach().double().numpy() for weight in source.weights]
     square = HALF * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    identity = np.eye(2 + len(constants))
-    pieces: list[tuple[np.ndarray, np.ndarray, Gates]] = [(square, identity, ())]
+    pieces: list[tuple[np.ndarray, np.ndarray, Gates]] = [(square, np.eye(2 + len(constants)), ())]
     found: list[Edge] = []
     for layer, weight in enumerate(makers[:-1]):
         after = []
@@ -123,14 +110,7 @@ def regions(network: Network, constants: Sequence[float] = ()) -> tuple[list[Reg
                 parts = [(side, on) for side, on in sides if side is not None]
             after += [(part, np.array(on)[:, None] * rows, (*gates, on)) for part, on in parts]
         pieces = after
-    whole = []
-    for polygon, _, gates in pieces:
-        forward = identity
-        for weight, on in zip(weights, gates, strict=False):
-            forward = np.array(on)[:, None] * (weight @ forward)
-        whole.append(Region(gates, polygon, (weights[-1] @ forward)[0]))
-    levels = [_cut(region.corners, region.slope, constants)[2] for region in whole]
-    return whole, found + [Edge(len(weights) - 1, 0, line) for line in levels if line is not None]
+    return {gates: polygon for polygon, _, gates in pieces}, found
 
 
 def _cut(polygon: np.ndarray, row: np.ndarray, constants: Sequence[float]) -> tuple[Part, Part, Part]:
@@ -158,9 +138,8 @@ def _cut(polygon: np.ndarray, row: np.ndarray, constants: Sequence[float]) -> tu
 
 
 def export(
-    task: Task, arch: FullyConnected, seeds: Sequence[int], start: tuple[Sequence[float], Sequence[float]],
-    colours: Mapping[str, str] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    task: Task, arch: FullyConnected, seeds: Sequence[int], start: Sequence[Sequence[float]], colours: Mapping[str, str]
+) -> dict[str, Any]:
     """All that the page needs, which opens at the points ``start``, as plain data that JSON carries without loss.
 
     Each seed brings the initial weights of the ReLU network, of FLNPF's and FRNPF (II)'s value network, which are the
@@ -169,25 +148,18 @@ def export(
     starts: list[dict[str, Any]] = []
     for seed in seeds:
         relu, gated = begin("ReLU", arch, seed), begin("FRNPF-II", arch, seed)
-        _checked(relu, task.constants)
         kinds = {"ReLU": relu, "value": gated.value, "random": gated.feature}
         starts.append({"seed": seed} | {name: [w.tolist() for w in one.weights] for name, one in kinds.items()})  # type: ignore[union-attr]
-    if arch.paths > MAX_LISTED:
-        too_large = f"a network with {arch.paths:,} paths is too large for the page, which lists every path"
-        raise ValueError(f"{too_large}: at most {MAX_LISTED}. Use fewer units or layers.")
     for point in start:
         if len(point) != 2 or not all(abs(entry) <= HALF for entry in point):
             raise ValueError(f"start must be two points in the square of half side {HALF:g}; got {list(start)!r}.")
     drawn = {"examples": (task.points, task.labels), "held": (task.tests, task.answers)}
-    for points, labels in drawn.values():
-        if points.shape != (len(labels), 2) or not len(labels):
-            raise ValueError(f"points must be [n, 2] and labels [n]; got {[*points.shape]} and {[*labels.shape]}.")
-    known = {"starts": starts, "constants": list(task.constants), "half": HALF, "rate": task.rate}
-    known |= {"steps": task.steps, "start": [[*map(float, point)] for point in start], "colours": dict(colours or {})}
-    return known | {
+    examples = {
         name: [[*point, int(label)] for point, label in zip(points.tolist(), labels.tolist(), strict=True)]
         for name, (points, labels) in drawn.items()
     }
+    known = {"starts": starts, "constants": list(task.constants), "half": HALF, "rate": task.rate, "steps": task.steps}
+    return known | {"start": [[*map(float, point)] for point in start], "colours": dict(colours)} | examples
 
 
 def html(data: Mapping[str, Any], script: str, style: str, instead: str = "") -> str:
@@ -202,21 +174,3 @@ def html(data: Mapping[str, Any], script: str, style: str, instead: str = "") ->
         f"<p>The interactive figure needs JavaScript. This is where it leads.</p>\n{instead}"
         f"\n</div>\n<script>{script}</script>"
     )
-
-
-def _checked(network: Network, constants: Sequence[float]) -> tuple[Matrices, Matrices, tuple[float, ...]]:
-    """The weights and those that make the gates, in float64, and the constants, of a network on the plane."""
-    arch: Any = getattr(network, "arch", None)
-    hard = isinstance(network, ReLUNetwork) or (isinstance(network, DeepGatedNetwork) and network.gate == "hard")
-    if not hard or getattr(arch, "depth", 0) < 2 or arch.bias or arch.out_features != 1:
-        raise ValueError(
-            "the explorer shows a ReLUNetwork, or a DeepGatedNetwork of hard gates, of the FullyConnected architecture "
-            f"with at least one hidden layer, one output and bias=False; got {type(network).__name__} of {arch!r}."
-        )
-    constants = tuple(float(constant) for constant in constants)
-    if arch.in_features != 2 + len(constants) or not all(map(isfinite, constants)):
-        needs = f"a network of {arch.in_features} inputs needs {max(arch.in_features - 2, 0)} finite constants"
-        raise ValueError(f"{needs} beside the plane's two coordinates; got {list(constants)}.")
-    sources = (network, network if isinstance(network, ReLUNetwork) else network.feature)
-    weights, makers = ([weight.detach().double().numpy() for weight in source.weights] for source in sources)
-    return weights, makers, constants

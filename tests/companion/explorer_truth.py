@@ -1,7 +1,11 @@
 """What the gate explorer's page must show for two points of the plane, computed with the library."""
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 
+from companion import explorer
 from npflib import kernels, paths
 from npflib.gates import hard_gate
 
@@ -40,6 +44,25 @@ def at(network, x, x2, constants=()) -> dict:
         "kernel": float(kernels.neural_path_kernel(both[:1], first, both[1:], second)),
         "gram": float(phi[0] @ phi[1]),
     }
+
+
+class Region(NamedTuple):
+    """A part of the plane on which all gates are constant, so that the network is linear in its inputs."""
+
+    gates: tuple
+    corners: np.ndarray  # [k, 2] of the convex polygon, in order
+    slope: np.ndarray  # the output's derivative by each input: the sum of v over the open paths from it
+
+
+def regions(network, constants=()) -> list[Region]:
+    """The linear regions of a network in the square."""
+    found = []
+    for gates, corners in explorer.regions(network, constants)[0].items():
+        forward = np.eye(2 + len(constants))
+        for weight, on in zip(network.weights, (*gates, (1,)), strict=True):
+            forward = np.array(on)[:, None] * (weight.detach().double().numpy() @ forward)
+        found.append(Region(gates, corners, forward[0]))
+    return found
 
 
 def _makers(network):
