@@ -125,7 +125,13 @@ class Campaign:
 
     def lines(self, dry_run: bool = False) -> Iterator[str]:
         """Measures, plans and, but for a dry run, trains; says so line by line."""
-        self._measure_all()
+        missing = {path: cell for cell in self.orders for path, found in [self._kept(*cell)] if found is None}
+        given = {"machine": self.machine}
+        tasks = ((cell, _measure, given | {"path": path, "asked": time.time()}) for path, cell in missing.items())
+        with closing(self._together(lambda: next(tasks, None))) as ended:
+            for cell, well in ended:
+                if not well:
+                    raise ValueError(f"the steps of {' '.join(cell)} could not be measured, as said above.")
         costs = self._seconds()
         done = {run for run in costs if not costs[run]}
         todo = {run: seconds for run, seconds in costs.items() if seconds}
@@ -153,15 +159,6 @@ class Campaign:
             found = read_json(path, "measurement", "Delete it.")
             return path, found["seconds"] if found.get("machine") == self.machine else None
         return path, None
-
-    def _measure_all(self) -> None:
-        missing = {path: cell for cell in self.orders for path, found in [self._kept(*cell)] if found is None}
-        given = {"machine": self.machine}
-        tasks = ((cell, _measure, given | {"path": path, "asked": time.time()}) for path, cell in missing.items())
-        with closing(self._together(lambda: next(tasks, None))) as ended:
-            for cell, well in ended:
-                if not well:
-                    raise ValueError(f"the steps of {' '.join(cell)} could not be measured, as said above.")
 
     def _seconds(self) -> dict[Run, float]:
         """What is left of each run, seed by seed and worth most first; 0 where it is whole."""

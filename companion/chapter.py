@@ -1,16 +1,12 @@
-"""What every chapter does: parameters, cost, evidence, figures, claims with their verdicts, and predictions.
-
-A wrong parameter stops the notebook at once, saying what is allowed. What a chapter records and draws carries its
-name, its profile and its build folder without being told so.
-"""
+"""What every chapter does: parameters, cost, evidence, figures, claims with their verdicts, and predictions."""
 
 import ast
 import inspect
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +17,6 @@ from matplotlib.figure import Figure
 from companion import figures, ledger, replays, statistics
 from companion.figures import style, tables
 from companion.ledger import Claim
-from companion.statistics import Estimate
 from companion.studies.study import Study, Table
 from npflib import experiments, profiles, regimes, training
 from npflib.records import locations, run_records
@@ -36,30 +31,12 @@ class ParameterError(ValueError):
     """A notebook parameter that is not allowed; the message says what was given and what is."""
 
 
-def choice(name: str, value: Any, allowed: Sequence[Any]) -> None:
-    """Raises unless ``value`` is one of ``allowed``."""
-    if value not in allowed:
-        raise ParameterError(f"{name} = {value!r} is not allowed; choose one of: {', '.join(map(repr, allowed))}.")
-
-
-def number(
-    name: str, value: Any, kind: type = int, least: float | None = None, most: float | None = None, more: str = ""
-) -> None:
-    """Raises, ending in ``more``, unless ``value`` is an int, or with kind=float a finite number, in the range."""
+def number(name: str, value: Any, least: float, most: float, kind: type = int, more: str = "") -> None:
+    """Raises, ending in ``more``, unless ``value`` is an int, or with kind=float a number, in the range."""
     kinds, what = ((int,), "a whole number") if kind is int else ((int, float), "a finite number")
-    bounds = [f"{word} {limit:,}" for word, limit in (("at least", least), ("at most", most)) if limit is not None]
-    wrong = isinstance(value, bool) or not isinstance(value, kinds) or value != value or abs(value) == inf
-    if wrong or (least is not None and value < least) or (most is not None and value > most):
-        allowed = " ".join([what, " and ".join(bounds)]).strip()
-        raise ParameterError(f"{name} = {value!r} is not allowed; it must be {allowed}{more}.")
-
-
-def numbers(name: str, values: Any, kind: type = int, least: float | None = None, most: float | None = None) -> None:
-    """Raises unless ``values`` is a list or tuple of one or more numbers that ``number`` accepts."""
-    if not isinstance(values, list | tuple) or not values:
-        raise ParameterError(f"{name} = {values!r} is not allowed; it must be a list of one or more numbers.")
-    for index, value in enumerate(values):
-        number(f"{name}[{index}]", value, kind, least, most)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        allowed = f"{what} at least {least:,} and at most {most:,}{more}"
+        raise ParameterError(f"{name} = {value!r} is not allowed; it must be {allowed}.")
 
 
 def only(namespace: Mapping[str, Any], *names: str) -> None:
@@ -83,23 +60,12 @@ def only(namespace: Mapping[str, Any], *names: str) -> None:
 
 def _assigned(source: str) -> set[str]:
     """The names that a cell assigns, if it is nothing but assignments to names of plain values."""
-    found: set[str] = set()
-    try:
-        for statement in ast.parse(source).body:
-            ast.literal_eval(statement.value)  # type: ignore[attr-defined]
-            found |= {target.id for target in statement.targets}  # type: ignore[attr-defined]
-    except (SyntaxError, ValueError, AttributeError):
-        return set()
-    return found
-
-
-def check(profile: str, build: str, seed: int = 0) -> None:
-    """Checks the parameters that every notebook has."""
-    choice("profile", profile, list(profiles.PROFILES))
-    if not isinstance(build, str):
-        raise ParameterError(f"build = {build!r} is not allowed; it must be a folder's name, or '' for the default.")
-    # The generators take less than 2^32, and chapters count on from the seed.
-    number("seed", seed, int, least=0, most=4_000_000_000)
+    with suppress(SyntaxError, ValueError, AttributeError):
+        body: list[Any] = ast.parse(source).body
+        for statement in body:
+            ast.literal_eval(statement.value)
+        return {target.id for statement in body for target in statement.targets}
+    return set()
 
 
 class Chapter:
@@ -114,7 +80,13 @@ class Chapter:
         only(namespace, "profile", "build", *names)
         self._given = {key: namespace[key] for key in ("profile", "build", *names)}
         self.name, self.profile, build = name, self._given["profile"], self._given["build"]
-        check(self.profile, build, self._given.get("seed", 0))
+        self.choice("profile", *profiles.PROFILES)
+        if not isinstance(build, str):
+            raise ParameterError(
+                f"build = {build!r} is not allowed; it must be a folder's name, or '' for the default."
+            )
+        # The generators take less than 2^32, and chapters count on from the seed.
+        number("seed", self._given.get("seed", 0), 0, 4_000_000_000)
         self.scale = profiles.find(self.profile)
         if not (locations.project() / "notebooks").is_dir():
             where = f"there is no project in {Path.cwd()} or above it, nor where the library lies"
@@ -135,21 +107,25 @@ class Chapter:
         return {"smoke": smoke, "quick": quick, "paper": paper}[self.profile]
 
     def choice(self, name: str, *allowed: Any) -> None:
-        """Checks a parameter by ``choice``."""
-        choice(name, self._given[name], allowed)
+        """Checks a parameter that must be one of those allowed."""
+        if (value := self._given[name]) not in allowed:
+            raise ParameterError(f"{name} = {value!r} is not allowed; choose one of: {', '.join(map(repr, allowed))}.")
 
     def number(self, name: str, least: float, most: float, kind: type = int, own: tuple | None = None) -> Any:
         """A parameter checked by ``number``; with ``own``, None or 0 stands for the profile's own number."""
         value = self._given[name]
         if own and (value is None or (type(value) is int and value == 0)):
             return self.own(*own)
-        number(name, value, kind, least, most, "; 0 takes the profile's own number" if own else "")
+        number(name, value, least, most, kind, "; 0 takes the profile's own number" if own else "")
         return value
 
     def numbers(self, name: str, least: float, most: float, pair: bool = False) -> None:
-        """Checks a parameter by ``numbers``; a pair must be two different ones."""
+        """Checks a parameter that is a list of one or more whole numbers; a pair must be two different ones."""
         values = self._given[name]
-        numbers(name, values, int, least, most)
+        if not isinstance(values, list | tuple) or not values:
+            raise ParameterError(f"{name} = {values!r} is not allowed; it must be a list of one or more numbers.")
+        for index, value in enumerate(values):
+            number(f"{name}[{index}]", value, least, most)
         if pair and (len(values) != 2 or values[0] == values[1]):
             raise ParameterError(f"{name} = {values!r} is not allowed; it must be two different numbers.")
 
@@ -162,10 +138,6 @@ class Chapter:
     def ensure(self, experiment: str, regime: str) -> list[Record]:
         """This build's own records, read where they are valid and trained where not."""
         return training.ensure(experiment, regime, self.profile, build=self.folder)
-
-    def network(self, experiment: str, regime: str, seed: int, which: str = "last") -> Any:
-        """The network of one of this build's own runs."""
-        return training.trained_network(experiment, regime, seed, self.profile, build=self.folder, which=which)
 
     def published(self, experiment: str) -> tuple[Record, dict[str, Any]]:
         """The published ReLU run of seed 0, in every profile, and its network "before" and "after" training."""
@@ -259,7 +231,13 @@ class Chapter:
         self, figure: Figure, *, runs: style.Runs = (), table: Table | None = None, note: str = "", **provenance: Any
     ) -> None:
         """Ends a figure by ``figures.finish``; profile, n and data are those of the runs or the study shown."""
-        shown = _of_runs(list(style._records(runs)))
+        records, shown = list(style._records(runs)), dict[str, Any]()
+        if records:
+            counts = sorted(set(Counter((record.experiment, record.regime) for record in records).values()))
+            profile = " and ".join(sorted({record.profile for record in records}))
+            shown = {"profile": profile, "data": max((r.data for r in records), key=lambda data: data["stand_in"])}
+            shown["counts"] = f"n = {counts[0]} to {counts[-1]}, see the table" if len(counts) > 1 else ""
+            shown["seeds"] = counts[0] if len(counts) == 1 else None
         if table:
             shown = {"profile": table.name, "seeds": table.seeds, "data": table, "counts": _spent(table)}
         said = {"profile": self.profile} | shown | provenance
@@ -282,7 +260,7 @@ class Chapter:
             self._predictions[id] = (*predicted.split(": ", 1), unit)  # type: ignore[assignment]
         if measured is None:
             return None
-        if isinstance(measured, Estimate):
+        if isinstance(measured, statistics.Estimate):
             seeds = measured.runs or None if seeds is None else seeds
             judged["level"], measured = measured.level, (measured.value, measured.interval)
         value, interval = measured if isinstance(measured, tuple) else (measured, None)
@@ -369,15 +347,3 @@ def _spent(table: Table) -> str:
     epochs, images = asked.get("epochs") or (asked.get("kept") or [0])[-1], asked.get("examples")
     counted = bool(epochs) and isinstance(images, int | None)
     return f"{images or table.data[0]['train_examples']:,} training images, {epochs} epochs" if counted else ""
-
-
-def _of_runs(records: Sequence[Record]) -> dict[str, Any]:
-    """What a figure says of the runs that it shows: their profiles, how many a regime, and the data."""
-    if not records:
-        return {}
-    counts = sorted(set(Counter((record.experiment, record.regime) for record in records).values()))
-    profile = " and ".join(sorted({record.profile for record in records}))
-    data = max((record.data for record in records), key=lambda data: data["stand_in"])
-    if len(counts) == 1:
-        return {"profile": profile, "data": data, "seeds": counts[0]}
-    return {"profile": profile, "data": data, "counts": f"n = {counts[0]} to {counts[-1]}, see the table"}

@@ -1,55 +1,44 @@
 """The gate explorer: the paper's experiment on a plane, as plain data, and all that its page shows.
 
-The page (``book/explorer/``) trains, cuts and sums in the reader's browser; it is held to ``descend``, ``regions`` and
-``at``. A network on the plane has two inputs, and constants beside them: one that is always 1 is the bias that a
-network without biases can have. Source: Lakshminarayanan & Singh (2020), Claims 1, 2 and 6.
+The page (``book/explorer/``) trains, cuts and sums in the reader's browser; it is held to ``descend``, ``regions`` and,
+at a point, to the library (``tests/companion/explorer_truth.py``). A network on the plane has two inputs, and constants
+beside them: one that is always 1 is the bias that a network without biases can have. Source: Lakshminarayanan & Singh
+(2020), Claims 1, 2 and 6.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from npflib import kernels, paths, regimes
+from npflib import regimes
 from npflib.architectures import FullyConnected
-from npflib.gates import hard_gate
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 
 Network = ReLUNetwork | DeepGatedNetwork
-Matrices = list[np.ndarray]
-MAX_LISTED = 192  # paths that a page can list and a reader can look through
 # Pre-activations below this share of the largest in the square count as zero: corners on an edge that has been drawn.
 _ON_THE_EDGE = 1e-9
+HALF = 1.0  # of the side of the square that is shown
 Gates = tuple[tuple[int, ...], ...]  # layer by layer, 0 or 1
+Part = np.ndarray | None
 
 
-@dataclass(frozen=True)
-class Region:
-    """A part of the plane on which all gates are constant, so that the network is linear in its inputs."""
-
-    gates: Gates
-    corners: np.ndarray  # [k, 2] of the convex polygon, in order
-    slope: np.ndarray  # the output's derivative by each input: the sum of v over the open paths from it
-
-
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """A straight piece of the line on which a unit's pre-activation is zero: its gate flips there."""
 
-    layer: int  # the unit's, from 0; the number of hidden layers for the output, whose zero level it is
+    layer: int  # the unit's, from 0
     unit: int
     ends: np.ndarray  # [2, 2]
 
 
 @dataclass(frozen=True)
 class Task:
-    """Two classes in the square [-half, half]², and the training of a network that is to tell them apart.
+    """Two classes in the square [-1, 1]², and the training of a network that is to tell them apart.
 
     Points are [n, 2] and labels [n], -1 or +1, to learn from and to be tested on; ``constants`` are inputs beside the
     plane's two. ``steps`` of gradient descent at a fixed ``rate`` take all n examples each time.
@@ -62,7 +51,6 @@ class Task:
     constants: tuple[float, ...] = ()
     rate: float = 0.3
     steps: int = 1000
-    half: float = 1.0
 
     def inputs(self, points: Tensor) -> Tensor:
         """Points [n, 2] with the constants beside them, in float64."""
@@ -98,19 +86,17 @@ def descend(network: Network, task: Task, steps: int) -> list[float]:
     return losses
 
 
-def regions(network: Network, constants: Sequence[float] = (), half: float = 1.0) -> tuple[list[Region], list[Edge]]:
-    """The linear regions of a network in the square [-half, half]², and the edges of units and of the zero level in it.
+def regions(network: Network, constants: Sequence[float] = ()) -> tuple[dict[Gates, np.ndarray], list[Edge]]:
+    """A network's linear regions in the square [-1, 1]², gates → corners [k, 2] in order, and the edges in it.
 
     The square is cut by one unit after another: within a piece the gates of the layers below are constant, hence a
     unit's pre-activation is linear and cuts along a straight line, and a gate pattern has one convex piece at most. In
     a deep gated network units of the feature network cut, and the output, which is the value network's, may jump there.
     """
-    weights, makers, constants = _checked(network, constants)
-    if not half > 0:
-        raise ValueError(f"half is half the side of the square and must be positive; got {half!r}.")
-    square = half * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    identity = np.eye(2 + len(constants))
-    pieces: list[tuple[np.ndarray, np.ndarray, Gates]] = [(square, identity, ())]
+    source = network if isinstance(network, ReLUNetwork) else network.feature
+    makers = [weight.detach().double().numpy() for weight in source.weights]
+    square = HALF * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+    pieces: list[tuple[np.ndarray, np.ndarray, Gates]] = [(square, np.eye(2 + len(constants)), ())]
     found: list[Edge] = []
     for layer, weight in enumerate(makers[:-1]):
         after = []
@@ -118,29 +104,20 @@ def regions(network: Network, constants: Sequence[float] = (), half: float = 1.0
             rows = weight @ forward  # each unit's pre-activation as a function of the inputs
             parts: list[tuple[np.ndarray, tuple[int, ...]]] = [(polygon, ())]
             for unit, row in enumerate(rows):
-                cuts = [(_cut(part, row, constants, half), on) for part, on in parts]
+                cuts = [(_cut(part, row, constants), on) for part, on in parts]
                 found += [Edge(layer, unit, line) for (_, _, line), _ in cuts if line is not None]
                 sides = [(side, (*on, 1 - k)) for cut, on in cuts for k, side in enumerate(cut[:2])]
                 parts = [(side, on) for side, on in sides if side is not None]
             after += [(part, np.array(on)[:, None] * rows, (*gates, on)) for part, on in parts]
         pieces = after
-    whole = []
-    for polygon, _, gates in pieces:
-        forward = identity
-        for weight, on in zip(weights, gates, strict=False):
-            forward = np.array(on)[:, None] * (weight @ forward)
-        whole.append(Region(gates, polygon, (weights[-1] @ forward)[0]))
-    levels = [_cut(region.corners, region.slope, constants, half)[2] for region in whole]
-    return whole, found + [Edge(len(weights) - 1, 0, line) for line in levels if line is not None]
+    return {gates: polygon for polygon, _, gates in pieces}, found
 
 
-def _cut(
-    polygon: np.ndarray, row: np.ndarray, constants: Sequence[float], half: float
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+def _cut(polygon: np.ndarray, row: np.ndarray, constants: Sequence[float]) -> tuple[Part, Part, Part]:
     """A convex polygon's part where row · (x, constants) > 0, its other part, and the line between; None for none."""
     offset = row[2:] @ np.asarray(constants, dtype=float)
     q = polygon @ row[:2] + offset
-    q = np.where(np.abs(q) <= _ON_THE_EDGE * (half * np.abs(row[:2]).sum() + abs(offset)), 0.0, q)
+    q = np.where(np.abs(q) <= _ON_THE_EDGE * (HALF * np.abs(row[:2]).sum() + abs(offset)), 0.0, q)
     if not (q > 0).any():
         return None, polygon, None
     if not (q < 0).any():
@@ -160,52 +137,9 @@ def _cut(
     return np.array(positive), np.array(negative), np.array(line)
 
 
-@torch.no_grad()
-def at(network: Network, x: Sequence[float], x2: Sequence[float], constants: Sequence[float] = ()) -> dict[str, Any]:
-    """All that the explorer shows for a point x and a second point x', in float64.
-
-    Paths are in the order of ``paths.enumerate_paths``; "pre_activations" are the value network's, "sum" is ⟨φ_x, v⟩,
-    "output" the same computed forwards, "overlap" Λ, "inner" Σ = ⟨x, x'⟩ with the constants, "kernel" H = Σ·Λ, and
-    "gram" ⟨φ_x, φ_x'⟩.
-    """
-    weights, makers, constants = _checked(network, constants)
-    for name, point in (("x", x), ("x2", x2)):
-        if len(point) != 2 or not all(isfinite(entry) for entry in point):
-            raise ValueError(f"{name} must be a point of the plane, two finite numbers; got {list(point)!r}.")
-    both = torch.tensor([[*x, *constants], [*x2, *constants]], dtype=torch.float64)
-    matrices = [torch.from_numpy(weight) for weight in weights]
-    z, own, pre_activations, gates = both, both, [], []
-    for matrix, maker in zip(matrices[:-1], makers, strict=False):
-        pre_activations.append(z @ matrix.T)
-        own = (own @ torch.from_numpy(maker).T).relu()
-        gates.append(hard_gate(own))
-        z = pre_activations[-1] * gates[-1]
-    output = z @ matrices[-1].T
-    first, second = ([gate[k : k + 1] for gate in gates] for k in (0, 1))
-    phi, v = paths.neural_path_feature(both, gates), paths.neural_path_value(matrices)[:, 0]
-    overlap = kernels.path_overlap(first, second)
-    kernel = kernels.neural_path_kernel(both[:1], first, both[1:], second)
-    found: dict[str, Any] = {"pre_activations": [q[0].tolist() for q in pre_activations]}
-    for k, suffix in enumerate(("", "2")):
-        found[f"gates{suffix}"] = [gate[k].int().tolist() for gate in gates]
-        found[f"open{suffix}"] = both.shape[1] * int(paths.active_paths(gates)[k])
-        found[f"features{suffix}"] = phi[k].tolist()
-        found[f"output{suffix}"] = float(output[k, 0])
-    return found | {
-        "values": v.tolist(),
-        "products": (phi[0] * v).tolist(),
-        "sum": float(phi[0] @ v),
-        "overlap": float(overlap),
-        "inner": float(both[0] @ both[1]),
-        "kernel": float(kernel),
-        "gram": float(phi[0] @ phi[1]),
-    }
-
-
 def export(
-    task: Task, arch: FullyConnected, seeds: Sequence[int], start: tuple[Sequence[float], Sequence[float]],
-    colours: Mapping[str, str] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    task: Task, arch: FullyConnected, seeds: Sequence[int], start: Sequence[Sequence[float]], colours: Mapping[str, str]
+) -> dict[str, Any]:
     """All that the page needs, which opens at the points ``start``, as plain data that JSON carries without loss.
 
     Each seed brings the initial weights of the ReLU network, of FLNPF's and FRNPF (II)'s value network, which are the
@@ -214,25 +148,18 @@ def export(
     starts: list[dict[str, Any]] = []
     for seed in seeds:
         relu, gated = begin("ReLU", arch, seed), begin("FRNPF-II", arch, seed)
-        _checked(relu, task.constants)
         kinds = {"ReLU": relu, "value": gated.value, "random": gated.feature}
         starts.append({"seed": seed} | {name: [w.tolist() for w in one.weights] for name, one in kinds.items()})  # type: ignore[union-attr]
-    if arch.paths > MAX_LISTED:
-        too_large = f"a network with {arch.paths:,} paths is too large for the page, which lists every path"
-        raise ValueError(f"{too_large}: at most {MAX_LISTED}. Use fewer units or layers.")
     for point in start:
-        if len(point) != 2 or not all(abs(entry) <= task.half for entry in point):
-            raise ValueError(f"start must be two points in the square of half side {task.half:g}; got {list(start)!r}.")
+        if len(point) != 2 or not all(abs(entry) <= HALF for entry in point):
+            raise ValueError(f"start must be two points in the square of half side {HALF:g}; got {list(start)!r}.")
     drawn = {"examples": (task.points, task.labels), "held": (task.tests, task.answers)}
-    for points, labels in drawn.values():
-        if points.shape != (len(labels), 2) or not len(labels):
-            raise ValueError(f"points must be [n, 2] and labels [n]; got {[*points.shape]} and {[*labels.shape]}.")
-    known = {"starts": starts, "constants": list(task.constants), "half": task.half, "rate": task.rate}
-    known |= {"steps": task.steps, "start": [[*map(float, point)] for point in start], "colours": dict(colours or {})}
-    return known | {
+    examples = {
         name: [[*point, int(label)] for point, label in zip(points.tolist(), labels.tolist(), strict=True)]
         for name, (points, labels) in drawn.items()
     }
+    known = {"starts": starts, "constants": list(task.constants), "half": HALF, "rate": task.rate, "steps": task.steps}
+    return known | {"start": [[*map(float, point)] for point in start], "colours": dict(colours)} | examples
 
 
 def html(data: Mapping[str, Any], script: str, style: str, instead: str = "") -> str:
@@ -247,21 +174,3 @@ def html(data: Mapping[str, Any], script: str, style: str, instead: str = "") ->
         f"<p>The interactive figure needs JavaScript. This is where it leads.</p>\n{instead}"
         f"\n</div>\n<script>{script}</script>"
     )
-
-
-def _checked(network: Network, constants: Sequence[float]) -> tuple[Matrices, Matrices, tuple[float, ...]]:
-    """The weights and those that make the gates, in float64, and the constants, of a network on the plane."""
-    arch: Any = getattr(network, "arch", None)
-    hard = isinstance(network, ReLUNetwork) or (isinstance(network, DeepGatedNetwork) and network.gate == "hard")
-    if not hard or getattr(arch, "depth", 0) < 2 or arch.bias or arch.out_features != 1:
-        raise ValueError(
-            "the explorer shows a ReLUNetwork, or a DeepGatedNetwork of hard gates, of the FullyConnected architecture "
-            f"with at least one hidden layer, one output and bias=False; got {type(network).__name__} of {arch!r}."
-        )
-    constants = tuple(float(constant) for constant in constants)
-    if arch.in_features != 2 + len(constants) or not all(map(isfinite, constants)):
-        needs = f"a network of {arch.in_features} inputs needs {max(arch.in_features - 2, 0)} finite constants"
-        raise ValueError(f"{needs} beside the plane's two coordinates; got {list(constants)}.")
-    sources = (network, network if isinstance(network, ReLUNetwork) else network.feature)
-    weights, makers = ([weight.detach().double().numpy() for weight in source.weights] for source in sources)
-    return weights, makers, constants

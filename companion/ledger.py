@@ -42,7 +42,6 @@ KINDS = {
     "predicted": "predicted before the run",
     "seen after": "seen after the run, which confirm nothing",
 }
-LEVELS = (0.90, 0.95, None)
 PUBLISHED = ("paper", "full")  # profiles of published records and tables
 
 
@@ -75,7 +74,7 @@ class Claim:
 
 
 FIELDS = {field.name: field.type for field in fields(Claim)}
-KNOWN: dict[str, Collection] = {"relation": RELATIONS, "kind": KINDS, "level": LEVELS, "verdict": VERDICTS}
+KNOWN: dict[str, Collection] = {"relation": RELATIONS, "kind": KINDS, "level": (0.90, 0.95, None), "verdict": VERDICTS}
 KNOWN |= {"standing": STANDINGS, "profile": (*profiles.PROFILES, "full")}
 
 
@@ -108,26 +107,24 @@ def record(
         raise ValueError(f"a claim's id is made of letters, digits and hyphens; got {id!r}.")
     if fault := _unknown({"relation": relation, "level": level, "profile": profile} | said):
         raise ValueError(f"claim {id}: {fault}.")
-    if interval is not None and len(interval) != 2:
-        raise ValueError(f"claim {id}: an interval is two numbers [low, high]; got {list(interval)}.")
-    low, high = map(float, (measured, measured) if interval is None else interval)
-    if not all(map(math.isfinite, (measured, low, high, expected, tolerance))) or tolerance < 0:
-        got = f"measured {measured}, interval [{low}, {high}], expected {expected}, tolerance {tolerance}"
+    ends = [float(end) for end in ((measured, measured) if interval is None else interval)]
+    if not all(map(math.isfinite, (measured, *ends, expected, tolerance))) or tolerance < 0:
+        got = f"measured {measured}, interval {ends}, expected {expected}, tolerance {tolerance}"
         raise ValueError(f"claim {id}: numbers must be finite and the tolerance at least 0; got {got}.")
-    if not low <= measured <= high:
-        raise ValueError(f"claim {id}: the interval [{low}, {high}] does not hold the measured value {measured}.")
+    verdict = judge(ends, expected, relation, tolerance)
+    if not ends[0] <= measured <= ends[1]:
+        raise ValueError(f"claim {id}: the interval {ends} does not hold the measured value {measured}.")
     if (level is None) != (interval is None):
         raise ValueError(f"claim {id}: an interval and its level belong together; got {interval}, level {level}.")
     checks.whole(said.get("seeds"), f"claim {id}: seeds")
     stand_in = bool(data and data["stand_in"])
-    verdict = judge((low, high), expected, relation, tolerance)
     reason = "the interval contains the bound: more repetitions are needed" if verdict == "undecided" else ""
     if needs_budget and (stand_in or profile == "smoke"):
         undecidable = "stand-in data" if stand_in else "the smoke profile trains too little"
     if undecidable:
         verdict, reason = "undecided", undecidable
     claim = Claim(
-        id=id, sentence=sentence, source=source, measured=float(measured), interval=[low, high], level=level,
+        id=id, sentence=sentence, source=source, measured=float(measured), interval=ends, level=level,
         expected=float(expected), relation=relation, tolerance=float(tolerance), verdict=verdict, reason=reason,
         standing=standings().get(id, "open"), profile=profile, trained=trained or needs_budget,
         data=data["title"] if data else "none: random networks and inputs", stand_in=stand_in, **said,

@@ -1,8 +1,4 @@
-"""What the companion found, one short paragraph a finding, computed from run records and the ledger.
-
-For the book's first page: each function reads numbers and writes them into a sentence of Markdown, so that the page
-cannot say what no run has said.
-"""
+"""What the companion found, for the first page: numbers of records and the ledger, each written into a sentence."""
 
 import json
 import re
@@ -14,7 +10,6 @@ import numpy as np
 
 from companion import ledger, statistics
 from companion.ledger import Claim
-from companion.statistics import Cell, Estimate
 from npflib import experiments
 from npflib.records.run_records import Record
 
@@ -43,7 +38,7 @@ BEYOND = (
 def finding(rows: Mapping[str, Mapping[str, Sequence[Record]]]) -> str:
     """The paper's experiment and its outcome in one sentence: the share recovered, from the least row to the most."""
     found = [statistics.recovered_by_records(regimes) for regimes in rows.values()]
-    shares = [100 * (one if isinstance(one, float) else one.value) for one in found]
+    shares = [100 * one.value for one in found]
     return (
         "**Freeze a trained network's gates, throw its weights away, train new ones: of the accuracy that random gates "
         f"cost, {min(shares):.0f} to {max(shares):.0f} % comes back on MNIST.** *Gates* say which units of a ReLU "
@@ -102,12 +97,13 @@ def beyond(found: Sequence[Claim]) -> str:
     for claim, unit, text in ((known[id], unit, text) for id, unit, text in BEYOND if id in known):
         scale, form = (100, ".1f") if unit == " %" else (1, "+.2f")
         value, low, high = (scale * number for number in (claim.measured, *claim.interval))
-        sentences.append(text.format(f"{Estimate(value, low, high, level=0, runs=claim.seeds):{form}}{unit}"))
+        stated = statistics.Estimate(value, low, high, level=0, runs=claim.seeds)
+        sentences.append(text.format(f"{stated:{form}}{unit}"))
         sentences += ["That was seen after the run."] if claim.kind == "seen after" else []
     return "**Beyond the paper.** " + " ".join(sentences) if sentences else ""
 
 
-def table(cells: Sequence[Cell]) -> str:
+def table(cells: Sequence[statistics.Cell]) -> str:
     """How many cells of the paper's table agree, differ, are undecided, or were not run."""
     count, names = Counter(cell.verdict for cell in cells), {"mnist": "MNIST", "cifar10": "CIFAR-10"}
     parts = [f"{count['equivalent']} {'is' if count['equivalent'] == 1 else 'are'} equivalent to the paper's number"]

@@ -30,7 +30,7 @@ Source: Lakshminarayanan & Singh (2020), experiments and Table 2. Needs scipy (t
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from math import exp, sqrt
+from math import exp, inf, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -58,12 +58,11 @@ class Summary:
     std: float | None
     runs: int
 
-    def __str__(self) -> str:
-        return format(self)
-
-    def __format__(self, form: str) -> str:
+    def __format__(self, form: str = "") -> str:
         parts = (self.mean,) if self.std is None else (self.mean, self.std)
         return " ± ".join(format(part, form or ".2f") for part in parts).replace("-", "−")
+
+    __str__ = __format__
 
 
 @dataclass(frozen=True)
@@ -83,14 +82,13 @@ class Estimate:
 
     def exp(self) -> "Estimate":
         """Of a difference of logarithms: the same as a factor."""
-        return Estimate(exp(self.value), exp(self.low), exp(self.high), self.level, self.runs)
+        return replace(self, value=exp(self.value), low=exp(self.low), high=exp(self.high))
 
-    def __str__(self) -> str:
-        return format(self)
-
-    def __format__(self, form: str) -> str:
+    def __format__(self, form: str = "") -> str:
         value, low, high = (format(v, form or "+.2f").replace("-", "−") for v in (self.value, self.low, self.high))
         return f"{value} [{low}, {high}]"
+
+    __str__ = __format__
 
 
 @dataclass(frozen=True)
@@ -127,35 +125,41 @@ def sample(reported: Reported) -> Summary:
     return Summary(reported.mean, std if std is None or n < 2 else std * sqrt(n / (n - 1)), n)
 
 
+def _interval(value: float, error: float, freedom: float, level: float, runs: int) -> Estimate:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, e.g. 0.95; got {level!r}.")
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    return Estimate(value, value - half, value + half, level, runs)
+
+
+def _combined(weights: Sequence[float], parts: Sequence[Summary], level: float) -> Estimate:
+    """Welch's interval for Σ w_i m_i of independent samples: the module's formula, each s_i times its weight."""
+    variances = list[float]()
+    for weight, one in zip(weights, parts, strict=True):
+        if one.runs < 2 or one.std is None or not one.std >= 0:
+            raise ValueError(f"Welch's interval needs two or more runs and their std, at least 0; got {one!r}.")
+        variances.append((weight * one.std) ** 2 / one.runs)
+    # Shares of the variance, so that tiny variances do not underflow when squared.
+    shares = [variance / (sum(variances) or 1.0) for variance in variances]
+    inverse = sum(share**2 / (one.runs - 1) for share, one in zip(shares, parts, strict=True))
+    value = sum(weight * one.mean for weight, one in zip(weights, parts, strict=True))
+    return _interval(value, sqrt(sum(variances)), 1 / inverse if inverse else 1.0, level, parts[0].runs)
+
+
 def welch(ours: Summary, theirs: Summary | Reported, level: float = 0.95) -> Estimate:
     """Welch's interval (see the module's formula) for ours - theirs, from means, standard deviations and runs; a
     ValueError where either has fewer than two runs or no std, or the level is not between 0 and 1."""
-    _check_level(level)
-    theirs = sample(theirs) if isinstance(theirs, Reported) else theirs
-    for name, given in (("ours", ours), ("theirs", theirs)):
-        if given.runs < 2 or given.std is None or not given.std >= 0:
-            raise ValueError(f"Welch's interval needs two or more runs and their std, at least 0; {name} is {given!r}.")
-    a, b = (given.std**2 / given.runs for given in (ours, theirs))  # type: ignore[operator]  # checked above
-    value, error = ours.mean - theirs.mean, sqrt(a + b)
-    if error == 0:
-        return Estimate(value, value, value, level, ours.runs)
-    # Shares of the variance, so that tiny variances do not underflow when squared.
-    p, q = a / (a + b), b / (a + b)
-    freedom = 1 / (p**2 / (ours.runs - 1) + q**2 / (theirs.runs - 1))
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * error
-    return Estimate(value, value - half, value + half, level, ours.runs)
+    return _combined((1, -1), (ours, sample(theirs) if isinstance(theirs, Reported) else theirs), level)
 
 
 def paired(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray, level: float = 0.95) -> Estimate:
     """The t interval for the mean of first - second, numbers in pairs: d̄ ± t_{(1+level)/2, n-1} · s_d / √n; a
     ValueError for fewer than two pairs, unequal numbers, or a level not between 0 and 1."""
-    _check_level(level)
     if len(first) != len(second) or len(first) < 2:
         raise ValueError(f"two or more pairs are needed; got {len(first)} and {len(second)} numbers.")
     found = summarise(np.subtract(first, second))
     assert found.std is not None  # of two numbers or more
-    half = float(stats.t.ppf((1 + level) / 2, found.runs - 1)) * found.std / sqrt(found.runs)
-    return Estimate(found.mean, found.mean - half, found.mean + half, level, found.runs)
+    return _interval(found.mean, found.std / sqrt(found.runs), found.runs - 1, level, found.runs)
 
 
 def mean(values: Sequence[float] | np.ndarray, level: float = 0.90) -> Estimate:
@@ -171,9 +175,7 @@ def minus(found: Mapping[str, np.ndarray], pair: str, level: float = 0.90) -> Es
 
 def normal(centre: float, error: float, runs: int = 0, level: float = 0.90) -> Estimate:
     """A value with its normal interval, from its standard error."""
-    _check_level(level)
-    half = float(stats.norm.ppf((1 + level) / 2)) * error
-    return Estimate(float(centre), float(centre - half), float(centre + half), level, runs)
+    return _interval(float(centre), float(error), inf, level, runs)
 
 
 def sampling(accuracy: float, images: int) -> float:
@@ -215,48 +217,39 @@ def recovered(learnt: Sample, random: Sample, relu: Sample, level: float = 0.90)
 
     Raises ValueError where the three are not of one kind or length, have fewer than two runs, or leave no gap.
     """
-    _check_level(level)
     given = learnt, random, relu
     summaries = [one for one in given if isinstance(one, Summary)]
     pairs = np.array([np.asarray(one, dtype=float) for one in given if not isinstance(one, Summary)])
     if len(summaries) not in (0, 3) or pairs.ndim != (1 if summaries else 2):
         raise ValueError("the three must be summaries, or numbers run by run of the same seeds.")
-    means = np.array([one.mean for one in summaries]) if summaries else pairs.mean(1)
-    runs = np.array([one.runs for one in summaries] or [pairs.shape[1]] * 3)
-    spreads = np.array([one.std or 0.0 for one in summaries])
-    if runs.min() < 2 or any(one.std is None for one in summaries):
-        raise ValueError(f"two or more runs of each are needed, and their std; got {given}.")
-    if means[2] == means[1]:
+
+    def combined(*weights: float) -> Estimate:
+        return _combined(weights, summaries, level) if summaries else mean(weights @ pairs, level)
+
+    if not (gap := combined(0, -1, 1)).value:
         raise ValueError("random gates and ReLU are equally accurate: there is no gap to recover.")
-    value = float((means[0] - means[1]) / (means[2] - means[1]))
+    value = combined(1, -1, 0).value / gap.value
 
     def kept(rho: float) -> float:
-        """Below zero where the test does not refuse ρ."""
-        weights = np.array([1.0, rho - 1, -rho])
-        if summaries:
-            parts = (weights * spreads) ** 2 / runs
-            square = parts.sum()
-            freedom = 1 / ((parts / square) ** 2 / (runs - 1)).sum() if square else 1.0
-        else:
-            square, freedom = (weights @ pairs).var(ddof=1) / runs[0], runs[0] - 1
-        return float((weights @ means) ** 2 - stats.t.ppf((1 + level) / 2, freedom) ** 2 * square)
+        """Below zero where the test does not refuse ρ: where the interval of the combination holds 0."""
+        found = combined(1, rho - 1, -rho)
+        return found.low * found.high
 
     def end(sign: int) -> float:
         step = 1e-3
         while kept(value + sign * step) <= 0:
             step *= 2
             if step > 1e6:
-                return sign * float("inf")
+                return sign * inf
         return float(optimize.brentq(kept, value, value + sign * step, xtol=1e-9))
 
-    return Estimate(value, end(-1), end(1), level, int(runs.min()))
+    return Estimate(value, end(-1), end(1), level, gap.runs)
 
 
-def per_cent(found: Estimate | float) -> str:
+def per_cent(found: Estimate) -> str:
     """A fraction in per cent, with its interval where there is one, e.g. "89 % [83, 95]"."""
-    if isinstance(found, float):
-        return f"{100 * found:.0f} % (one seed)"
-    return f"{100 * found.value:.0f} % [{100 * found.low:.0f}, {100 * found.high:.0f}]".replace("-", "−")
+    interval = f"[{100 * found.low:.0f}, {100 * found.high:.0f}]" if found.runs > 1 else "(one seed)"
+    return f"{100 * found.value:.0f} % {interval}".replace("-", "−")
 
 
 def optimism(records: Sequence[Record]) -> Estimate:
@@ -272,9 +265,9 @@ def optimism(records: Sequence[Record]) -> Estimate:
 def equivalence(ours: Summary, paper: Summary | Reported, margin: float) -> str:
     """Two one-sided tests at 5 %: "equivalent", "different" or "undecided" (see the module's rule); a ValueError for
     fewer than two runs on either side, or a margin that is not positive."""
-    if not margin > 0:
-        raise ValueError(f"the margin must be a positive number of points; got {margin!r}.")
-    verdict = ledger.judge(welch(ours, paper, 0.90).interval, 0.0, "equal", margin)
+    verdict = ledger.judge(
+        welch(ours, paper, 0.90).interval, 0.0, "equal", checks.number(margin, "the margin in points")
+    )
     return {"holds": "equivalent", "refuted": "different", "undecided": "undecided"}[verdict]
 
 
@@ -315,16 +308,14 @@ def budget_text(records: Sequence[Record]) -> str:
     return f"{epochs} of {asked['full_epochs']} epochs, {asked['train_examples']:,} images"
 
 
-def evidence(
-    experiment: str, regimes: Sequence[str], build: Path, published: Path | None = None, least: int = 1
-) -> dict[str, list[Record]]:
+def evidence(experiment: str, regimes: Sequence[str], build: Path, least: int = 1) -> dict[str, list[Record]]:
     """The best records to compare some regimes by, regime → records by seed: one budget, and the same seeds for all.
 
-    Candidates are the published records (``results/`` where no folder is given) and the build's own, each split by
-    budget, with ``least`` seeds or more in common. Preferred are, in this order: real data; the larger budget (images ×
-    epochs); more seeds; the build's own. So published full-budget records stand in until the reader's own are as
-    complete. Empty if no candidate has every regime; ValueError for an unknown name, RecordError for a record that
-    cannot be read or was not made with the experiment's settings of today.
+    Candidates are the published records (``results/``) and the build's own, each split by budget, with ``least`` seeds
+    or more in common. Preferred are, in this order: real data; the larger budget (images × epochs); more seeds; the
+    build's own. So published full-budget records stand in until the reader's own are as complete. Empty if no candidate
+    has every regime; ValueError for an unknown name, RecordError for a record that cannot be read or was not made with
+    the experiment's settings of today.
     """
     experiments.find(experiment)
     if not regimes or isinstance(regimes, str):
@@ -332,7 +323,7 @@ def evidence(
     for regime in regimes:
         find_regime(regime)
     candidates = []
-    folders = {True: Path(build) / "runs", False: locations.published() if published is None else published}
+    folders = {True: Path(build) / "runs", False: locations.published()}
     for own, folder in folders.items():
         found = {regime: run_records.read_all(folder, experiment, regime) for regime in regimes}
         for record in chain.from_iterable(found.values()):
@@ -346,15 +337,15 @@ def evidence(
     return max(candidates, key=lambda candidate: candidate[0])[1] if candidates else {}
 
 
-def best_records(experiment: str, regime: str, build: Path, published: Path | None = None) -> list[Record]:
+def best_records(experiment: str, regime: str, build: Path) -> list[Record]:
     """The best records of one cell (see ``evidence``); empty if it was not run."""
-    return evidence(experiment, (regime,), build, published).get(regime, [])
+    return evidence(experiment, (regime,), build).get(regime, [])
 
 
-def table(build: Path, published: Path | None = None) -> list[Cell]:
+def table(build: Path) -> list[Cell]:
     """Every cell of the paper's table, row by row in the table's order, from the best records there are."""
     cells = ((row.name, regime) for row in experiments.TABLE for regime in row.reported)
-    return [table_cell(*cell, best_records(*cell, build, published)) for cell in cells]
+    return [table_cell(*cell, best_records(*cell, build)) for cell in cells]
 
 
 @dataclass(frozen=True)
@@ -393,20 +384,13 @@ def stated(margin: float, near: float | None = None, near_reason: str = "") -> t
     same = "the margin of equivalence of this data set"
     near, near_reason = (margin, same) if near is None else (near, near_reason)
     for given in (margin, near):
-        if not given > 0:
-            raise ValueError(f"the margin must be a positive number of points; got {given!r}.")
-    lead = "none: the whole interval must lie above 0"
+        checks.number(given, "the margin in points")
     close = f"values behind learnt frozen gates (FLNPF) come within {near:g} point{'' if near == 1 else 's'} of ReLU."
+    beside = "gates learnt beside the values (DLNPF) beat random frozen gates (both FRNPF)."
     return (
         Contrast("flnpf-near-relu", close, "ReLU", ("FLNPF",), "at most", near, near_reason),
-        Contrast(
-            "flnpf-above-frnpf", "learnt frozen gates (FLNPF) beat random frozen gates (both FRNPF).",
-            "FLNPF", RANDOM, "at least", 0.0, lead,
-        ),
-        Contrast(
-            "dlnpf-above-frnpf", "gates learnt beside the values (DLNPF) beat random frozen gates (both FRNPF).",
-            "DLNPF", RANDOM, "at least", 0.0, lead,
-        ),
+        _above("flnpf-above-frnpf", "learnt frozen gates (FLNPF) beat random frozen gates (both FRNPF).", "FLNPF"),
+        _above("dlnpf-above-frnpf", beside, "DLNPF"),
         Contrast(
             "di-equals-ii", "FRNPF is the same whether values start from the gates' weights (DI) or not (II).",
             "FRNPF-DI", ("FRNPF-II",), "equal", margin, same,
@@ -422,8 +406,11 @@ def rises(experiment: str) -> Contrast:
     named = f"FLNPF-stage-{last}"
     first = named if named in row.regimes else "FLNPF"
     sentence = f"values behind the gates of stage {last} beat values behind random gates (stage 0)."
-    reason = "none: the whole interval must lie above 0"
-    return Contrast("rises", sentence, first, ("FRNPF-II",), "at least", 0.0, reason)
+    return _above("rises", sentence, first, ("FRNPF-II",))
+
+
+def _above(label: str, sentence: str, first: str, others: tuple[str, ...] = RANDOM) -> Contrast:
+    return Contrast(label, sentence, first, others, "at least", 0.0, "none: the whole interval must lie above 0")
 
 
 def by_paper(contrast: Contrast, experiment: str) -> Difference:
@@ -455,12 +442,13 @@ def recovered_by_paper(experiment: str) -> Estimate:
     return recovered(cells["FLNPF"], random, cells["ReLU"], LEVEL)
 
 
-def recovered_by_records(found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Estimate | float:
-    """The same by records of the same seeds; of one seed, the fraction alone."""
+def recovered_by_records(found: Mapping[str, Sequence[Record]], measure: str = "peak") -> Estimate:
+    """The same by records of the same seeds; of one seed, a point."""
     values = {regime: accuracies(found[regime], measure) for regime in ("FLNPF", *RANDOM, "ReLU")}
     random = max((values[regime] for regime in RANDOM), key=sum)
     if len(random) == 1:
-        return (values["FLNPF"][0] - random[0]) / (values["ReLU"][0] - random[0])
+        value = (values["FLNPF"][0] - random[0]) / (values["ReLU"][0] - random[0])
+        return Estimate(value, value, value, LEVEL, 1)
     return recovered(values["FLNPF"], random, values["ReLU"], LEVEL)
 
 
@@ -487,8 +475,3 @@ def _budget(record: Record) -> tuple[bool, bool, int, int]:
     given = record.configuration
     work = given["epochs"] * given["train_examples"]
     return not record.data["stand_in"], record.is_full, work, given["test_examples"]
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, e.g. 0.95; got {level!r}.")

@@ -13,7 +13,7 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 
 from companion import figures, statistics
-from companion.figures import curves, intervals
+from companion.figures import curves
 from npflib.records import locations
 
 ROW = "mnist-fc-adam"
@@ -23,9 +23,9 @@ PLACE = locations.project() / "docs" / "gates.svg"
 def main(output: str = "") -> None:
     """Write the figure, the same bytes from the same records."""
     figures.use_style()
-    found = statistics.evidence(ROW, curves.ORDER, Path("no build"), locations.published())
+    found = statistics.evidence(ROW, curves.ORDER, Path("no build"))
     figure, ax = plt.subplots(figsize=(figures.WIDTH, 2.9))
-    intervals.gate_gap(ax, found)
+    curves.gate_gap(ax, found)
     records = found["ReLU"]
     source = f"Published records: {statistics.budget_text(records)}, {len(records)} seeds, {records[0].data['title']}."
     figure.supxlabel(source, x=0.01, ha="left", fontsize=figures.style.TINY, color=figures.style.MUTED)

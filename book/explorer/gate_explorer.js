@@ -166,7 +166,7 @@
   const overlapOf = (gates, gates2) => gates.map((layer, l) => dot(layer, gates2[l]));
   const activeOf = (gates, inputs) => inputs * product(gates.map(total));
 
-  /** All that the page shows of one network for x and x′; compare companion.explorer.at. */
+  /** All that the page shows of one network for x and x′; compare tests/companion/explorer_truth.py. */
   function at(net, run, step, paths, [x, x2]) {
     const inputs = [x, x2].map((p) => [...p, ...net.constants]), [one, two] = inputs.map((input) => run.seen(step, input));
     const weights = run.at(step), values = paths.map((path) => worth(path, weights));

@@ -1,4 +1,5 @@
-"""Figures along training: curves of every regime and who is ahead when, what was measured on the way, gates by stage.
+"""Figures of trained runs: curves along training and who is ahead when, what was measured on the way, gates by stage;
+and by rows, one a regime, a contrast or a change: accuracies, where a dot is a run, and their differences.
 
 A line is the mean over runs and a band the range from the least to the greatest: the spread is always drawn. Solid is
 the run in question, dashed a control of it. Nothing is smoothed. Accuracies are in per cent, differences in points;
@@ -6,19 +7,22 @@ whatever is drawn of trained runs is read from their records.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import groupby
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import seaborn as sns
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from companion import statistics
-from companion.figures.drawing import band, entry, errors, key, panel_grid, ticks
-from companion.figures.style import ACTIVE, COLOURS, INACTIVE, LABELS, MARKERS, PAPER, SMALL, shades
+from companion.figures import band, entry, errors, key, panel_grid, ticks
+from companion.figures.style import ACTIVE, COLOURS, INACTIVE, INK, LABELS, MARKERS, MUTED, PAPER, SMALL, WIDTH, shades
+from companion.statistics import Cell, Contrast, Difference, Estimate
 from npflib import experiments
 from npflib.experiments import Experiment
 from npflib.records.run_records import Record
@@ -32,12 +36,14 @@ _LINES = {"ReLU": (COLOURS["ReLU"], (0, (5, 2))), "CNTK": ("#7B4EA3", (0, (1, 1.
 Lines = Mapping[str, Mapping[str, float]]
 Found = Mapping[str, Sequence[Record]]  # regime → records
 ByRegime = Mapping[str, Found]  # experiment → regime → records
+Change = tuple[str, Sequence[float], Estimate, str]  # label, one change a run, their mean with its interval, colour
+_VERDICTS = {"equivalent": ("#0a6b3d", "o"), "different": ("#a3261b", "X"), "undecided": (MUTED, "s")}
+_ACCEPTED = {"facecolor": "#dcefe6", "edgecolor": "#5f8b78", "linewidth": 0.8}
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Regimes as they are drawn: the paper's five first, others after them in the order given."""
-    given = list(dict.fromkeys(names))
-    return [*(name for name in ORDER if name in given), *(name for name in given if name not in ORDER)]
+    return sorted(dict.fromkeys(names), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
 
 def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
@@ -45,16 +51,24 @@ def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
     label = "test accuracy (%), log of the error"
     figure, panels = panel_grid(len(runs), height=3.0, extra=1.0, ylabel=label, sharey=True)
     for ax, (name, regimes) in zip(panels, runs.items(), strict=True):
-        last = 1
         for regime in in_order(r for r in regimes if regimes[r]):
-            last = max(last, _by_epoch(ax, test_curves(regimes[regime]), regime))
+            _by_epoch(ax, test_curves(regimes[regime]), regime)
+        last = max(1, round(ax.dataLim.x1)) if ax.lines else 1
         if mark_paper:
             for place, (regime, paper) in enumerate(experiments.find(name).reported.items()):
                 look = {"fmt": MARKERS[regime], "color": COLOURS[regime], "markeredgecolor": PAPER, "markersize": 5}
                 ax.errorbar(last * (1.04 + 0.03 * place), paper.mean, paper.std, capsize=2, clip_on=False, **look)
         ax.set(title=experiments.find(name).title, xlabel="epoch")
         ax.set_xticks([tick for tick in MaxNLocator(6, integer=True).tick_values(0, last) if 0 <= tick <= last])
-    _log_error_axis(panels)
+    least, most = min(ax.dataLim.y0 for ax in panels), max(ax.dataLim.y1 for ax in panels)
+    if np.isfinite([least, most]).all():
+        low, high = 100 - 1.1 * (100 - least), 100 - 0.88 * max(100 - most, 1e-2)
+        logarithm = (lambda a: -np.log10(np.maximum(100 - a, 1e-3)), lambda t: 100 - 10**-t)
+        for ax in panels:
+            ax.set_yscale("function", functions=logarithm)
+            ax.set_ylim(low, high)
+            ticks(ax.yaxis, [tick for tick in _TICKS if low <= tick <= high])
+            ax.grid(axis="y")
     shown = [regime for regimes in runs.values() for regime in regimes]
     handles = [entry(LABELS[r], color=COLOURS[r], linewidth=2.2) for r in in_order([*ORDER, *shown])]
     if mark_paper:
@@ -100,8 +114,7 @@ def ahead(lead: np.ndarray) -> tuple[int | None, int | None]:
     return int(positive.argmax()) + 1 if positive.any() else None, stays if stays <= positive.size else None
 
 
-@dataclass(frozen=True)
-class Runs:
+class Runs(NamedTuple):
     """One quantity along several runs, as it is drawn."""
 
     label: str  # in the legend
@@ -109,11 +122,6 @@ class Runs:
     epochs: np.ndarray  # [points]
     values: np.ndarray  # [runs, points]
     control: bool = False  # drawn dashed
-
-    def __post_init__(self) -> None:
-        if self.values.ndim != 2 or self.values.shape[1] != len(self.epochs) or not self.values.size:
-            wanted = f"{self.label}: values must be [runs, {len(self.epochs)}] to match the epochs"
-            raise ValueError(f"{wanted}; got {self.values.shape}.")
 
 
 def series(records: Sequence[Record], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -143,22 +151,21 @@ def _as_far(runs: Sequence[Sequence[float]], name: str) -> np.ndarray:
 
 def draw(ax: Axes, runs: Runs) -> None:
     """One quantity: its runs as thin lines, their mean as a thick one, and their range."""
-    for values in runs.values:
-        ax.plot(runs.epochs, values, color=runs.colour, linewidth=0.6, alpha=0.7)
+    ax.plot(runs.epochs, runs.values.T, color=runs.colour, linewidth=0.6, alpha=0.7)
     look: dict[str, Any] = {"color": runs.colour, "label": runs.label, "linestyle": CONTROL if runs.control else "-"}
     band(ax, runs.epochs, runs.values, shade=0.16, linewidth=2.2, zorder=3, **look)
 
 
 def panels(
     quantities: Mapping[str, Sequence[Runs]], *, logarithmic: Collection[str] = (), lines: Lines = MappingProxyType({}),
-    columns: int = 2, height: float = 3.0, xlabel: str = "epochs of training",
+    height: float = 3.0, xlabel: str = "epochs of training",
 ) -> Figure:  # fmt: skip
     """One panel a quantity, by epochs; ``lines``: panel → text → height of a horizontal line to compare with."""
     if not quantities:
         raise ValueError("there is nothing to draw: quantities is empty.")
     if unknown := (set(logarithmic) | set(lines)) - set(quantities):
         raise ValueError(f"no panel is called {sorted(unknown)}; there are: {', '.join(quantities)}.")
-    figure, axes = panel_grid(len(quantities), columns, height=height, extra=0.5, xlabel=xlabel, sharex=True)
+    figure, axes = panel_grid(len(quantities), height=height, extra=0.5, xlabel=xlabel, sharex=True)
     for ax, (title, drawn) in zip(axes, quantities.items(), strict=True):
         if title in logarithmic:
             ax.set_yscale("log")
@@ -184,8 +191,6 @@ def regimes_of(experiment: Experiment) -> list[str]:
 
 def accuracy_by_stage(panels: Sequence[tuple[Experiment, Found]], measure: str = "peak") -> Figure:
     """Accuracy behind the gates of each stage, the paper's means, others' methods, and the ReLU run's own so far."""
-    if not panels or not all(experiment.stages for experiment, _ in panels):
-        raise ValueError("one experiment or more is needed, each with stages.")
     figure, axes = panel_grid(len(panels), len(panels), height=4.1, ylabel=f"test accuracy (%), {measure}")
     learnt, random = COLOURS["FLNPF"], COLOURS["FRNPF-II"]
     for ax, (experiment, found) in zip(axes, panels, strict=True):
@@ -225,11 +230,7 @@ def best_so_far(records: Sequence[Record], stages: Sequence[int]) -> np.ndarray:
 
 def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Sequence[str]) -> Figure:
     """Share of gates that flip [seeds, stages, layers], since the stage before or the start; chance [seeds, layers]."""
-    between, start, chance = (np.asarray(a, dtype=float) for a in (between, start, chance))
-    seeds, stages, count = between.shape if between.ndim == 3 else (0, 0, 0)
-    if not between.size or start.shape != between.shape or chance.shape != (seeds, count) or len(layers) != count:
-        asked = f"between and start must be [seeds, stages, {len(layers)}], chance [seeds, {len(layers)}]"
-        raise ValueError(f"{asked}; got {between.shape}, {start.shape} and {chance.shape}.")
+    _, stages, count = between.shape
     figure, (left, right) = panel_grid(2, height=4.1, sharey=True)
     steps = np.arange(1, stages + 1)
     for ax, values in ((left, between), (right, start)):
@@ -248,10 +249,6 @@ def flips(between: np.ndarray, start: np.ndarray, chance: np.ndarray, layers: Se
 
 def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> Figure:
     """Chance-corrected agreement of gates of two inputs of one class and of two, [seeds, 1 + stages, layers] each."""
-    within, across = (np.asarray(a, dtype=float) for a in (within, across))
-    if within.ndim != 3 or within.shape != across.shape or within.shape[2] != len(layers) or not within.size:
-        got = f"{within.shape} and {across.shape}"
-        raise ValueError(f"within and across must be [seeds, 1 + stages, {len(layers)}]; got {got}.")
     given: dict[str, Any] = {"xlabel": "stage", "ylabel": "agreement $κ$", "sharex": True, "sharey": True}
     figure, axes = panel_grid(len(layers), 3, height=2.1, extra=0.7, **given)
     steps = np.arange(within.shape[1])
@@ -264,21 +261,158 @@ def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> 
     return key(figure)
 
 
-def _by_epoch(ax: Axes, curves: np.ndarray, regime: str, **line: Any) -> int:
-    """Draws a regime's curves [runs, epochs] from epoch 1 on; returns the last epoch."""
+def _by_epoch(ax: Axes, curves: np.ndarray, regime: str, **line: Any) -> None:
+    """Draws a regime's curves [runs, epochs] from epoch 1 on."""
     # The two FRNPF lie on one another: dashes let both be seen.
     dashes = (0, (4, 2.5)) if regime == "FRNPF-DI" else "-"
     band(ax, np.arange(1, curves.shape[1] + 1), curves, regime, linewidth=1.8, linestyle=dashes, **line)
-    return curves.shape[1]
 
 
-def _log_error_axis(panels: Sequence[Axes]) -> None:
-    least, most = min(ax.dataLim.y0 for ax in panels), max(ax.dataLim.y1 for ax in panels)
-    if not np.isfinite([least, most]).all():
-        return
-    low, high = 100 - 1.1 * (100 - least), 100 - 0.88 * max(100 - most, 1e-2)
-    for ax in panels:
-        ax.set_yscale("function", functions=(lambda a: -np.log10(np.maximum(100 - a, 1e-3)), lambda t: 100 - 10**-t))
-        ax.set_ylim(low, high)
-        ticks(ax.yaxis, [tick for tick in _TICKS if low <= tick <= high])
-        ax.grid(axis="y")
+def gate_gap(ax: Axes, regimes: Mapping[str, Sequence[Record]]) -> None:
+    """Accuracy by regime from random gates to a network's own, with the step from random to learnt gates marked."""
+    values = {r: np.array(statistics.accuracies(regimes[r])) for r in ORDER if regimes.get(r)}
+    names = [regime for regime, some in values.items() for _ in some]
+    look = {"x": np.concatenate(list(values.values())), "y": names, "hue": names, "legend": False, "ax": ax}
+    look["palette"] = {regime: COLOURS[regime] for regime in values}
+    sns.stripplot(**look, jitter=False, alpha=0.55)
+    sns.pointplot(**look, errorbar=None, linestyle="none", marker="|", markersize=18, markeredgewidth=2.4)
+    ax.set_yticks(range(len(values)), [LABELS[regime] for regime in values])
+    beside: dict[str, Any] = {"textcoords": "offset points", "fontsize": SMALL}
+    for row, some in enumerate(values.values()):
+        ax.annotate(f"{some.mean():.2f}", (some.max(), row), (9, 0), va="center", color=INK, **beside)
+    random, learnt, own = (values[regime].mean() for regime in ("FRNPF-II", "FLNPF", "ReLU"))
+    top, foot = list(values).index("FRNPF-II"), len(values) - 0.25
+    ax.vlines((random, learnt, own), top, foot, linestyle=":", color=INACTIVE, linewidth=0.9, zorder=0)
+    steps = [(random, learnt, "learnt gates: {:+.2f} points", 11)]
+    if own > learnt:  # at tiny budgets it need not be
+        steps.append((learnt, own, "{:+.2f}", 6))
+    for start, end, text, size in steps:
+        arrow = {"arrowstyle": "<|-|>", "color": PAPER, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.1}
+        ax.annotate("", (start, foot), (end, foot), arrowprops=arrow | {"mutation_scale": size})
+        ax.annotate(text.format(end - start), ((start + end) / 2, foot), (0, -5), ha="center", va="top", **beside)
+    ax.set_ylim(foot + 0.7, -0.85)
+    ax.margins(x=0.1)
+    ax.set_xlim(right=ax.get_xlim()[1] + 0.06 * np.diff(ax.get_xlim())[0])  # room for the last label
+    ax.set_xlabel("test accuracy (%), peak of each run; bar: mean")
+
+
+def peak_and_final(runs: ByRegime, mark_paper: bool = False) -> Figure:
+    """Above, peak and final accuracy by regime, the paper's too if asked; below, their difference with its interval."""
+    shared: dict[str, Any] = {"squeeze": False, "sharey": True, "sharex": "row", "height_ratios": (3, 2.4)}
+    figure, panels = plt.subplots(2, len(runs), figsize=(WIDTH, 5.2), **shared)
+    drawn = in_order([*ORDER, *(regime for regimes in runs.values() for regime in regimes)])
+    for (above, below), (name, regimes) in zip(panels.T, runs.items(), strict=True):
+        for row, regime in enumerate(drawn):
+            if not (records := regimes.get(regime)):
+                continue
+            peaks, finals = (np.array(statistics.accuracies(records, m)) for m in statistics.MEASURES)
+            colour = COLOURS[regime]
+            _dots(above, peaks, row - 0.14, colour, markersize=5, alpha=0.75)
+            _dots(above, finals, row + 0.14, colour, markersize=5, alpha=1, markerfacecolor="white")
+            if mark_paper and (paper := experiments.find(name).reported.get(regime)):
+                above.errorbar(paper.mean, row - 0.36, xerr=paper.std, fmt="D", color=PAPER, markersize=4, capsize=2.5)
+            _dots(below, peaks - finals, row + 0.18, colour)
+            if len(records) > 1:
+                _interval(below, statistics.optimism(records), row - 0.1, colour, MARKERS[regime])
+        above.set(title=experiments.find(name).title, xlabel="test accuracy (%)")
+        above.grid(axis="x")
+        _rows(below, [LABELS[r] for r in drawn])
+        below.set_xlabel("peak − final (points)")
+    dot: dict[str, Any] = {"linestyle": "", "marker": "o", "color": MUTED}
+    handles = [entry("peak", **dot), entry("final", markerfacecolor="white", **dot)]
+    if mark_paper:
+        handles.append(entry("paper's peak, mean ± std", marker="D", markersize=4, color=PAPER))
+    return key(figure, handles)
+
+
+def forest(cells: Sequence[Cell]) -> Figure:
+    """Ours minus the paper's for every cell with two runs or more, with 95 % intervals and the margin shaded."""
+    judged = [cell for cell in cells if cell.difference is not None]
+    rows = [list(own) for _, own in groupby(judged, key=lambda cell: cell.experiment)]
+    given: dict[str, Any] = {"xlabel": "ours − paper (points of test accuracy)", "sharex": True}
+    figure, axes = panel_grid(max(1, len(rows)), 1, height=1.5, extra=0.9, **given)
+    if not rows:
+        axes[0].set_axis_off()
+        axes[0].text(0.5, 0.5, "no cell has two runs yet", ha="center", va="center", color=MUTED)
+    for ax, own in zip(axes, rows, strict=False):
+        title = f"{experiments.find(own[0].experiment).title}: {statistics.budget_text(own[0].records)}"
+        ax.set_title(title, loc="left")
+        margin = statistics.MARGINS[experiments.find(own[0].experiment).dataset]
+        ax.axvspan(-margin, margin, facecolor="#e9eef3", edgecolor="#7f92a6", linewidth=0.8)
+        for place, cell in enumerate(own):
+            assert cell.difference is not None  # two records or more have one
+            _interval(ax, cell.difference, place, *_VERDICTS[cell.verdict])
+        _rows(ax, [LABELS[cell.regime] for cell in own])
+    if rows:
+        looks = _VERDICTS.items()
+        key(figure, [entry(word, linestyle="", marker=marker, color=colour) for word, (colour, marker) in looks])
+    return figure
+
+
+def gaps(rows: Mapping[str, Mapping[Contrast, tuple[Difference | None, Difference | None]]]) -> Figure:
+    """Differences between regimes with 90 % intervals, the paper's and ours; shaded is where they must lie wholly."""
+    given: dict[str, Any] = {"xlabel": "difference (points)", "sharex": True, "sharey": True}
+    figure, panels = panel_grid(len(rows), height=0.7 + 0.42 * max(map(len, rows.values())), extra=0.9, **given)
+    found = [one for row in rows.values() for pair in row.values() for one in pair if one]
+    ends = [0.0, *(end for one in found for end in one.estimate.interval)]
+    pad = 0.06 * (max(ends) - min(ends)) + 0.5
+    low, high = min(ends) - pad, max(ends) + pad
+    for ax, (title, row) in zip(panels, rows.items(), strict=True):
+        for place, (contrast, (papers, ours)) in enumerate(row.items()):
+            start = low if contrast.relation == "at most" else -contrast.tolerance
+            stop = high if contrast.relation == "at least" else contrast.tolerance
+            ax.barh(place, stop - start, left=start, height=0.8, zorder=0, **_ACCEPTED)
+            shift, look = 0.16 if papers and ours else 0.0, (COLOURS[contrast.first], MARKERS[contrast.first])
+            if papers:
+                _interval(ax, papers.estimate, place - shift, PAPER, "D")
+            if ours:
+                _interval(ax, ours.estimate, place + shift, *look)
+        _rows(ax, [""] * len(row), title)
+        ax.set_xlim(low, high)
+        ax.tick_params(axis="y", length=0)
+    first = next(iter(rows.values()))
+    panels[0].set_yticks(range(len(first)), map(name_of, first))
+    handles = [entry("the paper's table", color=PAPER, marker="D", markersize=5)]
+    if any(ours for row in rows.values() for _, ours in row.values()):
+        handles.append(entry("our records", color=INK, marker="o", markersize=5))
+    return key(figure, [*handles, Patch(**_ACCEPTED, label="acceptance region")])
+
+
+def name_of(contrast: Contrast) -> str:
+    """The difference in symbols, e.g. "ReLU − FLNPF"; several others are those of one family."""
+    others = LABELS[contrast.others[0]] if len(contrast.others) == 1 else "better FRNPF"
+    return f"{LABELS[contrast.first]} − {others}"
+
+
+def changes(rows: Mapping[str, Sequence[Change]], xlabel: str, sharex: bool = True) -> Figure:
+    """Panels of rows, each by its title; zero is no change."""
+    counts = [len(found) for found in rows.values()]
+    size = WIDTH, 1.0 + 0.42 * sum(counts) + 0.35 * len(rows)
+    figure, axes = plt.subplots(len(rows), 1, figsize=size, squeeze=False, sharex=sharex, height_ratios=counts)
+    for ax, (title, found) in zip(axes[:, 0], rows.items(), strict=True):
+        for place, (_, values, estimate, colour) in enumerate(found):
+            _dots(ax, values, place + 0.17, colour, markersize=4)
+            _interval(ax, estimate, place - 0.12, colour, "s")
+        _rows(ax, [row[0] for row in found], title)
+    axes[-1, 0].set_xlabel(xlabel)
+    return figure
+
+
+def _rows(ax: Axes, labels: Sequence[str], title: str = "") -> None:
+    """Rows from the top, with these labels, and a line at zero."""
+    if title:
+        ax.set_title(title, loc="left")
+    ax.axvline(0, color=INACTIVE, linewidth=0.9, zorder=0.5)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.45, -0.65)
+    ax.grid(axis="x")
+
+
+def _dots(ax: Axes, values: Sequence[float] | np.ndarray, place: float, colour: str, **look: float | str) -> None:
+    """A dot a run."""
+    ax.plot(values, np.full(len(values), place), "o", color=colour, **{"markersize": 3.5, "alpha": 0.6} | look)
+
+
+def _interval(ax: Axes, estimate: Estimate, place: float, colour: str, marker: str) -> None:
+    ax.plot(estimate.interval, [place, place], color=colour, linewidth=1.8)
+    ax.plot(estimate.value, place, marker, color=colour, markersize=5.5)

@@ -12,18 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from numpy.typing import ArrayLike
 
-from companion.figures.drawing import entry, key
+from companion.figures import entry, key
 from companion.figures.style import ACTIVE, COLOURS, GATE, INACTIVE, INK, LABELS, MARKERS, MUTED, PAPER, SMALL, WIDTH
 
 # Which units of the drawn network are on: three hidden layers of five, after an input of three.
 _GATES = ((1, 0, 1, 1, 0), (0, 1, 1, 0, 1), (1, 1, 0, 0, 1))
 
-_FROZEN = "#dfe3e8"
-_TRAINED = "#fdf1d6"
 _BOX = 1.98  # inches wide
 _DASHES = (0, (3, 1.5))  # of a negative weight
-_MIDDLE: dict[str, Any] = {"ha": "center", "va": "center"}
-_WRITTEN: dict[str, Any] = _MIDDLE | {"fontsize": SMALL}
+_WRITTEN: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": SMALL}
 
 
 def gates_times_weights(axes: tuple[Axes, Axes]) -> None:
@@ -77,7 +74,7 @@ def five_regimes() -> Figure:
 
 def _box(ax: Axes, left: float, middle: float, text: str, state: str) -> None:
     """A box that says whether its network is frozen or trained."""
-    colour = _FROZEN if state == "frozen" else _TRAINED
+    colour = "#dfe3e8" if state == "frozen" else "#fdf1d6"
     shape = "round,pad=0.0,rounding_size=0.06"
     ax.add_patch(FancyBboxPatch((left, middle - 0.36), _BOX, 0.72, boxstyle=shape, fc=colour, ec=INACTIVE))
     ax.text(left + _BOX / 2, middle - 0.14, text, color=INK, **_WRITTEN)
@@ -150,37 +147,31 @@ def subnetwork_key(figure: Figure) -> None:
     key(figure, [entry(label, color=colour, linewidth=2, linestyle=dashes) for label, colour, dashes in looks])
 
 
-def plane(ax: Axes, data: Mapping[str, Any], output: np.ndarray, edges: Sequence[tuple[int, np.ndarray]]) -> Axes:
-    """Draws a network's output on a grid [k, k] over the square, the edges of its gates (layer, ends), and examples."""
-    half, tint = data["half"], LinearSegmentedColormap.from_list("output", ["#f0a878", "white", "#7fb9dc"])
-    square = (-half, half, -half, half)
-    ax.imshow(output, tint, vmin=-4, vmax=4, extent=square, origin="lower", interpolation="none")
-    gap, arm = [np.nan, np.nan], 0.03 * half  # strokes with gaps: one path in place of hundreds
-    for deep in (False, True):
-        strokes = [point for layer, ends in edges if (layer > 0) == deep for point in (*ends, gap)]
-        ax.plot(*np.reshape(strokes, (-1, 2)).T, color=PAPER, linewidth=0.6, linestyle="--" if deep else "-")
-    axis = np.linspace(-half, half, len(output))
-    if output.min() < 0 < output.max():
-        ax.contour(axis, axis, output, [0.0], colors=INK, linewidths=1.6)
-    marks = [(x, y, d, e) for x, y, label in data["examples"] for d, e in [(arm, 0), (0, arm)][: 1 + (label > 0)]]
-    strokes = [end for x, y, d, e in marks for end in ([x - d, y - e], [x + d, y + e], gap)]
-    ax.plot(*np.transpose(strokes), color=INK, linewidth=0.6, alpha=0.7)
-    ax.set(xlim=(-half, half), ylim=(-half, half), xticks=(), yticks=())
-    return ax
-
-
 def explorer(data: Mapping[str, Any], panels: Mapping[str, Mapping[str, Any]]) -> Figure:
     """The explorer's experiment standing still: each regime's plane after training, and its loss and accuracy.
 
-    A panel, by its regime's name, has the arguments "output" and "edges" of ``plane``, and "curves": step, loss and
-    share of test points on the right side, [3, k].
+    A panel, by its regime's name, has the network's "output" on a grid [k, k] over the square, the "edges" of its gates
+    (layer, ends), and "curves": step, loss and share of test points on the right side, [3, k].
     """
     figure = plt.figure(figsize=(WIDTH, 4.7))
     top, foot = figure.subfigures(2, 1, height_ratios=(1.35, 1))
     planes, (loss, right) = top.subplots(1, len(panels)), foot.subplots(1, 2)
     titles = {"ReLU": "ReLU\n", "FLNPF": "learnt gates,\nnew weights", "FRNPF-II": "random gates,\nnew weights"}
+    half, tint = data["half"], LinearSegmentedColormap.from_list("output", ["#f0a878", "white", "#7fb9dc"])
+    gap, arm = [np.nan, np.nan], 0.03 * half  # strokes with gaps: one path in place of hundreds
+    marks = [(x, y, d, e) for x, y, label in data["examples"] for d, e in [(arm, 0), (0, arm)][: 1 + (label > 0)]]
+    crosses = [end for x, y, d, e in marks for end in ([x - d, y - e], [x + d, y + e], gap)]
     for ax, (regime, panel) in zip(planes, panels.items(), strict=True):
-        plane(ax, data, panel["output"], panel["edges"])
+        output, square = panel["output"], (-half, half, -half, half)
+        ax.imshow(output, tint, vmin=-4, vmax=4, extent=square, origin="lower", interpolation="none")
+        for deep in (False, True):
+            strokes = [point for layer, ends in panel["edges"] if (layer > 0) == deep for point in (*ends, gap)]
+            ax.plot(*np.reshape(strokes, (-1, 2)).T, color=PAPER, linewidth=0.6, linestyle="--" if deep else "-")
+        axis = np.linspace(-half, half, len(output))
+        if output.min() < 0 < output.max():
+            ax.contour(axis, axis, output, [0.0], colors=INK, linewidths=1.6)
+        ax.plot(*np.transpose(crosses), color=INK, linewidth=0.6, alpha=0.7)
+        ax.set(xlim=(-half, half), ylim=(-half, half), xticks=(), yticks=())
         steps, losses, rights = panel["curves"]
         ax.set_title(titles.get(regime, LABELS[regime]), color=COLOURS[regime], fontsize=SMALL)
         ax.set_xlabel(f"{100 * rights[-1]:.1f} % right", fontsize=SMALL)

@@ -12,11 +12,10 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import ArrayLike
 
-from companion.figures.drawing import band, entry, errors, key, logarithmic, panel_grid, ticks
+from companion.figures import band, entry, errors, key, logarithmic, panel_grid, ticks
 from companion.figures.style import ACTIVE, COLOURS, GATE, INACTIVE, INK, MUTED, PAPER, SMALL, VALUE, WIDTH, shades
+from companion.studies import wide_kernels
 from companion.studies.study import Table
-from companion.studies.wide_kernels import WIDTH as FINITE
-from companion.studies.wide_kernels import accuracies
 
 BEFORE, AFTER = INACTIVE, ACTIVE
 _MARKED: dict[str, Any] = {"marker": "o", "markersize": 4, "shade": 0.25}  # of a band whose points are few
@@ -31,7 +30,7 @@ LOOKS = {
     "relu": ("ReLU's tangent kernel", COLOURS["ReLU"], "o", "-"),
     "gates": ("random gates", COLOURS["FRNPF-II"], "v", "-"),
     "overlap": ("random gates, no inputs", GATE, "X", (0, (4, 2))),
-    "finite": (f"random gates, width {FINITE}", "#0b7285", "s", (0, (4, 1, 1, 1))),
+    "finite": (f"random gates, width {wide_kernels.WIDTH}", "#0b7285", "s", (0, (4, 1, 1, 1))),
     "linear": ("linear: no gates", MUTED, "D", (0, (1, 2))),
 }
 
@@ -88,11 +87,10 @@ def active_shares(shares: Mapping[int, np.ndarray]) -> Figure:
 
 def _relative_deviation(sample: np.ndarray) -> tuple[float, float]:
     """Standard deviation over mean, and its standard error by the jackknife over twenty groups."""
-    groups = min(20, len(sample) // 2)
-    parts = np.array_split(np.arange(len(sample)), groups)
+    parts = np.array_split(np.arange(len(sample)), min(20, len(sample) // 2))
     every = [sample, *(np.delete(sample, part) for part in parts)]
     whole, *left_out = (values.std(ddof=1) / values.mean() for values in every)
-    return float(whole), float(np.sqrt((groups - 1) * np.var(left_out)))
+    return float(whole), float(np.sqrt((len(parts) - 1) * np.var(left_out)))
 
 
 def gate_strips(
@@ -222,9 +220,8 @@ def costs(
     return key(fig)
 
 
-def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chosen: float) -> Figure:
+def parts_by_steepness(betas: np.ndarray, value: np.ndarray, gate: np.ndarray, chosen: float) -> Figure:
     """Traces of both parts of the tangent kernel, [seeds, points], and the gate part's share, by steepness β."""
-    betas, value, gate = (np.asarray(a, dtype=float) for a in (betas, value, gate))
     figure, (left, right) = panel_grid(2, height=3.7)
     band(left, betas, value, color=VALUE, label="value part", **_MARKED)
     band(left, betas, gate, color=GATE, label="gate part", **_MARKED)
@@ -244,9 +241,8 @@ def parts_by_steepness(betas: ArrayLike, value: ArrayLike, gate: ArrayLike, chos
     return key(figure)
 
 
-def remainders(steps: ArrayLike, sizes: ArrayLike, switches: ArrayLike) -> Figure:
+def remainders(steps: np.ndarray, sizes: np.ndarray, switches: np.ndarray) -> Figure:
     """‖e' - (I - αK) e‖ / ‖e‖ of one step, [networks, points], by step size, and how many signs switched in it."""
-    steps, sizes, switches = (np.asarray(a, dtype=float) for a in (steps, sizes, switches))
     figure, ax = plt.subplots(figsize=(WIDTH, 3.9))
     ax.plot(steps, sizes.T, color=VALUE, linewidth=0.7, alpha=0.5)
     x, still = np.broadcast_to(steps, sizes.shape), switches == 0
@@ -403,7 +399,7 @@ def by_angle(theta: ArrayLike, curves: Mapping[str, Mapping[int, ArrayLike]], pa
 def accuracy_by_examples(found: Table, examples: Sequence[int]) -> Figure:
     """Test accuracy by number of training examples; and the difference from ReLU's tangent kernel, by seed."""
     figure, (left, right) = panel_grid(2, height=4.2)
-    by_kind = {kind: np.array([accuracies(found, kind, n) for n in examples]).T for kind in LOOKS}
+    by_kind = {kind: np.array([wide_kernels.accuracies(found, kind, n) for n in examples]).T for kind in LOOKS}
     for kind, values in by_kind.items():
         _runs(left, examples, 100 - values, kind)
         if kind in ("output", "gates", "overlap"):
@@ -424,12 +420,12 @@ def accuracy_by_size(found: Table, examples: int, depths: Sequence[int], widths:
     """Test accuracy by the depth of infinitely wide networks, and by the width of finite ones of one ``depth``."""
     figure, (left, right) = panel_grid(2, height=4.0, sharey=True)
     for kind in ("output", "relu", "gates", "overlap"):
-        _runs(left, depths, np.array([accuracies(found, kind, examples, depth=d) for d in depths]).T, kind)
-    finite = np.array([accuracies(found, "finite", examples, depth, w) for w in widths]).T
+        _runs(left, depths, np.array([wide_kernels.accuracies(found, kind, examples, depth=d) for d in depths]).T, kind)
+    finite = np.array([wide_kernels.accuracies(found, "finite", examples, depth, w) for w in widths]).T
     _runs(right, widths, finite, "finite", label="random gates, width w")
     for kind, ax in (("linear", left), ("linear", right), ("gates", right), ("relu", right)):
         label, colour, _, dashes = LOOKS[kind]
-        level = accuracies(found, kind, examples, depth).mean()
+        level = wide_kernels.accuracies(found, kind, examples, depth).mean()
         ax.axhline(level, color=colour, linestyle=dashes, linewidth=1.4, label=label)
     left.set_ylabel(f"test accuracy, %; n = {examples:,}")
     logarithmic(left, _some(depths), "depth d, infinitely wide")

@@ -8,6 +8,7 @@ mode too, where the page dims the whole figure. The regimes' colours differ in l
 readers tell them apart (``test_style.py`` measures it); markers and dashes are the second cue.
 """
 
+import re
 import time
 import warnings
 from collections import defaultdict
@@ -54,14 +55,12 @@ ACTIVE = "#0072B2"
 INACTIVE = "#8c8c8c"
 VALUE = "#0072B2"
 GATE = "#b84a00"
-GRID = "#eeeeee"  # decoration: nothing is lost without it
 
 WIDTH = 5.6  # inches
 NORMAL, SMALL, TINY = 10.5, 9.0, 8.25  # points: labels and titles; ticks, keys and notes; banners
 PHONE = 350  # px: what is left of a phone's width for a figure
 LEAST = 7.0  # px: the smallest text there
 _TICKS = {"labelsize": SMALL, "major.size": 4, "major.width": 0.9}
-_BANNER = "#B00020"
 _clock = time.perf_counter()
 
 
@@ -70,11 +69,10 @@ def use_style() -> None:
     global _clock
     _clock = time.perf_counter()
     rc = {
-        "figure.figsize": (WIDTH, 3.4), "figure.constrained_layout.use": True, "figure.facecolor": "white",
-        "savefig.facecolor": "white", "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.9,
-        "axes.axisbelow": True, "axes.titlesize": NORMAL, "axes.labelsize": NORMAL, "font.size": NORMAL,
-        "grid.color": GRID, "legend.fontsize": SMALL, "legend.title_fontsize": SMALL, "legend.frameon": False,
-        "legend.handlelength": 1.8, "legend.columnspacing": 1.2, "svg.fonttype": "path", "svg.hashsalt": "npflib",
+        "figure.figsize": (WIDTH, 3.4), "figure.constrained_layout.use": True, "axes.spines.top": False,
+        "axes.spines.right": False, "axes.linewidth": 0.9, "axes.titlesize": NORMAL, "axes.labelsize": NORMAL,
+        "font.size": NORMAL, "grid.color": "#eeeeee", "legend.fontsize": SMALL, "legend.title_fontsize": SMALL,
+        "legend.frameon": False, "legend.handlelength": 1.8, "legend.columnspacing": 1.2, "svg.hashsalt": "npflib",
         "image.cmap": "viridis", "image.interpolation": "nearest",
     }  # fmt: skip
     rc |= {f"{axis}.{name}": size for axis in ("xtick", "ytick") for name, size in _TICKS.items()}
@@ -114,9 +112,22 @@ def finish(
     figure.set_label(" · ".join(parts))
     _titled(Title=figure.get_label())
     if data and data["stand_in"]:  # below: above it would meet the figures' own titles and legends
-        look = {"color": "white", "backgroundcolor": _BANNER, "fontweight": "bold"}
+        look = {"color": "white", "backgroundcolor": "#B00020", "fontweight": "bold"}
         figure.supxlabel("STAND-IN DATA. Not a test of the paper.", x=0.01, ha="left", fontsize=TINY, **look)
-    _check(figure)
+    if figure.get_figwidth() > WIDTH + 1e-9:
+        wide = f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}"
+        mend = "Stack its panels, or give them less width"
+        raise ValueError(f"{wide}, so that all figures are shown at one scale. {mend}.")
+    figure.draw_without_rendering()
+    for text in figure.findobj(Text):
+        points, size = text.get_fontsize(), pixels_on_a_phone(figure, text.get_fontsize())
+        if text.get_visible() and text.get_text().strip() and size < LEAST:
+            small = f"the text {text.get_text()!r} has {points:g} points, which is {size:.1f} px on a phone"
+            raise ValueError(f"{small}; allowed are {LEAST:g} px or more: use figures.style.SMALL or NORMAL.")
+    frame, inked = figure.bbox, figure.get_tightbbox().transformed(figure.dpi_scale_trans)
+    beyond = max(frame.x0 - inked.x0, frame.y0 - inked.y0, inked.x1 - frame.x1, inked.y1 - frame.y1)
+    if beyond > 3:
+        warnings.warn(f"something in the figure is drawn {beyond:.0f} px beyond its frame and is cut off", stacklevel=2)
     return figure
 
 
@@ -135,9 +146,11 @@ def _records(runs: Runs) -> Iterator[Record]:
 
 
 def _effort(runs: Sequence[Record]) -> str:
-    """Kind of machine and time: of the runs, else of the notebook so far."""
+    """Machine, its kind and time, of the runs or else of the notebook so far: "trained on AMD EPYC (CPU) in 3.5 h"."""
     if runs:
-        devices = sorted({_kind(str(run.environment.get("device", ""))) for run in runs})
+        named = {str(run.environment.get("device", "")) for run in runs}
+        kinds = {name: "GPU" if re.search("NVIDIA|Tesla|GeForce", name) else "CPU" for name in named}
+        devices = sorted(f"{name} ({kinds[name]})" if name else "an unnamed device" for name in named)
         return f"trained on {' and '.join(devices)} in {_duration(sum(run.seconds for run in runs))}"
     threads = torch.get_num_threads()
     cpu = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
@@ -145,32 +158,8 @@ def _effort(runs: Sequence[Record]) -> str:
     return f"{where}, {_duration(time.perf_counter() - _clock)} into the notebook"
 
 
-def _kind(device: str) -> str:
-    """A device's name with its class, e.g. "AMD EPYC (CPU)"."""
-    kind = "GPU" if any(maker in device for maker in ("NVIDIA", "Tesla", "GeForce")) else "CPU"
-    return f"{device} ({kind})" if device else "an unnamed device"
-
-
 def _duration(seconds: float) -> str:
     """Two or three digits with the unit that suits, e.g. "41 s", "12 min", "3.5 h"."""
     if seconds < 99.5:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
-
-
-def _check(figure: Figure) -> None:
-    """Holds the rule of size that this module states."""
-    if figure.get_figwidth() > WIDTH + 1e-9:
-        wide = f"the figure is {figure.get_figwidth():g} inches wide; allowed is figures.style.WIDTH, {WIDTH:g}"
-        mend = "Stack its panels, or give them less width"
-        raise ValueError(f"{wide}, so that all figures are shown at one scale. {mend}.")
-    figure.draw_without_rendering()
-    for text in figure.findobj(Text):
-        points, size = text.get_fontsize(), pixels_on_a_phone(figure, text.get_fontsize())
-        if text.get_visible() and text.get_text().strip() and size < LEAST:
-            small = f"the text {text.get_text()!r} has {points:g} points, which is {size:.1f} px on a phone"
-            raise ValueError(f"{small}; allowed are {LEAST:g} px or more: use figures.style.SMALL or NORMAL.")
-    frame, inked = figure.bbox, figure.get_tightbbox().transformed(figure.dpi_scale_trans)
-    beyond = max(frame.x0 - inked.x0, frame.y0 - inked.y0, inked.x1 - frame.x1, inked.y1 - frame.y1)
-    if beyond > 3:
-        warnings.warn(f"something in the figure is drawn {beyond:.0f} px beyond its frame and is cut off", stacklevel=3)

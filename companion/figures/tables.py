@@ -18,7 +18,6 @@ from companion import statistics
 from companion.figures.style import LABELS
 from companion.ledger import VERDICTS as CLAIMED
 from companion.ledger import Claim
-from companion.statistics import Cell
 from npflib import checks, experiments
 from npflib.records.run_records import Record
 
@@ -56,18 +55,14 @@ def table(
         body.append(f"<tr{found}>" + "".join(f"<td>{_text(entry)}</td>" for entry in row) + "</tr>")
     head = "".join(f'<th scope="col">{_text(entry)}</th>' for entry in header)
     title = f'<caption style="caption-side:top;text-align:left">{_text(caption)}</caption>' if caption else ""
-    kind = ' class="npf-sortable"' if keys else ""
+    kind, banner = ' class="npf-sortable"' if keys else "", ""
+    if data and data["stand_in"]:
+        told = f"{escape(data['title'])}. Not a test of the paper."
+        banner = f'<p class="npf-stand-in"><strong>{told}</strong></p>'
     return Html(
-        f'{stand_in_banner(data)}<div class="table-scroll" style="overflow-x:auto">'
+        f'{banner}<div class="table-scroll" style="overflow-x:auto">'
         f"<table{kind}>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
     )
-
-
-def stand_in_banner(data: Mapping[str, Any] | None) -> str:
-    """A banner for what was made from stand-in data; nothing for the real data."""
-    if not (data and data["stand_in"]):
-        return Html("")
-    return Html(f'<p class="npf-stand-in"><strong>{escape(data["title"])}. Not a test of the paper.</strong></p>')
 
 
 def verdict(word: str, said: str = "") -> str:
@@ -96,7 +91,7 @@ def entry(main: str, *lesser: str, least: float = 0) -> str:
     return Html(f"<div{width}>{_text(main)}{''.join(map(small, lesser))}</div>")
 
 
-def rows_side_by_side(cells: Sequence[Cell], caption: str) -> str:
+def rows_side_by_side(cells: Sequence[statistics.Cell], caption: str) -> str:
     """Paper and ours for several experiments at once: one row a regime, two columns an experiment."""
     rows = {cell.regime: [_whole(LABELS[cell.regime])] for cell in cells}
     for cell in cells:
@@ -106,7 +101,7 @@ def rows_side_by_side(cells: Sequence[Cell], caption: str) -> str:
     return table(header, rows.values(), caption=caption, data=_worst_source(r for cell in cells for r in cell.records))
 
 
-def scoreboard(cells: Sequence[Cell], caption: str = "") -> str:
+def scoreboard(cells: Sequence[statistics.Cell], caption: str = "") -> str:
     """The cells of one experiment: paper, ours with spread, difference with its interval, verdict and reason."""
     rows = []
     for cell in cells:
@@ -146,7 +141,7 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
     return table(("verdict", "kind", "claim", _with_level(found), "expected"), rows, caption=caption, keys=keys)
 
 
-def summary(found: Sequence[Claim], cells: Sequence[Cell]) -> str:
+def summary(found: Sequence[Claim], cells: Sequence[statistics.Cell]) -> str:
     """The paper's table as a coloured grid, and the ledger counted by kind and by chapter."""
     grid: dict[str, list[Any]] = {}
     for cell in cells:
@@ -156,10 +151,9 @@ def summary(found: Sequence[Claim], cells: Sequence[Cell]) -> str:
     marks = ", ".join(f"{_VERDICTS[word][0]} {word}" for word in statistics.VERDICTS)
     parts = [table(header, grid.values(), caption=f"The paper's table ({marks})")]
     for name, key in (("kind", lambda claim: claim.kind), ("chapter", _place)):
-        count = defaultdict[str, Counter[str]](Counter)
-        for claim in sorted(found, key=lambda claim: claim.chapter):
-            count[key(claim)][claim.verdict] += 1
-        rows = [[place, *(of[word] or "" for word in CLAIMED)] for place, of in count.items()]
+        count = Counter((key(claim), claim.verdict) for claim in found)
+        places = dict.fromkeys(key(claim) for claim in sorted(found, key=lambda claim: claim.chapter))
+        rows = [[place, *(count[place, word] or "" for word in CLAIMED)] for place in places]
         parts.append(table((name, *CLAIMED), rows, caption=f"Claims by {name}"))
     return Html(f'<div class="npf-summary">{"".join(parts)}</div>')
 

@@ -57,9 +57,9 @@ def check_examples(asked: int | None, total: int, what: str = "training") -> Non
         raise ValueError(f"{asked:,} {what} examples are asked for; there are {total:,}: take fewer.")
 
 
-def fitted(config: Any, dataset: Dataset) -> Any:
-    """The configuration with no more examples than there are."""
-    return replace(config, examples=min(config.examples, len(dataset.train_labels)))
+def fitted(config: Any, dataset: Dataset, *_: Dataset) -> Any:
+    """The configuration with no more examples than there are; None asks for all."""
+    return replace(config, examples=config.examples and min(config.examples, len(dataset.train_labels)))
 
 
 def drawn(config: Any, dataset: Dataset) -> tuple[Any, Sets]:

@@ -209,15 +209,9 @@ def _evaluate(given: tuple[FlowConfig, common.Sets], unit: str) -> list[Row]:
     return _along(given, kind, *map(int, shape.split("x"))) if shape else _ladder(given, kind == "ladder")
 
 
-def _units(config: FlowConfig) -> list[str]:
-    random = [f"random-{depth}x{width}" for depth, width in config.shapes]
-    return [*random, *(f"learnt-{d}x{w}" for d, w in config.shapes if w not in config.wide), "ladder", "zero"]
-
-
 MNIST = Study(
     name="mnist-kernel-flow",
     title="Whether training behind fixed gates is kernel regression, and what each step away from it costs",
-    datasets=("mnist",),
     configs={
         "smoke": FlowConfig(300, 40, 100, (0, 1), ((4, 16), (4, 24), (4, 32), (6, 128)), (4, 20), (32,), 2,
                             part=(1_000, 200)),
@@ -227,11 +221,13 @@ MNIST = Study(
                             (*((4, width) for width in (32, 64, 128, 256, 512, 1_024, 2_048)), (6, 128)),
                             (2, 5, 12, 30, 75, 200, 400), (1_024, 2_048), 24),
     },
-    units=_units,
+    units=lambda config: [
+        *(f"random-{depth}x{width}" for depth, width in config.shapes),
+        *(f"learnt-{d}x{w}" for d, w in config.shapes if w not in config.wide), "ladder", "zero",
+    ],
     prepare=common.drawn,
     evaluate=_evaluate,
     conditions=("gates", "depth", "width", "alpha", "start", "epoch", "rung"),
-    shares=("accuracy",),
     listed=("shapes",),
     fit=common.fitted,
 )  # fmt: skip

@@ -192,7 +192,6 @@ RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 MNIST = Study(
     name="mnist-kernel-readout",
     title="Whose gates, learnt from what, say how much to kernel ridge regression",
-    datasets=("mnist",),
     # As many steps for ``all`` as for ``own``, at ``quick`` and ``paper``.
     configs={
         "smoke": ReadoutConfig(200, (0, 1, 2), 1_000, 1, (0, 1), ("start", "own"), RIDGES[1:4], part=(1_000, 500)),

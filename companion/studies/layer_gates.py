@@ -81,41 +81,112 @@ Layers = list[Any]  # a layer's gates in all networks: uint8 [S, n, w], or one t
 Learnt = tuple[list[ReLUNetwork], list[float]]  # networks and their test accuracies
 
 
-class _SideBySide:
-    """Fully connected networks, all seeds at once."""
+class _Sources:
+    """What fully connected networks of all seeds are trained on at once, and gates of every source, when asked for."""
 
-    def __init__(self, config: LayerConfig):
-        self.arch, self.seeds, self.config = config.arch, config.seeds, config
+    def __init__(self, config: LayerConfig, dataset: Dataset, other: Dataset | None = None):
+        self.other = None if other is None else _as_digits(other)
+        layers, flat = len(config.arch.layers()) - 1, isinstance(config.arch, FullyConnected)
+        for given in config.patterns:
+            if len(given) != layers or not set(given) <= set(LETTERS):
+                letters = ", ".join(f"{letter} ({name})" for letter, name in LETTERS.items())
+                wanted = f"a pattern has one letter for each of the {layers} hidden layers, of {letters}"
+                raise ValueError(f"{wanted}; got {given!r}.")
+        if config.donors and (arch := experiments.find(config.donors).arch) != config.arch:
+            raise ValueError(f"{config.donors} gives gates of {arch}; the value networks are {config.arch}.")
+        if config.donors and not _published(config):
+            gone = f"there are no published ReLU networks of {config.donors}"
+            raise ValueError(f"{gone} to give gates: restore results/.")
+        if config.controls and not flat:
+            raise ValueError(f"there are no controls for convolutional networks; got {config.controls!r}: take ().")
+        if unknown := sorted(set(config.controls) - set(CONTROLS)):
+            raise ValueError(f"unknown control {unknown[0]!r}; allowed: {', '.join(CONTROLS)}.")
+        if flat and len(config.seeds) < 2:  # gates of one are tried in another
+            raise ValueError(f"two or more different seeds are needed; got {list(config.seeds)!r}.")
+        common.check_examples(config.examples, len(dataset.train_labels))
+        if "other-data" in config.controls:
+            size = dataset.train_images[0].numel()
+            found = None if self.other is None else self.other.train_images[0].numel()
+            if found != size:
+                needs = f"the control 'other-data' needs another data set with {size} numbers an image"
+                raise ValueError(f"{needs}, cut to a digit's size; got {found}. Or leave the control out.")
+        self.config, self.seeds, self.arch = config, config.seeds, cast(Any, config.arch)
+        start, rows = 1 if flat else -1, torch.arange(len(dataset.train_labels))
+        if config.examples is not None:
+            rows = torch.randperm(len(rows), generator=generator(0, "examples", 12))[: config.examples]
+        self.x, self.y = dataset.train_images[rows].flatten(start), dataset.train_labels[rows]
+        self.test = dataset.test_images.flatten(start), dataset.test_labels
+        self.learnt, self.gates = cache(self._learnt), cache(self._gates)  # by source
 
-    def learnt(self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int) -> Learnt:
+    def trained(self, x: Tensor, y: Tensor, test: tuple[Tensor, Tensor]) -> Learnt:
         """Trained networks and their test accuracies; y [n], or [S, n] where each seed has its own."""
-        copies, n = len(self.seeds), len(x)
+        copies, n, epochs = len(self.seeds), len(x), self.config.epochs
         rows = torch.arange(n).expand(copies, -1)
         if y.ndim == 2:  # side by side
             x, y, rows = x.repeat(copies, 1), y.flatten(), torch.arange(copies * n).view(copies, n)
         starts = [common.relu(self.arch, seed) for seed in self.seeds]
         networks = [found[epochs] for found in common.kept(starts, x, y, rows, (epochs,), self.config)]
-        return networks, [accuracy(network, test[0], test[1]) for network in networks]
+        return networks, [accuracy(network, *test) for network in networks]
 
     def tables(self, networks: Sequence[ReLUNetwork], x: Tensor) -> Layers:
-        return list(common.tables(networks, x).tensor_split(len(self.arch.layers()) - 1, 2))
+        return list(common.tables(networks, x).split(self.arch.width, 2))
 
     def open(self, x: Tensor) -> Layers:
-        widths = [layer.out_features for layer in self.arch.layers()[:-1]]  # type: ignore[union-attr]  # dense ones
-        return [torch.ones(len(self.seeds), len(x), width, dtype=torch.uint8) for width in widths]
+        return [torch.ones(len(self.seeds), len(x), self.arch.width, dtype=torch.uint8)] * (self.arch.depth - 1)
 
     def learner(self, sets: common.Sets, gates: Layers, test_gates: Layers, start: bool) -> Any:
         behind = [(common.relu if start else common.value)(self.arch, seed) for seed in self.seeds]
         return BatchedLearner(behind, *sets, gates=(torch.cat(gates, 2), torch.cat(test_gates, 2)))
 
+    def _learnt(self, source: str) -> Learnt:
+        """The networks that give gates, and how much they get right, each on its own task."""
+        x, y, test, n = self.x, self.y, self.test, len(self.y)
+        if source == "donor-other" and self.other is not None:
+            x, y = self.other.train_images.flatten(1)[:n], self.other.train_labels[:n]
+            test = self.other.test_images.flatten(1), self.other.test_labels
+        elif source == "donor-shuffled":
+            y = torch.stack([y[common.label_order(seed, n)] for seed in self.seeds])
+        elif self.config.donors:
+            folder, networks = locations.published(), []
+            for run in _published(self.config):
+                given = training.trained_network(run.experiment, run.regime, run.seed, run.profile, build=folder)
+                networks.append(cast(ReLUNetwork, given).requires_grad_(False))
+            return networks, [accuracy(network, *test) for network in networks]
+        return self.trained(x, y, test)
 
-class _OneByOne(_SideBySide):
-    """Convolutional networks, one seed after the other; they have no controls, and are tested at the end alone."""
+    def _gates(self, source: str) -> tuple[Layers, Layers]:
+        """The gates of the training and the test examples, a list of layers each."""
+        if source == "open":
+            return self.open(self.x), self.open(self.test[0])
+        if source == "random":
+            networks = [common.gated(self.arch, seed).feature for seed in self.seeds]
+        else:
+            networks, _ = self.learnt(source)
+        return self.tables(networks, self.x), self.tables(networks, self.test[0])
 
-    def learnt(self, x: Tensor, y: Tensor, test: Sequence[Tensor], epochs: int) -> Learnt:
+    def mixed(self, unit: str) -> tuple[Layers, Layers]:
+        """The gates of a pattern or of a control."""
+        if unit not in CONTROLS:
+            sources = {letter: self.gates(SOURCES[letter]) for letter in sorted(set(unit))}
+            gates, test = ([sources[letter][part][at] for at, letter in enumerate(unit)] for part in (0, 1))
+            return gates, test
+        gates, test = self.gates(DONORS.get(unit, "donor-true"))
+        seeds, n = self.seeds, len(self.y)
+        if unit == "permuted-within":
+            gates = _exchanged(gates, [_within(self.y, seed) for seed in seeds])
+        if unit == "permuted-across":
+            gates = _exchanged(gates, [common.label_order(seed, n) for seed in seeds])
+        if unit == "other-networks":  # layer l of copy s from copy s + l
+            gates, test = ([layer.roll(-at, 0) for at, layer in enumerate(layers)] for layers in (gates, test))
+        return gates, test
+
+
+class _Convolutional(_Sources):
+    """Networks are trained one seed after the other; they have no controls, and are tested at the end alone."""
+
+    def trained(self, x: Tensor, y: Tensor, test: tuple[Tensor, Tensor]) -> Learnt:
         networks = [common.relu(self.arch, seed) for seed in self.seeds]
-        learner = AutogradLearner(networks, x, y, test[0], test[1], common.CPU)
-        return networks, common.trained(learner, self.config, epochs=epochs)
+        return networks, common.trained(AutogradLearner(networks, x, y, *test, common.CPU), self.config)
 
     def tables(self, networks: Sequence[ReLUNetwork], x: Tensor) -> Layers:
         return list(zip(*(layer_tables(network, x) for network in networks), strict=True))
@@ -130,65 +201,6 @@ class _OneByOne(_SideBySide):
         return AutogradLearner(behind, *sets, gates=(mixed[0], mixed[1]))
 
 
-class _Sources:
-    """What value networks are trained on, and gates of every source, made when they are first asked for."""
-
-    def __init__(self, config: LayerConfig, dataset: Dataset, other: Dataset | None = None):
-        _check(config, dataset, other)
-        flat = isinstance(config.arch, FullyConnected)
-        self.config, self.engine, self.other = config, (_SideBySide if flat else _OneByOne)(config), other
-        rows = torch.arange(len(dataset.train_labels))
-        if config.examples is not None:
-            rows = torch.randperm(len(rows), generator=generator(0, "examples", 12))[: config.examples]
-        self.x, self.y = dataset.train_images[rows].flatten(1 if flat else -1), dataset.train_labels[rows]
-        self.test = dataset.test_images.flatten(1 if flat else -1), dataset.test_labels
-        self.learnt, self.gates = cache(self._learnt), cache(self._gates)  # by source
-
-    def _learnt(self, source: str) -> Learnt:
-        """The networks that give gates, and how much they get right, each on its own task."""
-        config, learnt, n = self.config, self.engine.learnt, len(self.y)
-        if source == "donor-other" and self.other is not None:
-            other = _as_digits(self.other)
-            test = other.test_images.flatten(1), other.test_labels
-            return learnt(other.train_images.flatten(1)[:n], other.train_labels[:n], test, config.epochs)
-        if source == "donor-shuffled":
-            permuted = torch.stack([self.y[common.label_order(seed, n)] for seed in config.seeds])
-            return learnt(self.x, permuted, self.test, config.epochs)
-        if not config.donors:
-            return learnt(self.x, self.y, self.test, config.epochs)
-        folder, networks = locations.published(), []
-        for run in _published(config):
-            given = training.trained_network(run.experiment, run.regime, run.seed, run.profile, build=folder)
-            networks.append(cast(ReLUNetwork, given).requires_grad_(False))
-        return networks, [accuracy(network, *self.test) for network in networks]
-
-    def _gates(self, source: str) -> tuple[Layers, Layers]:
-        """The gates of the training and the test examples, a list of layers each."""
-        if source == "open":
-            return self.engine.open(self.x), self.engine.open(self.test[0])
-        if source == "random":
-            networks = [common.gated(self.config.arch, seed).feature for seed in self.config.seeds]
-        else:
-            networks, _ = self.learnt(source)
-        return self.engine.tables(networks, self.x), self.engine.tables(networks, self.test[0])
-
-    def mixed(self, unit: str) -> tuple[Layers, Layers]:
-        """The gates of a pattern or of a control."""
-        if unit not in CONTROLS:
-            sources = {letter: self.gates(SOURCES[letter]) for letter in sorted(set(unit))}
-            gates, test = ([sources[letter][part][at] for at, letter in enumerate(unit)] for part in (0, 1))
-            return gates, test
-        gates, test = self.gates(DONORS.get(unit, "donor-true"))
-        seeds, n = self.config.seeds, len(self.y)
-        if unit == "permuted-within":
-            gates = _exchanged(gates, [_within(self.y, seed) for seed in seeds])
-        if unit == "permuted-across":
-            gates = _exchanged(gates, [common.label_order(seed, n) for seed in seeds])
-        if unit == "other-networks":  # layer l of copy s from copy s + l
-            gates, test = ([layer.roll(-at, 0) for at, layer in enumerate(layers)] for layers in (gates, test))
-        return gates, test
-
-
 def _evaluate(given: _Sources, unit: str) -> list[Row]:
     config, (test_x, test_y) = given.config, given.test
     if unit.startswith("donor-"):
@@ -196,7 +208,7 @@ def _evaluate(given: _Sources, unit: str) -> list[Row]:
         epochs = max((run.epochs for run in _published(config)), default=0)
         return _rows(config, {unit: [[accuracy] for accuracy in right]}, epochs)
     gates, test_gates = given.mixed(unit)
-    learner = given.engine.learner((given.x, given.y, test_x, test_y), gates, test_gates, unit == "same-start")
+    learner = given.learner((given.x, given.y, test_x, test_y), gates, test_gates, unit == "same-start")
     every = isinstance(config.arch, FullyConnected)
     found = {unit: common.by_epoch(learner, config, every=every)}
     if unit == "permuted-within":  # the test images exchange theirs too, by their labels
@@ -217,39 +229,13 @@ def _rows(config: LayerConfig, found: Mapping[str, list[list[float]]], epochs: i
     ]
 
 
-def _check(config: LayerConfig, dataset: Dataset, other: Dataset | None) -> None:
-    layers, flat = len(config.arch.layers()) - 1, isinstance(config.arch, FullyConnected)
-    for given in config.patterns:
-        if len(given) != layers or not set(given) <= set(LETTERS):
-            letters = ", ".join(f"{letter} ({name})" for letter, name in LETTERS.items())
-            wanted = f"a pattern has one letter for each of the {layers} hidden layers, of {letters}"
-            raise ValueError(f"{wanted}; got {given!r}.")
-    if config.donors and (arch := experiments.find(config.donors).arch) != config.arch:
-        raise ValueError(f"{config.donors} gives gates of {arch}; the value networks are {config.arch}.")
-    if config.donors and not _published(config):
-        raise ValueError(f"there are no published ReLU networks of {config.donors} to give gates: restore results/.")
-    if config.controls and not flat:
-        raise ValueError(f"there are no controls for convolutional networks; got {config.controls!r}: take ().")
-    if unknown := sorted(set(config.controls) - set(CONTROLS)):
-        raise ValueError(f"unknown control {unknown[0]!r}; allowed: {', '.join(CONTROLS)}.")
-    if flat and len(config.seeds) < 2:  # gates of one are tried in another
-        raise ValueError(f"two or more different seeds are needed; got {list(config.seeds)!r}.")
-    common.check_examples(config.examples, len(dataset.train_labels))
-    if "other-data" in config.controls:
-        size = dataset.train_images[0].numel()
-        found = None if other is None else _as_digits(other, limit=1).train_images.numel()
-        if found != size:
-            needs = f"the control 'other-data' needs another data set with {size} numbers an image"
-            raise ValueError(f"{needs}, cut to a digit's size; got {found}. Or leave the control out.")
-
-
-def _as_digits(images: Dataset, size: int = 28, limit: int | None = None) -> Dataset:
+def _as_digits(images: Dataset, size: int = 28) -> Dataset:
     """Colour images made grey (their channels' mean) and cut to their middle: the size of MNIST's digits."""
     shape = tuple(images.train_images.shape)
     if len(shape) != 4 or min(shape[2:]) < size:
         raise ValueError(f"images must be [n, channels, {size} or more, {size} or more]; got {shape}.")
     rows, columns = (slice((side - size) // 2, (side + size) // 2) for side in shape[2:])
-    grey = [part[:limit, :, rows, columns].mean(1, keepdim=True) for part in (images.train_images, images.test_images)]
+    grey = [part[:, :, rows, columns].mean(1, keepdim=True) for part in (images.train_images, images.test_images)]
     return replace(images, train_images=grey[0], test_images=grey[1])
 
 
@@ -279,10 +265,6 @@ def _units(config: LayerConfig) -> list[str]:
     return [*donors, *config.patterns, *config.controls]
 
 
-def _fit(config: LayerConfig, dataset: Dataset, *_: Dataset) -> LayerConfig:
-    return replace(config, examples=None) if (config.examples or 0) > len(dataset.train_labels) else config
-
-
 def _patterns(claimed: Sequence[str], rests: str, layers: int, places: Sequence[str]) -> tuple[str, ...]:
     """Those that the claims need first, and every pattern with learnt gates in some ``places``, each once."""
     numbers = {place: range(place in ("only", "but"), layers + 1) for place in places}
@@ -308,9 +290,8 @@ MNIST = Study(
     prepare=_Sources,
     evaluate=_evaluate,
     conditions=("gates", "epoch"),
-    shares=("accuracy",),
     listed=("patterns", "controls"),
-    fit=_fit,
+    fit=common.fitted,
     given=lambda config: [run.weights for run in _published(config)],
 )
 _QUARTER = "cifar10-quarter-gconv-adam", experiments.find("cifar10-quarter-gconv-adam").arch
@@ -319,6 +300,7 @@ CIFAR10 = replace(
     name="cifar10-layer-gates",
     title="Which layers' gates matter in a convolutional network",
     datasets=("cifar10",),
+    prepare=_Convolutional,
     configs={
         "smoke": LayerConfig(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), (), *_QUARTER, part=(64, 50)),
         "quick": LayerConfig(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), (), *_QUARTER, part=(1_000, 500)),

@@ -9,12 +9,12 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import import_module
 from itertools import product
-from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -37,7 +37,7 @@ STUDIES: Mapping[str, str] = {  # name → where it is declared; a root of its f
     "mnist-layer-gates": "companion.studies.layer_gates:MNIST",
     "cifar10-layer-gates": "companion.studies.layer_gates:CIFAR10",
     "mnist-soft-gates": "companion.studies.soft_gates:MNIST",
-    "mnist-width-and-depth": "companion.studies.width_and_depth:MNIST",
+    "mnist-width-and-depth": "companion.studies.soft_gates:SHAPES",
 }
 Row = dict[str, Any]
 
@@ -91,13 +91,15 @@ class Table:
         raise ValueError(f"{what}; one is needed. There are: {'; '.join(there) or 'others'}.")
 
 
+FIELDS = {field.name: field.type for field in fields(Table)} | {"rows": list[dict[str, str | bool | int | float]]}
+
+
 @dataclass(frozen=True)
 class Study:
     """What a study is."""
 
     name: str  # of its folder in ``results/``, and on the command line
     title: str  # what it asks, in a line
-    datasets: tuple[str, ...]  # what it is measured on; stand-ins of these are not published
     # Profile → a frozen dataclass with ``seeds`` and everything that decides a number, the architecture too. That of
     # "paper" is the study's full one; its name in a table is "full".
     configs: Mapping[str, Any]
@@ -107,12 +109,13 @@ class Study:
     prepare: Callable[..., Any]
     evaluate: Callable[[Any, str], list[Row]]  # that and a unit → rows
     conditions: tuple[str, ...]  # what tells a seed's rows apart
-    shares: tuple[str, ...]  # metrics between 0 and 1
+    shares: tuple[str, ...] = ("accuracy",)  # metrics between 0 and 1
+    datasets: tuple[str, ...] = ("mnist",)  # what it is measured on; stand-ins of these are not published
     listed: tuple[str, ...] = ()  # fields of the configuration that only list units: with more, what is kept counts on
     # Configuration → digests of what else decides a number: published weights.
     given: Callable[[Any], list[str]] = lambda config: []
     # Configuration and data sets → the configuration that they allow; a stand-in is small.
-    fit: Callable[..., Any] = field(default=lambda config, *_: config)
+    fit: Callable[..., Any] = lambda config, *_: config
 
     def load(self, config: Any) -> tuple[Any, ...]:
         """The configuration, fitted to the data sets that there are, and these."""
@@ -139,31 +142,30 @@ class Study:
         if not seeds or len(set(seeds)) != len(seeds):
             raise ValueError(f"seeds must be one or more different whole numbers; got {seeds!r}.")
         begun, made_by = perf_counter(), {"code": self.code(), "environment": environment_of(torch.device("cpu"))}
-        folder = None if build is None else self.kept_in(build, config, *data)
         found, names = dict[str, Any](), list(dict.fromkeys(self.units(config)))
-        if folder is not None:
+        bar = tqdm(total=len(names), desc=self.name, disable=not progress)
+        with TemporaryDirectory() as nowhere, torch.no_grad(), bar:
+            folder = self.kept_in(build or Path(nowhere), config, *data)
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise ValueError(f"the build folder cannot be written ({error}): give another one.") from error
-        with torch.no_grad(), tqdm(total=len(names), desc=self.name, disable=not progress) as bar:
             context = self.prepare(config, *data)
             shared = perf_counter() - begun  # counted once
             # What another process is at is left to it, and waited for at the end.
             for waits, unit in product((False, True), names):
                 if unit in found:
                     continue
-                lock = None if folder is None else FileLock(folder / f".{unit}.lock", timeout=-1 if waits else 0)
-                with suppress(Timeout), lock or nullcontext():
-                    entry = _kept(folder, unit)
-                    if entry is None:
+                path, kept = folder / f"{unit}.json", {"call": dict, "rows": list[dict]}
+                with suppress(Timeout), FileLock(folder / f".{unit}.lock", timeout=-1 if waits else 0):
+                    with suppress(ValueError):  # a damaged file counts for nothing
+                        found[unit] = read_json(path, "unit", "It is made again.", fields=kept)
+                    if unit not in found:
                         begun = perf_counter()
                         rows = self.evaluate(context, unit)
                         call = {"seconds": shared + perf_counter() - begun} | made_by
-                        entry, shared = json.loads(json.dumps({"call": call, "rows": rows}, allow_nan=False)), 0.0
-                        if folder is not None:
-                            write_text(folder / f"{unit}.json", json.dumps(entry))
-                    found[unit] = entry
+                        found[unit], shared = json.loads(json.dumps({"call": call, "rows": rows}, allow_nan=False)), 0.0
+                        write_text(path, json.dumps(found[unit]))
                     bar.update()
         rows = sorted((row for unit in names for row in found[unit]["rows"]), key=lambda row: row["seed"])
         name, sources = "full" if name == "paper" else name, [one.source.as_dict() for one in data]
@@ -230,7 +232,7 @@ class Study:
         """Reads what ``write`` wrote; a ValueError names a file that is no such table, and the mend."""
         path, what, again = Path(path), f"table of the study {self.name}", f"npf study {self.name} --profile paper"
         mend = f"Restore it from version control, or delete it and measure it again: {again} --publish."
-        found = read_json(path, what, mend, schema=SCHEMA)
+        found = read_json(path, what, mend, schema=SCHEMA, fields=FIELDS)
         other = f"it holds the table {found.get('name')!r}, which belongs into a file of that name"
         if fault := self._fault(found) or (found["name"] != path.stem and other):
             raise ValueError(f"{path} is not a readable {what} ({fault}). {mend}")
@@ -238,22 +240,16 @@ class Study:
 
     def _fault(self, found: dict[str, Any]) -> str:
         """What a table says that cannot be; "" if nothing."""
-        kinds = {"study": str, "name": str, "config": dict, "data": list, "calls": list, "rows": list, "schema": int}
-        if set(found) != set(kinds) or unfit(found, kinds):
-            return f"its fields must be {', '.join(f'{name} ({kind.__name__})' for name, kind in kinds.items())}"
         parts = {"data": {"title": str, "stand_in": bool}, "calls": {"seeds": list[int], "seconds": float}}
         for part, one in ((name, one) for name in parts for one in found[name]):
-            if not isinstance(one, dict) or not parts[part].keys() <= one.keys() or unfit(one, parts[part]):
+            if not parts[part].keys() <= one.keys() or unfit(one, parts[part]):
                 return f"of its {part} one is {one!r:.80}, without a good {' or '.join(parts[part])}"
         if found["study"] != self.name:
             return f"it is one of {found['study']!r}"
         told = defaultdict[Any, list[tuple]](list)
         for row in found["rows"]:
-            if not isinstance(row, dict) or not {"seed", self.conditions[0]} <= set(row):
+            if not {"seed", self.conditions[0]} <= set(row):
                 return f"each row needs a seed and {self.conditions[0]!r}; one is {row!r}"
-            numbers = [value for value in row.values() if not isinstance(value, str)]
-            if not all(isinstance(value, int | float) and isfinite(value) for value in numbers):
-                return f"a row holds what is no finite number: {row!r}"
             if not all(not isinstance(row.get(name), str) and 0 <= row.get(name, 0) <= 1 for name in self.shares):
                 return f"a share is not between 0 and 1: {row!r}"
             told[row["seed"]].append(tuple(row.get(name) for name in self.conditions))
@@ -278,16 +274,6 @@ def plain(config: Any, without: Sequence[str] = ("seeds",)) -> dict[str, Any]:
     """A configuration as JSON has it, an architecture as its constructor; the seeds stand in the rows."""
     kept = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in without}
     return json.loads(json.dumps(kept, default=repr))
-
-
-def _kept(folder: Path | None, unit: str) -> dict[str, Any] | None:
-    """What an earlier call has kept; a damaged file counts for nothing and is made again."""
-    if folder is not None:
-        with suppress(ValueError):
-            return read_json(
-                folder / f"{unit}.json", "unit", "It is made again.", fields={"call": dict, "rows": list[dict]}
-            )
-    return None
 
 
 def _calls(entries: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:

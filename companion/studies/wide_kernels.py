@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from companion.studies import common
 from companion.studies.study import Row, Study, Table
 from npflib import data, kernels
 from npflib.architectures import FullyConnected
@@ -62,9 +63,7 @@ def finite_kernel(x: Tensor, x2: Tensor | None, depth: int, width: int, seed: in
 
 
 def _prepare(config: WideConfig, dataset: Dataset) -> tuple[WideConfig, Dataset]:
-    most = max(*config.examples, config.swept)
-    if most > len(dataset.train_labels):
-        raise ValueError(f"{most:,} training examples are asked for; {dataset.name} has {len(dataset.train_labels):,}.")
+    common.check_examples(max(*config.examples, config.swept), len(dataset.train_labels))
     flat = {f"{name}_images": getattr(dataset, f"{name}_images").flatten(1) for name in ("train", "test")}
     return config, replace(dataset, **flat)
 
@@ -97,7 +96,6 @@ def _evaluate(given: tuple[WideConfig, Dataset], unit: str) -> list[Row]:
 MNIST = Study(
     name="mnist-infinite-width",
     title="How much of a wide ReLU network's accuracy its random gates already give",
-    datasets=("mnist",),
     configs={
         "smoke": WideConfig((50, 200), 100, (2, 6), (8, 32), (0, 1)),
         "quick": WideConfig((250, 500), 250, (2, 6, 24), (16, 64, 256), (0, 1, 2)),

@@ -92,11 +92,12 @@ def chapter(tmp_path):
 
 
 @pytest.mark.parametrize("label", BY_LABEL)
-def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_path, chapter):
+def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_path, chapter, monkeypatch):
     published, build, statement = tmp_path / "results", tmp_path / "build", BY_LABEL[label]
-    assert statistics.evidence(ROW, statement.regimes, build, published, least=2) == {}
+    monkeypatch.setattr("companion.statistics.locations.published", lambda: published)
+    assert statistics.evidence(ROW, statement.regimes, build, least=2) == {}
     save(row_of(), published)
-    found = statistics.evidence(ROW, statement.regimes, build, published, least=2)
+    found = statistics.evidence(ROW, statement.regimes, build, least=2)
     assert set(found) == set(statement.regimes)
     claim, lead = chapter.contrast(statement, ROW, found, f"claim-6-x-{label}"), statistics.by_records(statement, found)
     assert claim.verdict == lead.verdict == "holds"
@@ -106,9 +107,10 @@ def test_full_budget_records_of_the_papers_network_become_its_claim(label, tmp_p
     assert json.loads((build / "claims" / f"claim-6-x-{label}.json").read_text())["measured"] == lead.estimate.value
 
 
-def test_one_seed_is_no_evidence(tmp_path):
+def test_one_seed_is_no_evidence(tmp_path, monkeypatch):
+    monkeypatch.setattr("companion.statistics.locations.published", lambda: tmp_path / "results")
     save(row_of(seeds=1), tmp_path / "results")
-    assert statistics.evidence(ROW, BY_LABEL["flnpf-near-relu"].regimes, tmp_path, tmp_path / "results", least=2) == {}
+    assert statistics.evidence(ROW, BY_LABEL["flnpf-near-relu"].regimes, tmp_path, least=2) == {}
 
 
 @pytest.mark.parametrize("name", [ROW, "cifar10-quarter-gconv-adam"])
@@ -148,12 +150,13 @@ def staged(experiment, peak, regime, seeds=3, **changes):
     return [make_record(k, peak + 0.001 * k, regime, experiment, **given) for k in range(seeds)]
 
 
-def test_gates_that_are_learnt_in_stages_become_claims(tmp_path, chapter):
+def test_gates_that_are_learnt_in_stages_become_claims(tmp_path, chapter, monkeypatch):
+    monkeypatch.setattr("companion.statistics.locations.published", lambda: tmp_path / "results")
     name, statement = "cifar10-continuous", statistics.rises("cifar10-continuous")
     assert statement.regimes == ("FLNPF-stage-6", "FRNPF-II")
     found = {"FLNPF-stage-6": staged(name, 0.794, "FLNPF-stage-6"), "FRNPF-II": staged(name, 0.67, "FRNPF-II")}
     save(found, tmp_path / "results")
-    found = statistics.evidence(name, statement.regimes, tmp_path, tmp_path / "results", least=2)
+    found = statistics.evidence(name, statement.regimes, tmp_path, least=2)
     claim = chapter.contrast(statement, name, found, "claim-6-rises")
     assert (claim.kind, claim.verdict) == ("reported", "holds")
     assert claim.measured == pytest.approx(12.4)
@@ -179,5 +182,5 @@ def test_near_may_be_another_margin_with_its_own_reason():
             assert "within 1 point of ReLU" in own.sentence
         else:
             assert own == same
-    with pytest.raises(ValueError, match=r"positive number of points; got -1"):
+    with pytest.raises(ValueError, match=r"in points must be finite and positive; got -1"):
         statistics.stated(0.5, near=-1.0, near_reason="half")

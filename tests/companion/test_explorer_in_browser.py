@@ -10,6 +10,7 @@ import nbformat
 import pytest
 import torch
 from accessibility import findings, set_mode
+from explorer_truth import at, regions
 from torch.nn.functional import softplus
 
 from companion import explorer
@@ -200,7 +201,7 @@ def test_both_frozen_planes_are_drawn_as_python_computes_them(page, shade):
 
 def matches(page, plane: int, network, shade: str) -> None:
     constants, scale = page.task.constants, page.state()["scales"][plane]
-    truth = {region.gates: region for region in explorer.regions(network, constants)[0]}
+    truth = {region.gates: region for region in regions(network, constants)}
     drawn, gates = page.picture(plane), page.ask("tile(a)", plane)
     assert len(drawn) == len(gates) == len(truth)
     x = page.task.inputs(torch.tensor([page.points()[0]], dtype=torch.float64))
@@ -225,7 +226,7 @@ def matches(page, plane: int, network, shade: str) -> None:
 def agrees(shown, network, constants) -> None:
     """Everything on the page is what Python computes for the page's points."""
     state = shown.state()
-    truth = explorer.at(network, state["x"], state["x2"], constants)
+    truth = at(network, state["x"], state["x2"], constants)
     for name in NUMBERS:
         assert state[name] == close(truth[name]), name
     for name in ("gates", "gates2"):
@@ -525,7 +526,7 @@ def test_a_unit_at_exactly_zero_is_closed(browser, tmp_path):
     """Whole-number weights, so that pre-activations of zero are exact in any order of summation."""
     arch = FullyConnected(3, 2, 2, 1, bias=False)
     points, labels = torch.tensor([[0.5, 0.25], [-0.5, 0.5]], dtype=torch.float64), torch.tensor([1.0, -1.0])
-    data = explorer.export(explorer.Task(points, labels, points, labels), arch, (0,), ((0.5, 0.5), (0, 0)))
+    data = explorer.export(explorer.Task(points, labels, points, labels), arch, (0,), ((0.5, 0.5), (0, 0)), {})
     network = explorer.begin("ReLU", arch, 0)
     whole = [[[1.0, -1.0], [0.0, 2.0]], [[1.0, 1.0], [-1.0, 1.0]], [[1.0, -2.0]]]
     with torch.no_grad():

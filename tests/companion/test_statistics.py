@@ -300,7 +300,8 @@ def test_pairing_refuses_doubtful_records():
 
 
 @pytest.fixture
-def folders(tmp_path):
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(statistics.locations, "published", lambda: tmp_path / "results")
     return tmp_path / "build", tmp_path / "results"
 
 
@@ -312,31 +313,31 @@ def put(folder, *records):
 def test_published_full_budget_records_come_before_a_reduced_build(folders):
     build, published = folders
     put(build / "runs", *(quick(seed) for seed in range(3)))
-    assert [r.profile for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == ["quick"] * 3
+    assert [r.profile for r in statistics.best_records("mnist-fc-adam", "ReLU", build)] == ["quick"] * 3
     put(published, *(make_record(seed) for seed in range(2)))
-    assert [r.profile for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == ["paper"] * 2
+    assert [r.profile for r in statistics.best_records("mnist-fc-adam", "ReLU", build)] == ["paper"] * 2
 
 
 def test_the_readers_own_full_records_replace_published_ones_when_as_many(folders):
     build, published = folders
     put(published, *(make_record(seed, peak=0.97) for seed in range(2)))
     put(build / "runs", make_record(0, peak=0.99))
-    assert [r.peak for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == [0.97, 0.97]
+    assert [r.peak for r in statistics.best_records("mnist-fc-adam", "ReLU", build)] == [0.97, 0.97]
     put(build / "runs", make_record(1, peak=0.99))
-    assert [r.peak for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == [0.99, 0.99]
+    assert [r.peak for r in statistics.best_records("mnist-fc-adam", "ReLU", build)] == [0.99, 0.99]
 
 
 def test_real_data_come_before_stand_ins(folders):
     build, published = folders
     put(build / "runs", *(make_record(seed, stand_in=True) for seed in range(5)))
     put(published, quick(0))
-    assert [r.data["stand_in"] for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == [False]
+    assert [r.data["stand_in"] for r in statistics.best_records("mnist-fc-adam", "ReLU", build)] == [False]
 
 
 def test_budgets_are_never_mixed(folders):
     build, published = folders
     put(published, make_record(0), quick(1), quick(2))
-    assert [r.seed for r in statistics.best_records("mnist-fc-adam", "ReLU", build, published)] == [0]
+    assert [r.seed for r in statistics.best_records("mnist-fc-adam", "ReLU", build)] == [0]
 
 
 def test_regimes_are_compared_at_one_budget_and_on_common_seeds(folders):
@@ -345,32 +346,32 @@ def test_regimes_are_compared_at_one_budget_and_on_common_seeds(folders):
     put(build / "runs", *(quick(seed, regime=r) for seed in range(3) for r in ("ReLU", "FLNPF")))
     put(published, *(make_record(seed) for seed in range(5)))
     pair = ("ReLU", "FLNPF")
-    found = statistics.evidence("mnist-fc-adam", pair, build, published)
+    found = statistics.evidence("mnist-fc-adam", pair, build)
     assert {r.profile for records in found.values() for r in records} == {"quick"}
     put(published, *(make_record(seed, regime="FLNPF") for seed in (3, 1)))
-    found = statistics.evidence("mnist-fc-adam", pair, build, published)
+    found = statistics.evidence("mnist-fc-adam", pair, build)
     assert {name: [r.seed for r in records] for name, records in found.items()} == {"ReLU": [1, 3], "FLNPF": [1, 3]}
     assert {r.profile for records in found.values() for r in records} == {"paper"}
-    found = statistics.evidence("mnist-fc-adam", pair, build, published, least=3)
+    found = statistics.evidence("mnist-fc-adam", pair, build, least=3)
     assert {r.profile for records in found.values() for r in records} == {"quick"}
 
 
 def test_no_records_no_evidence(folders):
     build, published = folders
-    assert statistics.best_records("mnist-fc-sgd", "ReLU", build, published) == []
+    assert statistics.best_records("mnist-fc-sgd", "ReLU", build) == []
     put(published, make_record(0))
-    assert statistics.evidence("mnist-fc-adam", ("ReLU", "FLNPF"), build, published) == {}
+    assert statistics.evidence("mnist-fc-adam", ("ReLU", "FLNPF"), build) == {}
 
 
 def test_evidence_refuses_unknown_names(folders):
-    build, published = folders
+    build, _ = folders
     with pytest.raises(ValueError, match="unknown experiment"):
-        statistics.best_records("mnist", "ReLU", build, published)
+        statistics.best_records("mnist", "ReLU", build)
     with pytest.raises(ValueError, match="unknown regime"):
-        statistics.best_records("mnist-fc-adam", "FRNPF", build, published)
+        statistics.best_records("mnist-fc-adam", "FRNPF", build)
     for wrong in ((), "ReLU"):
         with pytest.raises(ValueError, match="sequence"):
-            statistics.evidence("mnist-fc-adam", wrong, build, published)
+            statistics.evidence("mnist-fc-adam", wrong, build)
 
 
 def test_a_record_that_cannot_be_read_is_named(folders):
@@ -378,13 +379,13 @@ def test_a_record_that_cannot_be_read_is_named(folders):
     put(published, make_record(0))
     run_records.path_of(published, "mnist-fc-adam", "ReLU", 0).write_text("{")
     with pytest.raises(run_records.RecordError, match=r"seed-0\.json"):
-        statistics.best_records("mnist-fc-adam", "ReLU", build, published)
+        statistics.best_records("mnist-fc-adam", "ReLU", build)
 
 
 def test_the_table_has_all_thirty_cells_in_the_papers_order(folders):
     build, published = folders
     put(published, *(make_record(seed) for seed in range(5)))
-    cells = statistics.table(build, published)
+    cells = statistics.table(build)
     assert [(cell.experiment, cell.regime) for cell in cells] == [
         (row.name, regime) for row in experiments.TABLE for regime in row.reported
     ]
@@ -439,7 +440,7 @@ def test_the_interval_of_the_recovered_fraction_covers_the_truth_as_often_as_it_
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (([97.0], [96.0], [98.0]), "two or more runs"),
+        (([97.0], [96.0], [98.0]), "two or more pairs"),
         (([97.0, 97.0], [96.0, 96.0], [96.0, 96.0]), "no gap"),
         ((Summary(97.0, None, 5), Summary(96.0, 0.1, 5), Summary(98.0, 0.1, 5)), "their std"),
         ((Summary(97.0, 0.1, 5), [96.0, 96.1], Summary(98.0, 0.1, 5)), "must be summaries, or numbers run by run"),
@@ -462,15 +463,16 @@ def test_the_papers_std_divides_by_n_and_the_samples_is_taken():
 @pytest.mark.parametrize(
     ("name", "told"), [("learning_rate", 3e-4), ("optimiser", "sgd"), ("width", 64), ("batch", 64), ("full_epochs", 90)]
 )
-def test_a_record_made_with_other_settings_than_todays_decides_nothing(tmp_path, name, told):
+def test_a_record_made_with_other_settings_than_todays_decides_nothing(tmp_path, name, told, monkeypatch):
+    monkeypatch.setattr(statistics.locations, "published", lambda: tmp_path / "results")
     record = make_record()
     record.configuration[name] = told
     path = run_records.write(record, tmp_path / "results")
     with pytest.raises(run_records.RecordError, match=rf"{path.name} was made with {name} {told!r}; mnist-fc-adam has"):
-        statistics.evidence("mnist-fc-adam", ("ReLU",), tmp_path, tmp_path / "results")
+        statistics.evidence("mnist-fc-adam", ("ReLU",), tmp_path)
     record.configuration.pop(name)
     run_records.write(record if name != "full_epochs" else make_record(), tmp_path / "results")
-    assert statistics.evidence("mnist-fc-adam", ("ReLU",), tmp_path, tmp_path / "results")
+    assert statistics.evidence("mnist-fc-adam", ("ReLU",), tmp_path)
 
 
 def test_every_published_record_was_made_with_todays_settings():

@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from test_statistics import make_record, quick
 
 from companion import statistics
-from companion.figures import curves, diagrams, intervals
+from companion.figures import curves, diagrams
 from companion.figures.style import COLOURS
 from npflib import experiments
 
@@ -73,12 +73,12 @@ def test_papers_peaks_are_marked_only_on_request():
 @pytest.mark.parametrize("rows", [ROWS[:1], ROWS])
 def test_any_part_of_the_table_can_be_drawn(regimes, rows):
     draw(curves.learning_curves(runs(regimes, rows), mark_paper=True))
-    draw(intervals.peak_and_final(runs(regimes, rows), mark_paper=True))
+    draw(curves.peak_and_final(runs(regimes, rows), mark_paper=True))
 
 
 def test_single_seeds_and_short_runs_can_be_drawn():
     draw(curves.learning_curves(runs(seeds=1, epochs=2)))
-    draw(intervals.peak_and_final(runs(seeds=1, epochs=2)))
+    draw(curves.peak_and_final(runs(seeds=1, epochs=2)))
 
 
 def test_a_run_that_stopped_early_shortens_its_curve():
@@ -95,7 +95,7 @@ def test_forest_shows_every_difference_and_its_interval():
         ),
         statistics.table_cell("mnist-fc-adam", "DLNPF", []),
     ]
-    figure = draw(intervals.forest(cells))
+    figure = draw(curves.forest(cells))
     [ax] = figure.axes
     drawn = [line.get_xdata() for line in ax.lines]
     for cell in cells[:2]:
@@ -106,14 +106,14 @@ def test_forest_shows_every_difference_and_its_interval():
 
 def test_forest_without_any_run_says_so():
     cells = [statistics.table_cell("cifar10-vconv-sgd", regime, []) for regime in curves.ORDER]
-    [ax] = draw(intervals.forest(cells)).axes
+    [ax] = draw(curves.forest(cells)).axes
     assert "no cell has two runs yet" in [text.get_text() for text in ax.texts]
 
 
 def test_the_gap_between_random_and_learnt_gates_is_stated():
     given = runs()["mnist-fc-adam"]
     figure, ax = plt.subplots()
-    intervals.gate_gap(ax, given)
+    curves.gate_gap(ax, given)
     texts = [text.get_text() for text in draw(figure).axes[0].texts]
     means = {r: statistics.summarise(statistics.accuracies(records)).mean for r, records in given.items()}
     assert f"learnt gates: {means['FLNPF'] - means['FRNPF-II']:+.2f} points" in texts

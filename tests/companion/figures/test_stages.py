@@ -79,12 +79,6 @@ def test_any_part_of_the_runs_can_be_drawn(regimes, seeds, measure):
     draw(stages.accuracy_by_stage([(QUARTER, runs(QUARTER, seeds, regimes))], measure))
 
 
-def test_experiments_without_stages_are_refused():
-    for panels in ([], [(experiments.find("cifar10-gconv-adam"), {})]):
-        with pytest.raises(ValueError, match="with stages"):
-            stages.accuracy_by_stage(panels)
-
-
 def test_flips_are_drawn_in_per_cent_by_layer():
     between, start = np.random.default_rng(0).random((2, 3, 6, 4))
     chance = np.random.default_rng(1).random((3, 4))
@@ -116,14 +110,3 @@ def test_a_layer_without_a_value_can_be_drawn():
     within = np.full((2, 7, 4), 0.5)
     within[:, :3, 1] = np.nan
     draw(stages.agreement(within, within - 0.1, LAYERS))
-
-
-@pytest.mark.parametrize("shape", [(3, 6), (3, 6, 5), (0, 6, 4)])
-def test_shapes_that_do_not_match_are_refused(shape):
-    right = np.zeros((3, 6, 4))
-    with pytest.raises(ValueError, match="must be"):
-        stages.flips(np.zeros(shape), right, np.zeros((3, 4)), LAYERS)
-    with pytest.raises(ValueError, match="must be"):
-        stages.flips(right, right, np.zeros(shape), LAYERS)
-    with pytest.raises(ValueError, match="must be"):
-        stages.agreement(np.zeros(shape), right, LAYERS)

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from test_statistics import make_record
 
 from companion import figures
-from companion.figures import drawing, style
+from companion.figures import style
 from npflib import regimes
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -153,7 +153,7 @@ def test_what_leaves_the_frame_is_warned_of():
 def test_the_key_fits_the_figure_and_holds_every_entry(count):
     figure, ax = plt.subplots()
     lines = [ax.plot([k], [k], label=f"an entry with a name, no. {k}")[0] for k in range(count)]
-    [legend] = drawing.key(figure, lines).legends
+    [legend] = figures.key(figure, lines).legends
     figure.draw_without_rendering()
     assert [text.get_text() for text in legend.get_texts()] == [line.get_label() for line in lines]
     assert legend.get_window_extent().width <= figure.bbox.width

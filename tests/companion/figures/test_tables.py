@@ -256,7 +256,6 @@ def test_text_from_files_is_text_in_every_table(tmp_path):
     claim = replace(claim, **dict.fromkeys(texts, FOREIGN))
     shown = {
         "table": tables.table([FOREIGN], [[FOREIGN]], caption=FOREIGN, data=runs[0].data),
-        "stand_in_banner": tables.stand_in_banner(runs[0].data),
         "regimes": tables.regimes({"ReLU": runs}, "mnist-fc-adam", FOREIGN),
         "rows_side_by_side": tables.rows_side_by_side([cell, *others], FOREIGN),
         "scoreboard": tables.scoreboard([cell], FOREIGN),

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,7 @@ def study(evaluate=None, **changes):
         return [{"seed": s, "gates": unit, "accuracy": config.scale * (s + len(unit)) / 100} for s in config.seeds]
 
     toy = Study(
-        name="mnist-toy", title="It counts", datasets=("mnist",), configs={"paper": Toy((0, 1, 2), ("a", "bb", "ccc"))},
+        name="mnist-toy", title="It counts", configs={"paper": Toy((0, 1, 2), ("a", "bb", "ccc"))},
         units=lambda config: list(config.units), prepare=lambda config, dataset: (config, dataset),
         evaluate=evaluate or count, conditions=("gates",), shares=("accuracy",), listed=("units",),
     )  # fmt: skip
@@ -269,11 +268,11 @@ def test_a_chapter_shows_the_published_table_if_it_has_three_seeds(genuine, tmp_
         (lambda t: t[: len(t) // 2], "Expecting|Unterminated"),
         (lambda t: "[]", "schema 'list'"),
         (lambda t: t.replace('"schema": 2', '"schema": 1'), "schema 1; this library reads schema 2"),
-        (lambda t: t.replace('"calls"', '"called"'), "its fields must be study"),
+        (lambda t: t.replace('"calls"', '"called"'), "it lacks fields .'calls'. and has unknown fields .'called'."),
         (lambda t: t.replace('"study": "mnist-toy"', '"study": "mnist-joy"'), "one of 'mnist-joy'"),
         (lambda t: t.replace('"name": "full"', '"name": "smoke"', 1), "it holds the table 'smoke'"),
         (lambda t: t.replace('"accuracy": 0.01', '"accuracy": NaN'), "NaN, a number that is not finite"),
-        (lambda t: t.replace('"accuracy": 0.01', '"accuracy": null'), "no finite number"),
+        (lambda t: t.replace('"accuracy": 0.01', '"accuracy": null'), "its rows must be list"),
         (lambda t: t.replace('"accuracy": 0.01', '"accuracy": 1.5'), "not between 0 and 1"),
         (lambda t: t.replace('"gates": "a"', '"gates": "bb"', 1), "there twice"),
         (lambda t: t.replace('"gates": "a"', '"gates": "d"', 1), "different rows"),
@@ -284,7 +283,7 @@ def test_a_chapter_shows_the_published_table_if_it_has_three_seeds(genuine, tmp_
         (lambda t: re.sub(r'"seconds": [0-9.e-]+', '"seconds": "3"', t), "of its calls one is .*seeds or seconds"),
         (lambda t: re.sub(r'"stand_in": \w+', '"stand_in": "no"', t), "of its data one is .*title or stand_in"),
         (lambda t: re.sub(r'(?s)"data": .*?\n \]', '"data": []', t), "it says nothing of the data"),
-        (lambda t: re.sub(r'(?s)"calls": .*?\n \]', '"calls": [3]', t), "of its calls one is 3"),
+        (lambda t: re.sub(r'(?s)"calls": .*?\n \]', '"calls": [3]', t), "its calls must be list"),
         (lambda t: '"' + t, "Extra data|Expecting|Invalid"),
     ],
 )  # fmt: skip
@@ -346,9 +345,7 @@ def test_what_is_published_is_the_full_configuration_on_real_data(name):
 
 def test_the_code_is_that_of_prepare_and_evaluate():
     codes = {name: find(name).code() for name in STUDIES}
-    alike = {"cifar10-layer-gates": "mnist-layer-gates"}  # they differ by their configurations
-    for one, other in combinations(codes, 2):
-        assert (codes[one] == codes[other]) == (alike.get(other) == one)
+    assert len(set(codes.values())) == len(STUDIES)
 
 
 class TestCommand:

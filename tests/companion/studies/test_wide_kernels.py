@@ -86,7 +86,7 @@ def test_accuracies_are_per_cents_by_seed(found):
 
 
 def test_too_few_examples(digits):
-    with pytest.raises(ValueError, match="500 training examples are asked for; mnist has 200"):
+    with pytest.raises(ValueError, match="500 training examples are asked for; there are 200"):
         MNIST.measure(MNIST.configs["quick"], digits, progress=False)
 
 
