@@ -236,6 +236,8 @@ def recovered(learnt: Sample, random: Sample, relu: Sample, level: float = 0.90)
         return found.low * found.high
 
     def end(sign: int) -> float:
+        if kept(value) >= 0:  # runs without any spread
+            return value
         step = 1e-3
         while kept(value + sign * step) <= 0:
             step *= 2

@@ -437,6 +437,15 @@ def test_the_interval_of_the_recovered_fraction_covers_the_truth_as_often_as_it_
         assert 0.88 < hits / 2_000 < 0.93  # three standard errors are 2 points; Welch's is on the safe side
 
 
+def test_runs_without_spread_leave_a_point():
+    for learnt, random_, relu in (([3.0] * 3, [1.0] * 3, [4.0] * 3), ([0.1 + 0.2] * 2, [0.1] * 2, [0.7] * 2)):
+        found = statistics.recovered(learnt, random_, relu)
+        assert found.interval == (found.value, found.value)
+        assert found.value == pytest.approx((learnt[0] - random_[0]) / (relu[0] - random_[0]))
+        summaries = [Summary(one[0], 0.0, len(one)) for one in (learnt, random_, relu)]
+        assert statistics.recovered(*summaries).interval == pytest.approx(found.interval)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
