@@ -1,6 +1,7 @@
 """What functions are given, checked in one place and refused in one sentence: what was given, and what is allowed.
 
-Numbers and names are checked without torch, since planning does without it. No check runs in a step of training.
+Numbers and names are checked without torch, since planning does without it. A step of training looks at types and
+shapes alone.
 """
 
 from __future__ import annotations
