@@ -161,6 +161,8 @@ def test_pictures_are_there_and_described(smoke_book, pages):
                 faults.append(f"{name}: {source} is missing")
             if len(alt.split()) < 4 or re.search(r"[0-9a-f]{16}|\.(png|svg|jpe?g)", alt):
                 faults.append(f"{name}: {source} has the alternative text {alt!r}")
+        empty = [figure for figure in page.select(".bd-article figure") if not figure.select_one("img, svg")]
+        faults += [f"{name}: a caption, and a number, of no picture: {figure.get_text()[:60]!r}" for figure in empty]
     assert faults == []
 
 
