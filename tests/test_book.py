@@ -161,7 +161,20 @@ def test_pictures_are_there_and_described(smoke_book, pages):
                 faults.append(f"{name}: {source} is missing")
             if len(alt.split()) < 4 or re.search(r"[0-9a-f]{16}|\.(png|svg|jpe?g)", alt):
                 faults.append(f"{name}: {source} has the alternative text {alt!r}")
+        empty = [figure for figure in page.select(".bd-article figure") if not figure.select_one("img, svg")]
+        faults += [f"{name}: a caption, and a number, of no picture: {figure.get_text()[:60]!r}" for figure in empty]
     assert faults == []
+
+
+def test_folded_code_stands_above_what_it_makes(pages):
+    """A mark that unfolds code has an output under it, and none stands alone or above another mark."""
+    bare = []
+    for name, page in pages.items():
+        for cell in page.select("article .cell:has(> details.hide)"):
+            output = cell.select_one(".cell_output")
+            if not (output and (output.get_text(strip=True) or output.select_one("img, svg"))):
+                bare.append(f"{name}: {cell.select_one('pre').get_text()[:60]!r}")
+    assert bare == []
 
 
 def test_how_a_figure_was_made_is_behind_a_mark_at_its_caption():
@@ -276,6 +289,11 @@ def test_the_first_screen_has_the_finding_its_figure_the_explorer_and_three_ways
         shown = "article strong", ".npf-button >> nth=2", "a.npf-picture img", "figure img"
         ends = {part: tab.locator(part).first.bounding_box() for part in shown}
         assert {part: box for part, box in ends.items() if box["y"] + box["height"] > size["height"]} == {}
+        # Matplotlib draws type as outlines of 100 units a point size.
+        drawn = (smoke_book / unquote(tab.locator("figure img").first.get_attribute("src"))).read_text()
+        points = 100 * min(map(float, re.findall(r"scale\(([\d.]+) -", drawn)))
+        width = float(re.search(r'<svg[^>]*\swidth="([\d.]+)pt"', drawn)[1])
+        assert points * ends["figure img"]["width"] / width >= (9 if size is PHONE else 11)
         links = tab.locator("a.npf-button").evaluate_all("all => all.map(a => a.getAttribute('href'))")
         assert links == ["gate_explorer.html", "01_gates_and_paths.html", "rerun.html"]
     finally:
@@ -357,6 +375,11 @@ def faults_in_browser(browser, path: Path, page: BeautifulSoup) -> list[str]:
                  .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 60))"""
         )
         faults += [f"a formula is wider than its column on a wide screen: {formula}" for formula in cut]
+        cut = tab.evaluate(
+            """() => [...document.querySelectorAll('.bd-article :is(.table-scroll, .pst-scrollable-table-container)')]
+                 .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.trim().slice(0, 60))"""
+        )
+        faults += [f"a table is wider than its column and the margin: {table}" for table in cut]
         set_mode(tab, "light")
         faults += [f"light: {finding}" for finding in findings(tab)]
         set_mode(tab, "dark")  # what differs between the modes is colour alone
@@ -372,6 +395,13 @@ def faults_in_browser(browser, path: Path, page: BeautifulSoup) -> list[str]:
                 PHONE["width"],
             )
             faults.append(f"is {width} pixels wide on a screen of {PHONE['width']}: {widest}")
+        cut = tab.evaluate(
+            """width => [...document.querySelectorAll('.bd-article :is(p, li) mjx-container:not([display])')]
+                 .filter(e => !e.closest('table') && e.firstElementChild.getBoundingClientRect().right > width)
+                 .map(e => e.closest('.math').textContent.slice(0, 60))""",
+            PHONE["width"] - 8,
+        )
+        faults += [f"a formula in a line is wider than a phone: {formula}" for formula in cut]
     finally:
         tab.close()
     return faults
