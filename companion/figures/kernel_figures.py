@@ -41,13 +41,13 @@ def rounding_errors(paths: ArrayLike, errors: ArrayLike, bounds: ArrayLike, cont
     foot, moved, zero = 1e-18, controls > 0, errors == 0
     flipped, measured = {"linewidths": 0.8, "label": "control: one gate flipped"}, {"alpha": 0.7, "label": "measured"}
     exact = {"facecolors": "none", "edgecolors": ACTIVE, "linewidths": 0.8, "label": "exactly 0"}
-    fig, ax = plt.subplots(figsize=(WIDTH, 3.9))
+    fig, ax = plt.subplots(figsize=(WIDTH, 3.9), dpi=144)  # thousands of dots are one picture, of a third of the weight
     ax.scatter(paths[moved], controls[moved], s=12, marker="x", color=GATE, **flipped)
     ax.scatter(paths, bounds, s=5, marker="_", color=PAPER, label="worst case of rounding")
     ax.scatter(paths[~zero], errors[~zero], s=10, color=ACTIVE, linewidths=0, **measured)
     ax.scatter(paths[zero], np.full(zero.sum(), foot), s=12, **exact)
     ax.axhline(2.0**-53, color=ACTIVE, linewidth=0.8, linestyle=":", label="half a unit in the last place")
-    ax.set(xscale="log", yscale="log", ylim=(foot / 2, 8), xlabel="paths $P$ of the network")
+    ax.set(xscale="log", yscale="log", ylim=(foot / 2, 8), xlabel="paths $P$ of the network", rasterization_zorder=1.5)
     ax.set_ylabel(r"error / $\sum_p|\phi(p)\,v(p)|$")
     return key(fig)
 
