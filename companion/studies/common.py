@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from companion.studies.study import Row
-from npflib import regimes
+from npflib import experiments, regimes, training
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
 from npflib.networks import ReLUNetwork
 from npflib.randomness import generator
+from npflib.records import locations, run_records
+from npflib.records.run_records import Record
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
 from npflib.training.gate_sources import gate_table
@@ -22,6 +24,7 @@ Arch = FullyConnected | GConv | VConv
 Sets = tuple[Tensor, Tensor, Tensor, Tensor]  # training images and labels, test images and labels
 CPU = torch.device("cpu")
 LEARNING_RATE = 1e-3
+QUARTER = "cifar10-quarter-gconv-adam", experiments.find("cifar10-quarter-gconv-adam").arch  # ``donors`` and ``arch``
 REFERENCES = ("ReLU", "FLNPF", "FRNPF-II")
 _start: Any = regimes.start  # its network's class follows from the regime
 
@@ -44,6 +47,24 @@ def value(arch: Arch, seed: int) -> ReLUNetwork:
 def _with(network: ReLUNetwork, weights: Mapping[str, Tensor]) -> ReLUNetwork:
     network.load_state_dict(weights)
     return network
+
+
+def published(config: Any) -> list[Record]:
+    """The ReLU runs of the experiment ``config.donors``, whose networks are ``config.arch``; "" has none."""
+    found = run_records.read_all(locations.published(), config.donors, "ReLU") if config.donors else []
+    if config.donors and (arch := experiments.find(config.donors).arch) != config.arch:
+        raise ValueError(f"{config.donors} gives gates of {arch}; asked for are those of {config.arch}.")
+    if config.donors and not found:
+        raise ValueError(f"there are no published ReLU networks of {config.donors} to give gates: restore results/.")
+    return found
+
+
+def learnt(config: Any) -> list[ReLUNetwork]:
+    """The published networks at their best epochs, in turn, so that any seed has one."""
+    runs, folder = published(config), locations.published()
+    asked = [(run.experiment, run.regime, run.seed, run.profile) for run in runs]
+    given = [training.trained_network(*asked[seed % len(asked)], build=folder) for seed in config.seeds]
+    return [cast(ReLUNetwork, network).requires_grad_(False) for network in given]
 
 
 def label_order(seed: int, n: int) -> Tensor:

@@ -13,9 +13,10 @@ them on the n examples (FLNPF; behind random gates FRNPF). A seed's rows belong 
 its ridge was chosen, and whether that is ``at_edge`` of those tried; ``network_fit``, the network's accuracy on what it
 was trained on (for ``all``, at the regression's examples).
 
-**GCONV on CIFAR-10**, an eighth of the paper's, knows ``own`` and ``all``. Its kernel is that of a network without
-pooling (``convolution.flattened_path_kernel``): the pooled form costs s² = 1,024 times as much. So *two* value networks
-stand behind the same gates: ``flattened``, a VCONV, as the kernel supposes, and ``pooled``, a GCONV.
+**GCONV on CIFAR-10**, a quarter of the paper's, knows ``own`` and ``all``, the published ReLU network of full budget.
+Its kernel is that of a network without pooling (``convolution.flattened_path_kernel``): the pooled form costs s² =
+1,024 times as much. So *two* value networks, without biases, stand behind the same gates: ``flattened``, a VCONV, as
+the kernel supposes, and ``pooled``, a GCONV.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,9 +38,7 @@ from npflib.training.autograd import AutogradLearner
 from npflib.training.gate_sources import MixedGates, layer_tables, pixels
 
 SOURCES = ("own", "other", "all", "shuffled")
-CLASSES = 10
 ARCH = FullyConnected(depth=6, width=128, bias=False)
-NARROW = GConv(channels=(8, 8, 16, 16), dense=(32, 32), bias=False)
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,12 @@ class ReadoutConfig:
     examples: int  # n, of the regression and of every network but that of ``all``
     kept: tuple[int, ...]  # epochs at which gates of ``own`` are read; 0 is before training, the last where it ends
     pool: int | None  # training examples that ``all`` learns from; None is all there are
-    all_epochs: int  # its epochs over them
+    all_epochs: int  # its epochs over them; published networks are those of their best epoch
     seeds: tuple[int, ...]  # independent draws of examples, starts, orders
     valued: tuple[str, ...]  # the gates behind which value networks are trained: "start" and sources
     ridges: tuple[float, ...]  # relative, to choose from
-    arch: FullyConnected | GConv = ARCH  # without biases the theory is exact
+    donors: str = ""  # the experiment whose published ReLU networks are a convolutional study's ``all``
+    arch: FullyConnected | GConv | VConv = ARCH
     test_examples: int | None = None  # drawn by each seed; None is all there are
     learning_rate: float = common.LEARNING_RATE
     part: tuple[int, int] | None = None  # training and test examples of the data that count; None is all
@@ -117,10 +117,10 @@ class _Examples:
             yield seed, KernelReadOut(*given, ridges=self.config.ridges, seed=seed)
 
     def drawn(self, seed: int) -> common.Sets:
-        """The pool's images and labels, the first n the regression's, and the test images and labels."""
-        source, whole = generator(seed, "examples", 10), self.dataset
-        rows = torch.randperm(len(whole.train_labels), generator=source)[: self.pool]
-        test = torch.randperm(len(whole.test_labels), generator=source)[: self.config.test_examples]
+        """The regression's images and labels, and the test images and labels."""
+        source, whole, config = generator(seed, "examples", 10), self.dataset, self.config
+        rows = torch.randperm(len(whole.train_labels), generator=source)[: config.examples]
+        test = torch.randperm(len(whole.test_labels), generator=source)[: config.test_examples]
         images, test_images = pixels(whole.train_images[rows]), pixels(whole.test_images[test])
         return images, whole.train_labels[rows], test_images, whole.test_labels[test]
 
@@ -151,25 +151,22 @@ def _read(reading: ReadOut) -> Row:
 
 def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
     config, seed = given.config, int(unit.removeprefix("seed-"))
-    images, labels, test, test_labels = given.drawn(seed)
-    archs = {"flattened": VConv(**asdict(config.arch)), "pooled": config.arch}
-    n, last = config.examples, config.kept[-1]
-    x, y, flat, test_flat = images[:n], labels[:n], images[:n].flatten(1).double(), test.flatten(1).double()
-    kernels = flat @ flat.T, test_flat @ flat.T
+    x, y, test, test_labels = sets = given.drawn(seed)
+    arch = replace(config.arch, bias=False)  # the kernel is that of paths from the inputs alone
+    archs, last = {"flattened": VConv(**asdict(arch)), "pooled": arch}, config.kept[-1]
+    kernels = [some.flatten(1).double() @ x.flatten(1).double().T for some in (x, test)]
     found = [{"seed": seed, "gates": "linear", "epoch": 0} | _regression(config, seed, *kernels, y, test_labels)]
-    lessons = [("own", "start", n, 0), ("own", "own", n, last), ("all", "all", given.pool, config.all_epochs)]
-    for gates, name, count, epochs in lessons:
-        network = common.relu(config.arch, seed)
-        learner = AutogradLearner([network], images[:count], labels[:count], test, test_labels, common.CPU)
-        [right] = common.trained(learner, config, epochs=epochs, seeds=[seed]) if epochs else learner.test()[1]
+    own, [full] = common.relu(config.arch, seed), common.learnt(replace(config, seeds=(seed,)))
+    for name, network, epoch in (("start", own, 0), ("own", own, last), ("all", full, config.all_epochs)):
+        learner = AutogradLearner([network], *sets, common.CPU)
+        [right] = common.trained(learner, config, epochs=last, seeds=[seed]) if name == "own" else learner.test()[1]
         tables = [MixedGates(layer_tables(network, some)) for some in (x, test)]
-        own, others = (table.lookup(torch.arange(len(some))) for table, some in zip(tables, (x, test), strict=True))
-        kernels = flattened_path_kernel(x, own).double(), flattened_path_kernel(test, others, x, own).double()
-        row = {"seed": seed, "gates": gates, "epoch": epochs} | _regression(config, seed, *kernels, y, test_labels)
-        row["network"] = right
-        for read_out, arch in archs.items() if name in config.valued else ():
-            sets, behind = (x, y, test, test_labels), [common.gated(arch, seed)]
-            learner = AutogradLearner(behind, *sets, gates=([tables[0]], [tables[1]]))
+        gates, others = (table.lookup(torch.arange(len(some))) for table, some in zip(tables, (x, test), strict=True))
+        kernels = flattened_path_kernel(x, gates).double(), flattened_path_kernel(test, others, x, gates).double()
+        row: Row = {"seed": seed, "gates": name if epoch else "own", "epoch": epoch, "network": right}
+        row |= _regression(config, seed, *kernels, y, test_labels)
+        for read_out, behind in archs.items() if name in config.valued else ():
+            learner = AutogradLearner([common.gated(behind, seed)], *sets, gates=([tables[0]], [tables[1]]))
             [row[read_out]] = common.trained(learner, config, epochs=last, seeds=[seed])
         found.append(row)
     return found
@@ -177,8 +174,8 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
 
 def _regression(config: ReadoutConfig, seed: int, kernel: Tensor, rows: Tensor, y: Tensor, test_y: Tensor) -> Row:
     """The test accuracy and the ridge of a regression with a kernel [n, n] and its rows of test examples [m, n]."""
-    ridge = choose_ridge(kernel, y, config.ridges, classes=CLASSES, seed=seed).ridge
-    return {"kernel": fit(kernel, y, ridge, classes=CLASSES).accuracy(rows, test_y), "ridge": ridge}
+    ridge = choose_ridge(kernel, y, config.ridges, classes=10, seed=seed).ridge
+    return {"kernel": fit(kernel, y, ridge, classes=10).accuracy(rows, test_y), "ridge": ridge}
 
 
 def _fit(config: ReadoutConfig, dataset: Dataset) -> ReadoutConfig:
@@ -196,9 +193,7 @@ MNIST = Study(
     configs={
         "smoke": ReadoutConfig(200, (0, 1, 2), 1_000, 1, (0, 1), ("start", "own"), RIDGES[1:4], part=(1_000, 500)),
         "quick": ReadoutConfig(1_000, (0, 2, 15), 15_000, 1, (0, 1, 2), ("start", "own"), RIDGES[1:]),
-        "paper": ReadoutConfig(
-            5_000, (0, 1, 2, 5, 10, 20, 48), None, 4, (0, 1, 2, 3, 4), ("start", *SOURCES), RIDGES
-        ),
+        "paper": ReadoutConfig(5_000, (0, 1, 2, 5, 10, 20, 48), None, 4, (0, 1, 2, 3, 4), ("start", *SOURCES), RIDGES),
     },
     units=lambda config: ["linear", *SOURCES],
     prepare=_Examples,
@@ -213,12 +208,15 @@ CIFAR10 = replace(
     title="What a convolutional network's gates say to kernel ridge regression",
     datasets=("cifar10",),
     configs={
-        "smoke": ReadoutConfig(40, (0, 1), 80, 1, (0, 1), ("own",), RIDGES[2:4], NARROW, 30),
-        "quick": ReadoutConfig(200, (0, 4), 800, 1, (0, 1), ("own",), RIDGES[1:4], NARROW, 200),
-        "paper": ReadoutConfig(2_000, (0, 20), 40_000, 4, (0, 1, 2), ("start", "own", "all"), RIDGES, NARROW, 1_000),
+        "smoke": ReadoutConfig(40, (0, 1), None, 42, (0, 1), ("own",), RIDGES[2:4], *common.QUARTER, 30),
+        "quick": ReadoutConfig(200, (0, 4), None, 42, (0, 1), ("own",), RIDGES[1:4], *common.QUARTER, 200),
+        "paper": ReadoutConfig(
+            2_000, (0, 20), None, 42, (0, 1, 2), ("start", "own", "all"), RIDGES, *common.QUARTER, 1_000
+        ),
     },
     units=lambda config: [f"seed-{seed}" for seed in config.seeds],
     evaluate=_evaluate_convolutional,
     shares=("kernel", "network", "flattened", "pooled"),
     listed=("seeds",),
+    given=lambda config: [run.weights for run in common.published(config)],
 )

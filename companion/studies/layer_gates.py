@@ -28,14 +28,11 @@ from torch import Tensor
 
 from companion.studies import common
 from companion.studies.study import Row, Study
-from npflib import experiments, training
 from npflib.answers import accuracy
 from npflib.architectures import FullyConnected, GConv, VConv
 from npflib.data import Dataset
 from npflib.networks import ReLUNetwork
 from npflib.randomness import generator
-from npflib.records import locations, run_records
-from npflib.records.run_records import Record
 from npflib.training.autograd import AutogradLearner
 from npflib.training.batched import BatchedLearner
 from npflib.training.gate_sources import MixedGates, OpenGates, layer_tables
@@ -63,9 +60,8 @@ class LayerConfig:
     seeds: tuple[int, ...]
     patterns: tuple[str, ...]
     controls: tuple[str, ...] = ()  # a fully connected network's alone
-    # The experiment whose published ReLU networks, at their best epochs, give learnt gates; "": networks that learn as
-    # long, and from the same, as the value networks. With so little a convolutional network's gates say nothing.
-    donors: str = ""
+    # The experiment whose published ReLU networks give learnt gates; "": networks trained as the value networks are.
+    donors: str = ""  # with so little a convolutional network's gates say nothing
     arch: FullyConnected | GConv | VConv = ARCH
     learning_rate: float = common.LEARNING_RATE
     part: tuple[int, int] | None = None  # training and test examples of each data set that count at all
@@ -92,11 +88,6 @@ class _Sources:
                 letters = ", ".join(f"{letter} ({name})" for letter, name in LETTERS.items())
                 wanted = f"a pattern has one letter for each of the {layers} hidden layers, of {letters}"
                 raise ValueError(f"{wanted}; got {given!r}.")
-        if config.donors and (arch := experiments.find(config.donors).arch) != config.arch:
-            raise ValueError(f"{config.donors} gives gates of {arch}; the value networks are {config.arch}.")
-        if config.donors and not _published(config):
-            gone = f"there are no published ReLU networks of {config.donors}"
-            raise ValueError(f"{gone} to give gates: restore results/.")
         if config.controls and not flat:
             raise ValueError(f"there are no controls for convolutional networks; got {config.controls!r}: take ().")
         if unknown := sorted(set(config.controls) - set(CONTROLS)):
@@ -147,10 +138,7 @@ class _Sources:
         elif source == "donor-shuffled":
             y = torch.stack([y[common.label_order(seed, n)] for seed in self.seeds])
         elif self.config.donors:
-            folder, networks = locations.published(), []
-            for run in _published(self.config):
-                given = training.trained_network(run.experiment, run.regime, run.seed, run.profile, build=folder)
-                networks.append(cast(ReLUNetwork, given).requires_grad_(False))
+            networks = common.learnt(self.config)
             return networks, [accuracy(network, *test) for network in networks]
         return self.trained(x, y, test)
 
@@ -205,7 +193,7 @@ def _evaluate(given: _Sources, unit: str) -> list[Row]:
     config, (test_x, test_y) = given.config, given.test
     if unit.startswith("donor-"):
         _, right = given.learnt(unit)
-        epochs = max((run.epochs for run in _published(config)), default=0)
+        epochs = max((run.epochs for run in common.published(config)), default=0)
         return _rows(config, {unit: [[accuracy] for accuracy in right]}, epochs)
     gates, test_gates = given.mixed(unit)
     learner = given.learner((given.x, given.y, test_x, test_y), gates, test_gates, unit == "same-start")
@@ -252,12 +240,6 @@ def _within(labels: Tensor, seed: int) -> Tensor:
     return order
 
 
-def _published(config: LayerConfig) -> list[Record]:
-    """The runs that give each seed its gates: the published ones in turn, so that any seed has one."""
-    there = run_records.read_all(locations.published(), config.donors, "ReLU") if config.donors else []
-    return [there[seed % len(there)] for seed in config.seeds if there]
-
-
 def _units(config: LayerConfig) -> list[str]:
     """The networks that give gates, then what stands behind them."""
     learnt = any("L" in pattern for pattern in config.patterns) or not set(config.controls) <= set(DONORS)
@@ -292,9 +274,8 @@ MNIST = Study(
     conditions=("gates", "epoch"),
     listed=("patterns", "controls"),
     fit=common.fitted,
-    given=lambda config: [run.weights for run in _published(config)],
+    given=lambda config: [run.weights for run in common.published(config)],
 )
-_QUARTER = "cifar10-quarter-gconv-adam", experiments.find("cifar10-quarter-gconv-adam").arch
 CIFAR10 = replace(
     MNIST,
     name="cifar10-layer-gates",
@@ -302,8 +283,8 @@ CIFAR10 = replace(
     datasets=("cifar10",),
     prepare=_Convolutional,
     configs={
-        "smoke": LayerConfig(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), (), *_QUARTER, part=(64, 50)),
-        "quick": LayerConfig(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), (), *_QUARTER, part=(1_000, 500)),
-        "paper": LayerConfig(10_000, 5, (0, 1, 2), SIX, (), *_QUARTER),
+        "smoke": LayerConfig(64, 1, (0, 1), ("LLLLLL", "RRRRRR", "OOOLLL"), (), *common.QUARTER, part=(64, 50)),
+        "quick": LayerConfig(1_000, 1, (0, 1), ("LLLLLL", "RRRRRR"), (), *common.QUARTER, part=(1_000, 500)),
+        "paper": LayerConfig(10_000, 5, (0, 1, 2), SIX, (), *common.QUARTER),
     },
 )

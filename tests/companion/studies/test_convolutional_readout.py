@@ -16,7 +16,7 @@ from npflib.training.autograd import AutogradLearner
 from npflib.training.loop import train
 
 SMALL = GConv(in_channels=1, image_size=4, channels=(2, 2), dense=(3,), bias=False)
-TINY = ReadoutConfig(60, (0, 3), 100, 2, (0, 3), ("start", "own"), (0.1, 1.0), SMALL, test_examples=50)
+TINY = ReadoutConfig(60, (0, 3), 100, 2, (0, 3), ("start", "own"), (0.1, 1.0), arch=SMALL, test_examples=50)
 
 
 @pytest.fixture(scope="module")

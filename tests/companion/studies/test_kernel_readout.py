@@ -12,7 +12,7 @@ from npflib import data
 from npflib.networks import FullyConnected, ReLUNetwork
 
 ARCH = FullyConnected(depth=3, width=24, bias=False)
-TINY = ReadoutConfig(60, (0, 1, 4), 150, 2, (0, 3), ("start", "own", "shuffled"), (0.01, 0.1, 1.0), ARCH)
+TINY = ReadoutConfig(60, (0, 1, 4), 150, 2, (0, 3), ("start", "own", "shuffled"), (0.01, 0.1, 1.0), arch=ARCH)
 
 
 @pytest.fixture(scope="module")
