@@ -1,22 +1,37 @@
 """The kernel read-out of a convolutional network's gates: against all paths, and against the training engine."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
 
 from companion.studies import common
 from companion.studies.kernel_readout import CIFAR10, ReadoutConfig
-from npflib import data, regimes
+from npflib import data, experiments, regimes
+from npflib.answers import accuracy
 from npflib.networks import GConv, VConv
 from npflib.randomness import generator
+from npflib.records import locations, run_records
 from npflib.theory.convolution import enumerate_paths, neural_path_feature
 from npflib.theory.kernel_ridge import class_targets
 from npflib.training.autograd import AutogradLearner
 from npflib.training.loop import train
 
 SMALL = GConv(in_channels=1, image_size=4, channels=(2, 2), dense=(3,), bias=False)
-TINY = ReadoutConfig(60, (0, 3), 100, 2, (0, 3), ("start", "own"), (0.1, 1.0), arch=SMALL, test_examples=50)
+TINY = ReadoutConfig(60, (0, 3), None, 2, (0, 3), ("start", "own"), (0.1, 1.0), arch=SMALL, test_examples=50)
+
+
+def published(seed):
+    """What stands for a seed's published network."""
+    return regimes.start("ReLU", SMALL, 7 + seed)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _donors():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "learnt", lambda config: [published(seed) for seed in config.seeds])
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +62,11 @@ def row(found, seed, gates, epoch):
 
 
 def drawn(corners, seed):
-    """The images of a seed: training pool, and test."""
+    """The images of a seed: the regression's, and test."""
     draw = generator(seed, "examples", 10)
-    pool = torch.randperm(140, generator=draw)[: TINY.pool]
+    own = torch.randperm(140, generator=draw)[: TINY.examples]
     tested = torch.randperm(60, generator=draw)[: TINY.test_examples]
-    sets = corners.train_images[pool], corners.train_labels[pool], corners.test_images[tested]
+    sets = corners.train_images[own], corners.train_labels[own], corners.test_images[tested]
     x, y, test_x = sets
     return x.float() / 255, y, test_x.float() / 255, corners.test_labels[tested]
 
@@ -60,19 +75,18 @@ def test_the_machine_is_ridge_regression_on_all_listed_paths(found, corners):
     """Its kernel is that of the flattened network's path features, scores solved in the primal, in float64."""
     flattened = VConv(1, 4, SMALL.out_features, False, SMALL.channels, SMALL.dense)
     paths = enumerate_paths(flattened)
-    for seed in found.seeds:
+    for seed, (gates, epoch) in product(found.seeds, (("own", 0), ("all", 2))):
         x, y, test_x, test_y = drawn(corners, seed)
-        x, y = x[: TINY.examples], y[: TINY.examples]
-        network = regimes.start("ReLU", SMALL, seed)
+        network = published(seed) if epoch else regimes.start("ReLU", SMALL, seed)
         both = torch.cat([x, test_x])
         phi = neural_path_feature(both.double(), [gate.double() for gate in network.gates(both)], paths).detach()
         old, new = phi[: len(x)], phi[len(x) :]
-        added = row(found, seed, "own", 0)["ridge"] * old.square().sum() / len(x)
+        added = row(found, seed, gates, epoch)["ridge"] * old.square().sum() / len(x)
         # (ΦᵀΦ + λ)⁻¹ ΦᵀY by singular values: there are many more paths than examples.
         left, size, right = torch.linalg.svd(old, full_matrices=False)
         v = right.T @ ((size / (size.square() + added))[:, None] * (left.T @ class_targets(y, 10)))
-        accuracy = float(((new @ v).argmax(1) == test_y).double().mean())
-        assert row(found, seed, "own", 0)["kernel"] == pytest.approx(accuracy, abs=1.5 / len(test_y))
+        correct = float(((new @ v).argmax(1) == test_y).double().mean())
+        assert row(found, seed, gates, epoch)["kernel"] == pytest.approx(correct, abs=1.5 / len(test_y))
 
 
 def test_networks_and_value_networks_are_those_of_the_training_engine(found, corners):
@@ -81,21 +95,21 @@ def test_networks_and_value_networks_are_those_of_the_training_engine(found, cor
     for seed in found.seeds:
         x, y, test_x, test_y = drawn(corners, seed)
 
-        def trained(network, n, epochs, seed=seed, x=x, y=y, test=(test_x, test_y)):
-            learner = AutogradLearner([network], x[:n], y[:n], *test, torch.device("cpu"))
-            return pytest.approx(train(learner, epochs, seeds=[seed], learning_rate=1e-3)[0][-1], abs=1.5 / 50)
+        def trained(network, seed=seed, sets=(x, y, test_x, test_y)):
+            learner = AutogradLearner([network], *sets, torch.device("cpu"))
+            return pytest.approx(train(learner, 3, seeds=[seed], learning_rate=1e-3)[0][-1], abs=1.5 / 50)
 
         own = regimes.start("ReLU", SMALL, seed)
         start = regimes.start("ReLU", SMALL, seed)
-        assert row(found, seed, "own", 3)["network"] == trained(own, 60, 3)
-        assert row(found, seed, "all", 2)["network"] == trained(regimes.start("ReLU", SMALL, seed), 100, 2)
+        assert row(found, seed, "own", 3)["network"] == trained(own)
+        assert row(found, seed, "all", 2)["network"] == pytest.approx(accuracy(published(seed), test_x, test_y))
         for epoch, network in ((3, own), (0, start)):
             pooled = regimes.start("FLNPF", SMALL, seed, network)
-            assert row(found, seed, "own", epoch)["pooled"] == trained(pooled, 60, 3)
+            assert row(found, seed, "own", epoch)["pooled"] == trained(pooled)
             # Another read-out behind the same gates: hidden layers have the same shapes.
             behind = regimes.start("FRNPF-II", flattened, seed)
             behind.feature = pooled.feature
-            assert row(found, seed, "own", epoch)["flattened"] == trained(behind, 60, 3)
+            assert row(found, seed, "own", epoch)["flattened"] == trained(behind)
         assert not {"flattened", "pooled"} & set(row(found, seed, "all", 2))  # nothing was to be trained behind them
 
 
@@ -118,8 +132,8 @@ def test_every_seed_is_a_unit_of_its_own(found, corners, tmp_path):
     ("changed", "says"),
     [
         ({"valued": ("theirs",)}, "unknown source of gates 'theirs'; allowed: start, own, other, all"),
-        ({"examples": 101}, "101 examples come from a pool of 100"),
-        ({"pool": 141}, "out of 140"),
+        ({"examples": 141}, "141 examples come from a pool of 140"),
+        ({"donors": "cifar10-quarter-gconv-adam"}, "cifar10-quarter-gconv-adam gives gates of GConv"),
         ({"test_examples": 61}, "there are 60"),
     ],
 )
@@ -127,5 +141,13 @@ def test_refusals_come_before_any_training(corners, changed, says, monkeypatch):
     monkeypatch.setattr(common, "train", None)
     with pytest.raises(ValueError, match=says):
         CIFAR10.measure(replace(TINY, **changed), corners, progress=False)
-    if "valued" not in changed:
+    if changed.keys() & {"examples", "test_examples"}:
         CIFAR10.prepare(CIFAR10.fit(replace(TINY, **changed), corners), corners)  # a stand-in is small
+
+
+def test_published_networks_are_given_whole():
+    """The full study's, and the digests of their weights are in the resume key."""
+    full = CIFAR10.configs["paper"]
+    experiment = experiments.find(full.donors)
+    assert (full.arch, full.all_epochs, full.pool) == (experiment.arch, experiment.epochs, None)
+    assert len(CIFAR10.given(full)) == len(run_records.read_all(locations.published(), full.donors, "ReLU"))
