@@ -28,7 +28,8 @@ def write(folder: Path) -> list[str]:
         parts = []
         for name, members in contents(package).items():
             chosen = f"   :members: {', '.join(members)}\n" if members else "" if name == package else "   :members:\n"
-            title = f"# {name}" if name == package else f"## {name}"
+            # A module by its last name: a long one would break in the middle of a word on a phone.
+            title = f"# {name}" if name == package else f"## {name.removeprefix(package + '.')}"
             parts.append(f"{title}\n\n```{{eval-rst}}\n.. automodule:: {name}\n{chosen}{OPTIONS.get(name, '')}```\n")
         names.append(f"api_{package.rpartition('.')[2]}")
         (folder / f"{names[-1]}.md").write_text("\n".join(parts), encoding="utf-8")

@@ -322,6 +322,23 @@ def test_the_ledger_is_filtered_and_sorted_in_the_page(smoke_book, browser):
         tab.close()
 
 
+@pytest.mark.parametrize(("asked", "first"), [("kernel", False), ("gates", False), ("neural_path_kernel", True)])
+def test_the_search_finds_chapters_before_functions_but_a_whole_name(smoke_book, browser, asked, first):
+    tab = browser.new_page()
+    try:
+        tab.goto((smoke_book / "search.html").as_uri() + f"?q={asked}", wait_until="load")
+        tab.wait_for_function(
+            "() => /[0-9]/.test(document.querySelector('#search-results .search-summary').textContent)"
+        )
+        found = tab.locator("#search-results ul.search > li > a").evaluate_all("all => all.map(a => a.href)")
+        api = [("/api_" in link.split("?")[0]) and "#npflib." in link for link in found]
+        assert api[0] == first
+        assert True in api
+        assert asked != "kernel" or False not in api[api.index(True) :]  # no function is called so
+    finally:
+        tab.close()
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_every_page_in_a_browser(smoke_book, pages, browser, part):
     """Opened from the disk, light and dark: no request elsewhere, no error, formulas typeset, nothing wider than a

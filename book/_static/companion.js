@@ -26,6 +26,11 @@
   });
 })();
 
+// In the search, pages come before the library's functions, but for a function asked for by its whole name.
+window.Scorer = {
+  objNameMatch: 14, objPartialMatch: 0, objPrio: {}, objPrioDefault: 0, title: 15, partialTitle: 7, term: 5, partialTerm: 2,
+};
+
 // The arrows that unfold a part of the contents say what they do.
 addEventListener("DOMContentLoaded", () => {
   for (const arrow of document.querySelectorAll(".has-children > details > summary")) {
