@@ -154,7 +154,7 @@ def _evaluate_convolutional(given: _Examples, unit: str) -> list[Row]:
     x, y, test, test_labels = sets = given.drawn(seed)
     arch = replace(config.arch, bias=False)  # the kernel is that of paths from the inputs alone
     archs, last = {"flattened": VConv(**asdict(arch)), "pooled": arch}, config.kept[-1]
-    kernels = [some.flatten(1).double() @ x.flatten(1).double().T for some in (x, test)]
+    kernels = (flat := x.flatten(1).double()) @ flat.T, test.flatten(1).double() @ flat.T
     found = [{"seed": seed, "gates": "linear", "epoch": 0} | _regression(config, seed, *kernels, y, test_labels)]
     own, [full] = common.relu(config.arch, seed), common.learnt(replace(config, seeds=(seed,)))
     for name, network, epoch in (("start", own, 0), ("own", own, last), ("all", full, config.all_epochs)):
