@@ -198,7 +198,7 @@ _OURS = (
     _aligned("mnist-alignment-shuffled", "MNIST, 4 against 7, labels shuffled: a control", shuffled=True),
     _quarter("CIFAR-10, GCONV/4, Adam", GConv, "adam", 2e-3, staged=True),
     _quarter("CIFAR-10, GCONV/4, SGD", GConv, "sgd", 2e-1, staged=False),
-    _quarter("CIFAR-10, VCONV/4, Adam", VConv, "adam", 3e-4, staged=False),
+    _quarter("CIFAR-10, VCONV/4, Adam", VConv, "adam", 1e-3, staged=False),
     _quarter("CIFAR-10, VCONV/4, SGD", VConv, "sgd", 1e-2, staged=False),
 )  # fmt: skip
 
