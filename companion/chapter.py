@@ -193,11 +193,6 @@ class Chapter:
         own = study.measure(config, *data, name=self.profile, build=self.folder, progress=False)
         return study.shown(own), own
 
-    def foretold(self, name: str) -> dict[int, str]:
-        """The predictions in ``results/<name>/predictions.md``, which was committed before their runs, by number."""
-        text = (locations.published() / name / "predictions.md").read_text(encoding="utf-8")
-        return {int(no): said for no, said in re.findall(r"^\| (\d+) \| (.+?) \|", text, re.MULTILINE)}
-
     def which(self, records: Sequence[Record]) -> str:
         """Records in words: whose they are, their budget, how many, on which data."""
         whose = "full-budget records" if records[0].is_full else f"this build (profile `{records[0].profile}`)"
@@ -280,6 +275,27 @@ class Chapter:
             seeds=int(len(seeds) if isinstance(seeds, Sized) else seeds), data=source_of(data), **judged,
         )  # fmt: skip
         return self.claims[id]
+
+    def predicted(
+        self, folder: str, no: int, id: str, quantity: str, measured: Any, title: str = "", **judged: Any
+    ) -> Claim | None:
+        """Records the claim of prediction ``no`` in ``results/<folder>/predictions.md``, committed before its runs.
+
+        ``measured`` may be seed → value. Of one seed there is no interval: within 1 point of its bound it is undecided.
+        """
+        text = (locations.published() / folder / "predictions.md").read_text(encoding="utf-8")
+        said = dict(re.findall(r"^\| (\d+) \| (.+?) \|", text, re.MULTILINE))[str(no)]
+        judged = {"expected": 0.0} | judged
+        if isinstance(measured, Mapping):
+            judged["seeds"] = values = list(measured.values())
+            off = abs(abs(sum(values) - judged["expected"]) - judged.get("tolerance", 0.0))
+            judged["undecidable"] = "one seed, within 1 point of the bound" if len(values) == 1 and off < 1 else ""
+            measured = statistics.mean(values) if len(values) > 1 else next(iter(values), None)
+        return self.claim(
+            id, title + said, f"this companion; results/{folder}/predictions.md",
+            f"{quantity}, 90 % interval over seeds", measured, reason="the bound was fixed before the run",
+            predicted=f"{no}: {said}", **judged,
+        )  # fmt: skip
 
     def contrast(
         self, contrast: statistics.Contrast, experiment: str, found: Mapping[str, Sequence[Record]], id: str, *,

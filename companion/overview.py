@@ -105,24 +105,15 @@ def beyond(found: Sequence[Claim]) -> str:
 
 def table(cells: Sequence[statistics.Cell]) -> str:
     """How many cells of the paper's table agree, differ, are undecided, or were not run."""
-    count, names = Counter(cell.verdict for cell in cells), {"mnist": "MNIST", "cifar10": "CIFAR-10"}
-    parts = [f"{count['equivalent']} {'is' if count['equivalent'] == 1 else 'are'} equivalent to the paper's number"]
-    parts += [f"{count[word]} {word}" for word in ("different", "undecided") if count[word]]
-    missing = {experiments.find(cell.experiment).dataset for cell in cells if cell.verdict == "not run"}
-    if missing:
-        where = " and ".join(names.get(name, name) for name in sorted(missing))
-        parts.append(f"{count['not run']}, all of {where}, not run")
-    return f"**The table so far.** Of {len(cells)} cells {', '.join(parts)}."
+    count = Counter(cell.verdict for cell in cells)
+    told = ", ".join(f"{count[word]} {word}" for word in statistics.VERDICTS if count[word])
+    return f"**The table so far.** Of {len(cells)} cells, beside the paper's numbers: {told}."
 
 
-def claims(found: Sequence[Claim], profile: str) -> str:
-    """The ledger in a few sentences: each kind apart, standings, and what chance does."""
-    if not found:
-        return "No claims have been collected in this build yet; `make book` does it."
+def claims(found: Sequence[Claim]) -> str:
+    """What their table by kind does not say of the claims: what chance does, and how they agree with standings."""
     broken, unknown = len(ledger.contradictions(found)), sum(claim.standing == "open" for claim in found)
     return (
-        f"**The ledger** (profile `{profile}`, {len(found)} claims, each kind apart): "
-        f"{'; '.join(ledger.counted(found))}. {ledger.chance(found)} "
-        f"{broken or 'None'} contradict{'s' if broken < 2 else ''} what published evidence supports; {unknown} "
-        f"{'is' if unknown == 1 else 'are'} open, for want of it."
-    )
+        f"{ledger.chance(found)} Of {len(found)} claims {broken or 'none'} contradict{'s' if broken < 2 else ''} what "
+        f"published evidence supports; {unknown} {'is' if unknown == 1 else 'are'} open, for want of it."
+    ).strip()

@@ -27,7 +27,7 @@ average a little too small, never too large.
 Source: Lakshminarayanan & Singh (2020), experiments and Table 2. Needs scipy (the ``book`` extra).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from math import exp, inf, sqrt
@@ -109,6 +109,12 @@ def accuracies(records: Iterable[Record], measure: str = "peak") -> list[float]:
     """Test accuracies in per cent: the best epoch's ("peak") or the last's ("final"); a ValueError for another."""
     checks.one_of(measure, "measure", MEASURES)
     return [100 * getattr(record, measure) for record in records]
+
+
+def weighed(known: Mapping[Hashable, Mapping[int, float]], weights: Mapping[Hashable, float]) -> dict[int, float]:
+    """Seed → the weighted sum of the numbers known of it, for the seeds that all its terms share."""
+    shared = set.intersection(*(set(known.get(term, ())) for term in weights))
+    return {seed: sum(weight * known[term][seed] for term, weight in weights.items()) for seed in sorted(shared)}
 
 
 def summarise(values: Sequence[float] | np.ndarray) -> Summary:
@@ -193,16 +199,15 @@ def in_words(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
 def between(first: Sequence[Record], second: Sequence[Record], level: float = 0.95, measure: str = "peak") -> Estimate:
     """Accuracy of one regime minus another's, by the seeds that both have; a ValueError for fewer than two seeds in
     common, a seed twice, or records of several experiments."""
-    rows = [{record.seed: record for record in records} for records in (first, second)]
-    if any(len(row) != len(records) for row, records in zip(rows, (first, second), strict=True)):
+    both = [dict(zip((r.seed for r in of), accuracies(of, measure), strict=True)) for of in (first, second)]
+    if [len(of) for of in both] != [len(first), len(second)]:
         raise ValueError("a seed occurs twice among the records of one regime; keep one record a seed.")
     if len({record.experiment for record in (*first, *second)}) > 1:
         raise ValueError("the records belong to different experiments and cannot be paired by seed.")
-    common = sorted(rows[0].keys() & rows[1].keys())
-    if len(common) < 2:
-        raise ValueError(f"two or more seeds in common are needed; there are {common}. Train the same seeds of both.")
-    ours, theirs = (accuracies([row[seed] for seed in common], measure) for row in rows)
-    return paired(ours, theirs, level)
+    leads = weighed(dict(enumerate(both)), {0: 1, 1: -1})
+    if len(leads) < 2:
+        raise ValueError(f"two or more seeds in common are needed; there are {[*leads]}. Train the same seeds of both.")
+    return mean([*leads.values()], level)
 
 
 Sample = Summary | Sequence[float] | np.ndarray  # one regime's accuracies: summarised, or run by run

@@ -24,6 +24,7 @@ from link_notation import link_symbols, link_terms, symbols_of, terms_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 ROOT_PAGE = "00_overview"
+MADE_WITH = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "papermill", "jupyter-book", "snakemake")
 LOADED = re.compile(r'<script[^>]*\ssrc="([^"?#]+)')
 # A rule of the theme's style sheet for some icons, and an entry of its script of icons: name, size, other names, code
 # point, outline.
@@ -78,7 +79,7 @@ def executions(pages: dict[str, nbformat.NotebookNode]) -> str:
         )
         took = f"{run['duration']:.0f}" if run.get("duration") else ""
         lines.append(f"| [](<{'index' if name == ROOT_PAGE else name}.ipynb>) | {profile or ''} | {began} | {took} |")
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "papermill", "jupyter-book"))
+    versions = ", ".join(f"{name} {version(name)}" for name in MADE_WITH)
     machine = f"{platform.system()} on {platform.machine()}, {os.cpu_count()} processors, one thread a notebook"
     return f"{machine}; Python {platform.python_version()}, {versions}.\n\n" + "\n".join(lines)
 

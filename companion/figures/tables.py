@@ -4,12 +4,10 @@ A verdict is a symbol, a word and a colour, so that none of the three carries th
 stand-in data carry the banner that figures do.
 """
 
-import platform
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from importlib.metadata import PackageNotFoundError, version
 from math import floor, log10
 from pathlib import Path
 from typing import Any
@@ -27,10 +25,6 @@ _VERDICTS = {"holds": _RIGHT, "equivalent": _RIGHT, "refuted": _WRONG, "differen
 _VERDICTS |= {"undecided": ("?", "#6b5900"), "not run": ("–", "#5a6068")}
 _SPREAD = re.compile(r"[\d.]+ ± [\d.]+|\[[\d., +−-]+\]")
 _RELATIONS = {"equal": "=", "at most": "≤", "at least": "≥"}
-PACKAGES = (
-    "npflib", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "papermill", "jupyter-book",
-    "snakemake",
-)  # fmt: skip
 
 
 class Html(str):
@@ -211,17 +205,6 @@ def accepted(claim: Claim) -> str:
         return Html(number(claim.expected) + (f" ± {number(claim.tolerance)}" if claim.tolerance else ""))
     added = claim.tolerance if claim.relation == "at most" else -claim.tolerance
     return Html(f"{_RELATIONS[claim.relation]} {number(claim.expected + added)}")
-
-
-def versions() -> str:
-    """This environment: Python, platform and the versions of the packages that made the book."""
-    rows = [("python", platform.python_version()), ("system", f"{platform.system()} {platform.machine()}")]
-    for name in PACKAGES:
-        try:
-            rows.append((name, version(name)))
-        except PackageNotFoundError:
-            rows.append((name, "not installed"))
-    return table(("made with", "version"), rows, caption="The environment in which this page was made.")
 
 
 def machines(records: Sequence[Record]) -> str:

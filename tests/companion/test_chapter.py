@@ -1,6 +1,7 @@
 """A chapter: its parameters (what is allowed passes, all else stops and says what is), claims and predictions."""
 
 import math
+import re
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -287,9 +288,38 @@ def test_predictions_stand_beside_their_outcomes(chapter):
     "file", sorted(locations.published().glob("*/predictions.md")), ids=lambda file: file.parent.name
 )
 def test_committed_predictions_are_read_by_their_number(chapter, file):
-    found = chapter.foretold(file.parent.name)
-    assert sorted(found) == list(range(1, len(found) + 1))
-    assert all(f"| {no} | {text} |" in file.read_text() for no, text in found.items())
+    told = re.findall(r"^\| (\d+) \| (.+?) \|", file.read_text(), re.MULTILINE)
+    assert sorted(int(no) for no, _ in told) == list(range(1, len(told) + 1))
+    for no, text in told:
+        claim = chapter.predicted(file.parent.name, int(no), f"no-{no}", "a lead", 3.0, "A row: ", seeds=2)
+        assert (claim.sentence, claim.kind, claim.expected) == (f"A row: {text}", "predicted", 0.0)
+        assert file.parent.name in claim.source
+    assert chapter.outcomes().data.count("<tr>") == 1 + len(told)
+
+
+@pytest.mark.parametrize(
+    ("by_seed", "judged", "verdict"),
+    [
+        ({0: 3.5}, {"expected": 2.0, "relation": "at least"}, "holds"),
+        ({0: 2.5}, {"expected": 2.0, "relation": "at least"}, "undecided"),
+        ({0: 1.5}, {"expected": 2.0, "relation": "at least"}, "undecided"),
+        ({0: 0.5}, {"expected": 2.0, "relation": "at least"}, "refuted"),
+        ({0: -0.5}, {"tolerance": 3.0}, "holds"),
+        ({0: -2.5}, {"tolerance": 3.0}, "undecided"),
+        ({0: -4.5}, {"tolerance": 3.0}, "refuted"),
+        ({0: 2.1, 1: 2.2, 4: 2.15}, {"expected": 2.0, "relation": "at least"}, "holds"),
+        ({0: 1.1, 1: 2.2, 4: 3.15}, {"expected": 2.0, "relation": "at least"}, "undecided"),
+    ],
+)
+def test_of_one_seed_a_prediction_is_undecided_within_a_point_of_its_bound(chapter, by_seed, judged, verdict):
+    claim = chapter.predicted("cifar10-quarter-gconv-adam", 1, "one", "a lead", by_seed, **judged)
+    assert (claim.verdict, claim.seeds) == (verdict, len(by_seed))
+    assert claim.level == (None if len(by_seed) == 1 else 0.90)
+
+
+def test_what_no_seed_has_measured_is_no_claim_and_is_listed(chapter):
+    assert chapter.predicted("cifar10-quarter-gconv-adam", 2, "two", "a lead", {}) is None
+    assert "not in this build" in chapter.outcomes().data
 
 
 def test_a_figure_says_chapter_and_profile_or_what_its_runs_say(chapter):

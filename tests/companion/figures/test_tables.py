@@ -3,7 +3,6 @@
 from dataclasses import fields, replace
 
 import pytest
-import torch
 from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 from test_statistics import make_record, quick
@@ -212,12 +211,6 @@ def test_machines_are_grouped():
     assert sorted(row[3:5] for row in rows) == [["paper", "3"], ["quick", "1"]]
 
 
-def test_versions_name_what_made_the_book():
-    rows = dict(entries(tables.versions()))
-    assert rows["torch"] == torch.__version__.split("+")[0]
-    assert {"python", "npflib", "jupyter-book", "snakemake"} <= set(rows)
-
-
 FOREIGN = "MNIST<script>alert(1)</script>"
 
 
@@ -276,13 +269,6 @@ def test_text_from_files_is_text_in_every_table(tmp_path):
     assert "<img" not in tables.ledger([replace(claim, **dict.fromkeys(texts, image))])
     with pytest.raises(ValueError, match="unknown verdict"):
         tables.verdict(FOREIGN)
-    other = {
-        "measured",
-        "accepted",
-        "number",
-        "reported",
-        "versions",
-        "verdict",
-    }  # take numbers, or nothing, from files
+    other = {"measured", "accepted", "number", "reported", "verdict"}  # take numbers, or nothing, from files
     public = {n for n, f in vars(tables).items() if callable(f) and getattr(f, "__module__", "") == tables.__name__}
     assert {name for name in public if not name.startswith("_")} == {*shown, *other, "Html"}
