@@ -1,7 +1,7 @@
 """What all figures share: size, type, one colour a regime, bands for spread, provenance and the stand-in banner.
 
 **Size.** A figure is ``WIDTH`` inches wide and is shown as wide as its column, on a phone ``PHONE`` px. Normal type is
-then 9 px tall or more and no text less than ``LEAST`` px: ``finish`` refuses a figure that breaks the rule.
+then 9.8 px tall or more and no text less than ``LEAST`` px: ``finish`` refuses a figure that breaks the rule.
 
 **Colour.** What carries meaning stands out from the white ground by 3 : 1 or more, coloured text by 4.5 : 1, in dark
 mode too, where the page dims the whole figure. The regimes' colours differ in lightness as well, so that colour-blind
@@ -58,8 +58,8 @@ GATE = "#b84a00"
 
 WIDTH = 5.6  # inches
 NORMAL, SMALL, TINY = 10.5, 9.0, 8.25  # points: labels and titles; ticks, keys and notes; banners
-PHONE = 350  # px: what is left of a phone's width for a figure
-LEAST = 7.0  # px: the smallest text there
+PHONE = 380  # px: what is left of a phone's width for a figure
+LEAST = 7.6  # px: the smallest text there
 _TICKS = {"labelsize": SMALL, "major.size": 4, "major.width": 0.9}
 _clock = time.perf_counter()
 
