@@ -78,7 +78,7 @@ class FullyConnected:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """(d_in, w_1, …, w_{d-1}): the nodes that a path can pick, layer by layer, input first."""
+        """The nodes that a path can pick, layer by layer, input first, (d_in, w_1, …, w_{d-1})."""
         return (self.in_features,) + (self.width,) * (self.depth - 1)
 
     @property

@@ -60,8 +60,8 @@ class ValueNetwork(nn.Module):
         checks.tensor(z, "what enters a layer", "[n, …]")
         if before == "flatten" and z.ndim > 2:
             z = z.flatten(1)
-        elif before == "pool" and z.ndim == 4:
-            z = z.mean(dim=(2, 3))
+        elif before == "pool" and z.ndim == 4:  # channels last: by rows, so that the gradient has that layout too
+            z = z.movedim(1, -1).flatten(1, 2).mean(1) if z.stride(1) == 1 else z.mean(dim=(2, 3))
         weight: Tensor = self.layers[index].weight  # type: ignore[assignment]  # of a linear or a convolution
         cast = AUTOCAST if torch.is_autocast_enabled(z.device.type) else (weight.dtype,)
         if z.dtype not in cast or z.ndim != weight.ndim or z.shape[1] != weight.shape[1]:

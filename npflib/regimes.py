@@ -79,7 +79,7 @@ class Regime:
 
     @property
     def label(self) -> str:
-        """The short form of the title, for figures and tables: what stands before its colon."""
+        """The short form of the title, what stands before its colon, for figures and tables."""
         return self.title.partition(":")[0].strip()
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 PACKAGES = ("npflib", "npflib.theory", "npflib.training", "npflib.data", "npflib.records")
 # What a network can do is told with it, also where a class above defines it, but not all that torch's modules can.
-OPTIONS = {"npflib.networks": "   :inherited-members: ValueNetwork, Module\n"}
+_OTHERS = "FullyConnected, GConv, VConv"  # told where they are defined
+OPTIONS = {"npflib.networks": f"   :inherited-members: ValueNetwork, Module\n   :exclude-members: {_OTHERS}\n"}
 
 
 def contents(package: str) -> dict[str, list[str]]:

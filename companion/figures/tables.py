@@ -114,9 +114,10 @@ def scoreboard(cells: Sequence[statistics.Cell], caption: str = "") -> str:
 
 
 def ledger(found: Sequence[Claim], caption: str = "") -> str:
-    """Claims with verdict and measurement, the evidence folded: one row a claim, to be filtered and sorted."""
+    """Claims with verdict and measurement, the evidence folded: one row a claim, in the order of the book, to be
+    filtered and sorted."""
     rows, keys = [], []
-    for claim in found:
+    for claim in sorted(found, key=lambda claim: claim.chapter):
         page = escape(Path(claim.chapter).stem)
         figure = f"#{claim.figure}" if re.fullmatch(r"[\w-]+", claim.figure) else ""
         link = f'<a href="{page}.html{figure}">{escape(_place(claim))}{", figure" if figure else ""}</a>'
@@ -129,10 +130,9 @@ def ledger(found: Sequence[Claim], caption: str = "") -> str:
         )
         more = f'<details class="hide"><summary>{escape(claim.id)}</summary>{"".join(map(small, told))}</details>'
         said = entry(mathematics(claim.sentence), Html(f"{link} {more}"), least=15)
-        bound = Html(f"{_RELATIONS[claim.relation]} {number(claim.expected)}")
-        rows.append([verdict(claim.verdict), claim.kind, said, measured(claim), bound])
+        rows.append([entry(verdict(claim.verdict), claim.kind), said, measured(claim), accepted(claim)])
         keys.append({"verdict": claim.verdict, "kind": claim.kind, "chapter": _place(claim)})
-    return table(("verdict", "kind", "claim", _with_level(found), "expected"), rows, caption=caption, keys=keys)
+    return table(("verdict, kind", "claim", _with_level(found), "accepted"), rows, caption=caption, keys=keys)
 
 
 def summary(found: Sequence[Claim], cells: Sequence[statistics.Cell]) -> str:

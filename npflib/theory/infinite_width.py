@@ -3,12 +3,12 @@
 Fully connected, no biases, one output, d weight layers of which **every** weight is independent, Gaussian, with mean 0
 and variance σ² = 2/w; the first layer too, whatever d_in, and the output layer. Then everything depends on two inputs
 through their norms and their angle ϑ_0 alone. With ϑ_l the angle of their hidden outputs z(l), as w → ∞ (in probability
-and in the mean):
+and in the mean)::
 
     ‖z(l)‖ → ‖x‖,   cos ϑ_l = (sin ϑ_{l-1} + (π - ϑ_{l-1}) cos ϑ_{l-1}) / π,                                    (angles)
     share of the units of hidden layer l that are on for both inputs → (π - ϑ_{l-1}) / (2π).                     (gates)
 
-The gates of layer l depend on the angle *below* it. With Π the product over the hidden layers,
+The gates of layer l depend on the angle *below* it. With Π the product over the hidden layers::
 
     "overlap"  (2/w)^{d-1} Λ(x, x')             →  Π_{l=1}^{d-1} (1 - ϑ_{l-1}/π)
     "gates"    d σ^{2(d-1)} H(x, x')            →  ‖x‖ ‖x'‖ · d · cos ϑ_0 · Π_{l=1}^{d-1} (1 - ϑ_{l-1}/π)

@@ -165,7 +165,7 @@ def fit(
     """The machine with one ridge, relative to the kernel's mean diagonal entry, by one Cholesky factorisation.
 
     K [n, n] of the training examples is symmetric positive semidefinite; their labels [n] and how many classes there
-    are are as for :func:`class_targets`, and the fit takes ``memory`` bytes at most (:func:`memory_needed`).
+    are as for :func:`class_targets`, and the fit takes ``memory`` bytes at most (:func:`memory_needed`).
 
     Example:
         >>> import torch

@@ -217,6 +217,24 @@ def test_the_papers_networks_have_the_papers_shapes():
     assert tuple(ReLUNetwork(VConv()).weights[4].shape) == (256, 131_072)
 
 
+@given(convolutional().filter(lambda arch: isinstance(arch, GConv)), seeds, examples)
+@few
+def test_pooling_is_the_same_in_either_layout_and_the_gradient_keeps_it(arch, seed, n):
+    """The gradient of a mean over the last two dimensions is laid out one way only; each step after it mends that."""
+    network, found = ReLUNetwork(arch).double(), []
+    values = normal(seed, n, arch.channels[-1], arch.image_size, arch.image_size)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        z = values.clone(memory_format=layout).requires_grad_().mul(1)
+        gradients = []
+        z.register_hook(gradients.append)
+        q = network.pre_activation(len(arch.channels), z)
+        q.square().sum().backward()
+        assert gradients[0].is_contiguous(memory_format=layout)
+        found.append((q.detach(), gradients[0]))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
 @given(architectures, seeds, examples)
 @few
 def test_flattened_and_shaped_inputs_give_the_same(arch, seed, n):

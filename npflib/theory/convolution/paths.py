@@ -57,7 +57,7 @@ class ConvolutionPaths:
 
     @property
     def bundle_count(self) -> int:
-        """B, the number of bundles: of different sets of weights, one in each layer, that some path has."""
+        """B, the number of bundles, of different sets of weights, one in each layer, that some path has."""
         return int(self.bundles.max()) + 1
 
 

@@ -136,16 +136,18 @@ def test_ledger_links_each_claim_to_its_chapter(tmp_path):
     )
     html = tables.ledger([claim])
     [row] = entries(html)
-    assert (row[0], row[1], row[3], row[4]) == ("✓ holds", "predicted", "0.250 [0.100, 0.400]", "≥ 0")
+    assert (row[0], row[2], row[3]) == ("✓ holds predicted", "0.250 [0.100, 0.400]", "≥ −0.5")
     told = (
         "a difference; profile quick, n = 3; data: MNIST tolerance 0.5: half a point source: the paper; stands as: open"
     )
-    assert row[2] == f"a < b chapter 5 claim-x {told}"
+    assert row[1] == f"a < b chapter 5 claim-x {told}"
     assert parse(html).find("a")["href"] == "05_gates_hold_the_information.html"
     keys = parse(html).select_one("tbody tr").attrs
     assert keys == {"data-verdict": "holds", "data-kind": "predicted", "data-chapter": "chapter 5"}
     drawn = parse(tables.ledger([replace(claim, figure="fig-x")])).find("a")
     assert (drawn["href"], drawn.text) == ("05_gates_hold_the_information.html#fig-x", "chapter 5, figure")
+    both = tables.ledger([claim, replace(claim, id="claim-z", chapter="01_gates_and_paths")])
+    assert [row["data-chapter"] for row in parse(both).select("tbody tr")] == ["chapter 1", "chapter 5"]
 
 
 @pytest.mark.parametrize(
