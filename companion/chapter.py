@@ -362,4 +362,5 @@ def _spent(table: Table) -> str:
     asked = table.config
     epochs, images = asked.get("epochs") or (asked.get("kept") or [0])[-1], asked.get("examples")
     counted = bool(epochs) and isinstance(images, int | None)
-    return f"{images or table.data[0]['train_examples']:,} training images, {epochs} epochs" if counted else ""
+    spent = f"{epochs} epoch{'s' * (epochs != 1)}"
+    return f"{images or table.data[0]['train_examples']:,} training images, {spent}" if counted else ""

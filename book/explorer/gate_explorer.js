@@ -389,8 +389,8 @@
       return { row: make("tr", {}, make("th", { scope: "row" }, path.map((node) => node + 1).join("→")), ...cells), cells };
     });
     const head = ["path", "φ(x)", "v", "φ(x) · v", "φ(x′)"].map((text) => make("th", { scope: "col" }, text));
-    const sum = make("td"), body = make("tbody", {}, ...rows.map(({ row }) => row));
-    const foot = make("tfoot", {}, make("tr", {}, make("th", { scope: "row" }, "sum"), make("td"), make("td"), sum, make("td")));
+    const sum = make("td"), what = make("th", { scope: "row" }, "sum"), body = make("tbody", {}, ...rows.map(({ row }) => row));
+    const foot = make("tfoot", {}, make("tr", {}, what, make("td"), make("td"), sum, make("td")));
     const table = make("table", {}, make("caption", {}, "Paths, one node a layer, numbered as in the network"),
       make("thead", {}, make("tr", {}, ...head)), body, foot);
     const box = make("div", { class: "npf-scroll", tabindex: 0, role: "region", "aria-label": "List of paths; arrow keys light one in the network" }, table);
@@ -419,6 +419,7 @@
         cells.forEach((cell, k) => write(cell, texts[k]));
       });
       write(sum, number(seen.sum));
+      write(what, `sum of ${rows.filter(({ row }) => all || !row.classList.contains("npf-closed")).length}`);
     } };
   }
 

@@ -30,6 +30,7 @@ from npflib.records.run_records import Record
 # Top to bottom as the paper argues: random gates, then learnt ones.
 ORDER = ("FRNPF-II", "FRNPF-DI", "DLNPF", "FLNPF", "ReLU")
 CONTROL = (0, (3, 1.5))
+_DASHES = {"FRNPF-DI": (0, (4, 2.5))}  # the two FRNPF lie on one another: dashes let both be seen
 _TICKS = (10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 96, 97, 98, 98.5, 99, 99.5)
 _LINES = {"ReLU": (COLOURS["ReLU"], (0, (5, 2))), "CNTK": ("#7B4EA3", (0, (1, 1.5)))}
 
@@ -70,7 +71,8 @@ def learning_curves(runs: ByRegime, mark_paper: bool = False) -> Figure:
             ticks(ax.yaxis, [tick for tick in _TICKS if low <= tick <= high])
             ax.grid(axis="y")
     shown = [regime for regimes in runs.values() for regime in regimes]
-    handles = [entry(LABELS[r], color=COLOURS[r], linewidth=2.2) for r in in_order([*ORDER, *shown])]
+    looks = {r: {"color": COLOURS[r], "linewidth": 2.2, "linestyle": _DASHES.get(r, "-")} for r in [*ORDER, *shown]}
+    handles = [entry(LABELS[r], **looks[r]) for r in in_order(looks)]
     if mark_paper:
         handles.append(entry("paper's peak", linestyle="", marker="o", color="white", markeredgecolor=PAPER))
     return key(figure, handles)
@@ -263,8 +265,7 @@ def agreement(within: np.ndarray, across: np.ndarray, layers: Sequence[str]) -> 
 
 def _by_epoch(ax: Axes, curves: np.ndarray, regime: str, **line: Any) -> None:
     """Draws a regime's curves [runs, epochs] from epoch 1 on."""
-    # The two FRNPF lie on one another: dashes let both be seen.
-    dashes = (0, (4, 2.5)) if regime == "FRNPF-DI" else "-"
+    dashes = _DASHES.get(regime, "-")
     band(ax, np.arange(1, curves.shape[1] + 1), curves, regime, linewidth=1.8, linestyle=dashes, **line)
 
 

@@ -114,8 +114,7 @@ def scoreboard(cells: Sequence[statistics.Cell], caption: str = "") -> str:
 
 
 def ledger(found: Sequence[Claim], caption: str = "") -> str:
-    """Claims with verdict and measurement, the evidence folded: one row a claim, in the order of the book, to be
-    filtered and sorted."""
+    """Claims in the order of the book, a row each, the evidence folded: to be filtered and sorted."""
     rows, keys = [], []
     for claim in sorted(found, key=lambda claim: claim.chapter):
         page = escape(Path(claim.chapter).stem)
@@ -216,7 +215,8 @@ def machines(records: Sequence[Record]) -> str:
         groups[*machine, library, record.profile].append(record.seconds)
     rows = []
     for (device, threads, torch, python, *rest), seconds in sorted(groups.items()):
-        where, minutes = entry(f"{device}, {threads} threads", least=9), f"{sum(seconds) / 60:.0f} min"
+        where = entry(f"{device}, {threads} thread{'s' * (threads != '1')}", least=9)
+        minutes = f"{sum(seconds) / 60:.0f} min"
         rows.append([where, f"{torch}, {python}", *rest, str(len(seconds)), minutes])
     header = ("machine", "torch, python", "npflib, source hash", "profile", "runs", "run time")
     return table(header, rows, caption="The machines and versions behind the run records used on this page.")
@@ -238,8 +238,8 @@ def small(text: str) -> str:
 
 
 def harmless(markdown: str) -> str:
-    """Markdown in which no text from a file can be HTML: nothing is but the powers that ``number`` writes."""
-    return re.sub(r"<(?!/?sup>)(?=[A-Za-z/!?])", "&lt;", markdown)
+    """Markdown in which no text from a file can be HTML, but for the powers that ``number`` writes; with true minus."""
+    return re.sub(r"(?<=[\s(\[*|])-(?=\d)", "−", re.sub(r"<(?!/?sup>)(?=[A-Za-z/!?])", "&lt;", markdown))
 
 
 def reported(paper: experiments.Reported) -> str:
