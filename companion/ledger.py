@@ -127,7 +127,7 @@ def record(
         id=id, sentence=sentence, source=source, measured=float(measured), interval=ends, level=level,
         expected=float(expected), relation=relation, tolerance=float(tolerance), verdict=verdict, reason=reason,
         standing=standings().get(id, "open"), profile=profile, trained=trained or needs_budget,
-        data=data["title"] if data else "none: random networks and inputs", stand_in=stand_in, **said,
+        data=data["title"] if data else "no data set: random networks and inputs", stand_in=stand_in, **said,
     )  # fmt: skip
     write_text(Path(build) / "claims" / f"{id}.json", json.dumps(asdict(claim), indent=1, ensure_ascii=False) + "\n")
     return claim
