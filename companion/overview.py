@@ -51,7 +51,8 @@ def explorer(folder: Path) -> str:
     page = folder / "notebooks" / "gate_explorer.ipynb"
     drawn = re.search(r'(<img[^>]*src=\\?"data:image/svg[^>]*>)', page.read_text()) if page.exists() else None
     picture = json.loads(f'"{drawn[1]}"') if drawn else ""
-    return picture and f'<a class="npf-picture" href="gate_explorer.html">{picture}</a>'
+    told = "<span>The gate explorer: train a network, keep its gates, train new weights.</span>"
+    return picture and f'<a class="npf-picture" href="gate_explorer.html">{picture}{told}</a>'
 
 
 def theory(found: Sequence[Claim]) -> str:

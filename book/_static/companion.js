@@ -31,6 +31,11 @@ window.Scorer = {
   objNameMatch: 14, objPartialMatch: 0, objPrio: {}, objPrioDefault: 0, title: 15, partialTitle: 7, term: 5, partialTerm: 2,
 };
 
+// A long name breaks where its words meet.
+addEventListener("DOMContentLoaded", () => {
+  for (const name of document.querySelectorAll("dt.sig .pre")) name.innerHTML = name.innerHTML.replaceAll("_", "_<wbr>");
+});
+
 // The arrows that unfold a part of the contents say what they do.
 addEventListener("DOMContentLoaded", () => {
   for (const arrow of document.querySelectorAll(".has-children > details > summary")) {
