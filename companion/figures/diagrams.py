@@ -136,7 +136,7 @@ def _free_place(
         others = np.delete(lines, j * len(above) + i)
         return min([*others, *(float(np.hypot(*(place - other))) for other in written)], default=1.0)
 
-    written.append(start + max(np.linspace(0.34, 0.66, 12), key=room) * (end - start))
+    written.append(start + max(np.linspace(0.32, 0.68, 12), key=room) * (end - start))
     return written[-1]
 
 
