@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from npflib import checks
 from npflib.answers import answers
-from npflib.architectures import FullyConnected
+from npflib.architectures import GConv, VConv
 from npflib.networks import DeepGatedNetwork, ReLUNetwork
 from npflib.training.gate_sources import CHUNK, LayerGates, layer_tables, pixels
 from npflib.training.losses import Scores, check_learner
@@ -49,7 +49,7 @@ class AutogradLearner(Scores):
         self.low = precision == "bfloat16"
         self.networks = [network.to(self.device) for network in networks]
         first = self.networks[0]
-        self.channels_last = self.low and not isinstance(first.arch, FullyConnected)
+        self.channels_last = isinstance(first.arch, (GConv, VConv) if self.low else GConv)  # float32: pays if pooled
         if self.channels_last:
             self.networks = [network.to(memory_format=torch.channels_last) for network in self.networks]
         self.images, self.labels = train_images.to(self.device), train_labels.to(self.device)
