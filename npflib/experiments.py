@@ -199,7 +199,7 @@ _OURS = (
     _quarter("CIFAR-10, GCONV/4, Adam", GConv, "adam", 2e-3, staged=True),
     _quarter("CIFAR-10, GCONV/4, SGD", GConv, "sgd", 2e-1, staged=False),
     _quarter("CIFAR-10, VCONV/4, Adam", VConv, "adam", 1e-3, staged=False),
-    _quarter("CIFAR-10, VCONV/4, SGD", VConv, "sgd", 1e-1, staged=False),
+    _quarter("CIFAR-10, VCONV/4, SGD", VConv, "sgd", 3e-2, staged=False),
 )  # fmt: skip
 
 COMPANION: Mapping[str, Experiment] = MappingProxyType({row.name: row for row in _OURS})
