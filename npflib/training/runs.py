@@ -236,7 +236,7 @@ class Order:
         found = self._valid(seeds)
         if set(found) == set(seeds):
             return [found[seed] for seed in seeds]
-        diverged: dict[int, int] = {}
+        diverged: dict[int, str] = {}
         with _sole_use(self.checkpoints):
             found = self._valid(seeds)  # another process may have trained some of them meanwhile
             missing = sorted(set(seeds) - set(found))
@@ -250,10 +250,9 @@ class Order:
                 diverged |= run.diverged
         if diverged:
             raise DivergenceError(
-                f"{self.name} diverged: its loss was not finite after "
-                + ", ".join(f"epoch {epoch} of seed {seed}" for seed, epoch in diverged.items())
-                + f". It is trained by {self.experiment.optimiser} at the rate {self.experiment.learning_rate:g}: take "
-                "a smaller one. The other seeds' records are kept."
+                f"{self.name} diverged: its loss was not finite after {', '.join(diverged.values())}. It is trained by "
+                f"{self.experiment.optimiser} at the rate {self.experiment.learning_rate:g}: take a smaller one. The "
+                "other seeds' records are kept."
             )
         return [found[seed] for seed in seeds]
 
@@ -314,7 +313,7 @@ class _Run:
         self.kept: list[dict[str, dict[str, Tensor]]] = [{} for _ in seeds]
         self.series: list[dict[str, list[float]]] = [{} for _ in seeds]
         self.seconds = 0.0
-        self.diverged: dict[int, int] = {}  # seed → the first epoch after which its loss was not finite
+        self.diverged: dict[int, str] = {}  # seed → the first epoch after which its loss was not finite
         # A file name for any number of seeds.
         digest = hashlib.blake2b(repr(sorted(seeds)).encode(), digest_size=8).hexdigest()
         self.checkpoint = order.checkpoints / f"{digest}.pt"
@@ -363,7 +362,8 @@ class _Run:
             if self.done in stages:
                 self.kept[copy][f"stage-{stages.index(self.done) + 1}"] = self.best[copy]
             if not isfinite(found["train_loss"] + found["test_loss"]):
-                self.diverged.setdefault(self.seeds[copy], self.done)
+                best = f"(at best {100 * max(history['test_accuracy']):.2f} % until then)"
+                self.diverged.setdefault(self.seeds[copy], f"epoch {self.done} of seed {self.seeds[copy]} {best}")
         if not self.diverged:
             self._measure()
         self.seconds += time.perf_counter() - started

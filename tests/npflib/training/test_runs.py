@@ -950,9 +950,10 @@ def exploding(monkeypatch, *wrong: int) -> None:
     ("experiment", "regime"), [("mnist-fc-sgd", "ReLU"), ("mnist-fc-adam", "DLNPF"), ("cifar10-gconv-sgd", "ReLU")]
 )
 def test_a_seed_that_diverges_is_named_and_the_others_are_kept(tiny, monkeypatch, experiment, regime):
+    told = r"not finite after epoch 1 of seed 1 \(at best \d+\.\d\d % until then\)\. .* smaller one"
     with monkeypatch.context() as patch:
         exploding(patch, 1)
-        with pytest.raises(training.DivergenceError, match=r"not finite after epoch 1 of seed 1\. .* smaller one"):
+        with pytest.raises(training.DivergenceError, match=told):
             run(tiny, regime, experiment, seeds=(0, 1, 2))
     folder = tiny.build / "runs" / experiment / regime
     assert sorted(path.stem for path in folder.glob("*.json")) == ["seed-0", "seed-2"]
@@ -964,7 +965,7 @@ def test_a_seed_that_diverges_is_named_and_the_others_are_kept(tiny, monkeypatch
 
 def test_training_ends_at_the_first_epoch_after_which_no_seed_is_finite(tiny, monkeypatch, steps):
     exploding(monkeypatch, 0, 1)
-    with pytest.raises(training.DivergenceError, match="epoch 1 of seed 0, epoch 1 of seed 1"):
+    with pytest.raises(training.DivergenceError, match=r"epoch 1 of seed 0 .*, epoch 1 of seed 1 "):
         run(tiny)
     assert len(steps) == STEPS, "one epoch of three"
     assert not (tiny.build / "runs").exists()
