@@ -227,8 +227,7 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     if not 1e-3 <= abs(value) < 9999.5:  # from there on four digits no longer suffice
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return Html(f"{mantissa}·10<sup>{int(exponent)}</sup>".replace("-", "−"))
+        return Html(harmless(f"{value:.2e}").replace("-", "−"))
     return f"{value:.4g}".replace("-", "−")
 
 
@@ -238,7 +237,9 @@ def small(text: str) -> str:
 
 
 def harmless(markdown: str) -> str:
-    """Markdown in which no text from a file can be HTML, but for the powers that ``number`` writes; with true minus."""
+    """Markdown in which no text from a file can be HTML, but for powers; with powers of ten and a true minus."""
+    powers = re.compile(r"`[^`]*`|\$[^$]*\$|(?<![\w.])(\d(?:\.\d+)?)e([+-]\d+)\b")  # neither in code nor in formulas
+    markdown = powers.sub(lambda m: f"{m[1]}·10<sup>{int(m[2])}</sup>".replace("-", "−") if m[1] else m[0], markdown)
     return re.sub(r"(?<=[\s(\[*|])-(?=\d)", "−", re.sub(r"<(?!/?sup>)(?=[A-Za-z/!?])", "&lt;", markdown))
 
 

@@ -78,6 +78,12 @@ def test_numbers(value, text):
     assert tables.number(value) == text
 
 
+def test_powers_of_ten_in_prose_are_set_as_such_but_not_in_code_or_formulas():
+    same = "seed 3e5, `npf train 1e-3`, $1e-3$, 0x1e-3, v1e-05, 1.2.3e-4"
+    told = tables.harmless(f"**9e-16** of 1.2e+05, -3; {same}")
+    assert told == f"**9·10<sup>−16</sup>** of 1.2·10<sup>5</sup>, −3; {same}"
+
+
 def test_regimes_beside_the_published_numbers():
     runs = {"ReLU": [make_record(seed, 0.98 + 0.001 * seed) for seed in range(3)], "FLNPF": [make_record(0, 0.97)]}
     rows = {row[0]: row[1:] for row in entries(tables.regimes(runs, "mnist-fc-adam", "caption"))}
