@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import book_extension
 import build_book
 import make_pdf
 import nbformat
@@ -23,7 +24,9 @@ from npflib import experiments
 PROJECT = Path(__file__).resolve().parents[1]
 # What a reader sees of a formula before it is typeset, outside code.
 LOADED = re.compile(r'<script[^>]*\ssrc="([^"]+)')
-RAW_FORMULA = re.compile(r"\\[()\[\]]|\$[^$\s][^$\n]*\$|\\(?:frac|sum|prod|langle|Lambda|Sigma|mathbb)\b")
+RAW_FORMULA = re.compile(
+    r"\\[()\[\]]|\$[^$\s][^$\n]*\$|\\(?:frac|sum|prod|langle|Lambda|Sigma|mathbb)\b|[_^]\{|\w\^[(\w]"
+)
 PHONE = {"width": 390, "height": 844}
 MOST_MB = 30
 MOST_MB_OF_A_PAGE = 2.5  # all that its first visit loads
@@ -49,6 +52,26 @@ def test_chapters_are_numbered_in_reading_order():
     numbered = [c["file"] for part in toc["parts"] for c in part["chapters"] if c["file"][:2].isdigit()]
     assert numbered == sorted(numbered)
     assert len({name[:2] for name in numbered}) == len(numbered)
+
+
+def set_out(found) -> str:
+    return "".join(f"<{n.tagname[:3]} {set_out(n.children)}>" if n.children else n.astext() for n in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("E[K_value] = d σ^{2(d_J - 1)} H_J,", "E[K<sub value>] = d σ<sup 2(d<sub J> − 1)> H<sub J>,"),
+        ("Π_{l=1}^{d-1} of Σ_j x_j² in s⁻⁴", "Π<sub l=1><sup d−1> of Σ<sub j> x<sub j>² in s⁻⁴"),
+        ("2^-24, c^(2(d-1)) and q_f(l)", "2<sup −24>, c<sup 2(d−1)> and q<sub f>(l)"),
+        (
+            "a_{b never closes, train_loss, ^(x) and __all__",
+            "a_{b never closes, train_loss, ^(x) and __all__",
+        ),
+    ],
+)
+def test_powers_and_indices_of_docstrings_are_set_as_such(text, shown):
+    assert set_out(book_extension.typeset(text)) == shown
 
 
 def test_the_bibliography_is_what_is_cited():

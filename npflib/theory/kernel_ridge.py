@@ -19,7 +19,7 @@ predicted. With K = ΦΦᵀ it is ridge regression on the features Φ: f(x) = φ
   ridge, targets or labels that do not match, ridges that are not numbers ≥ 0, and a fit of more bytes than ``memory``.
 
 **Kernel read-out of gates.** By the fixed-gate theorem (Claim 4) a wide value network behind fixed gates does kernel
-regression with their neural path kernel H = Σ ⊙ Λ. So ridge regression with H is a read-out of the gates that trains
+regression with their neural path kernel H = Σ ∘ Λ. So ridge regression with H is a read-out of the gates that trains
 nothing: only the gates differ from one read-out to the next. Λ = 1, all gates open, leaves the linear kernel Σ: what
 the inputs say without any. Gates are hard: then ⟨G_s, G_s'⟩ counts units, exactly in float32 up to 2²⁴; the counts are
 multiplied in float64.
