@@ -443,6 +443,17 @@ def faults_in_browser(browser, path: Path, page: BeautifulSoup) -> list[str]:
             PHONE["width"] - 8,
         )
         faults += [f"a formula in a line is wider than a phone: {formula}" for formula in cut]
+        tab.emulate_media(media="print")
+        millimetres = 190 if path.stem.endswith("_scoreboard") else 178  # A4 without the margins of the style's @page
+        tab.set_viewport_size({"width": int(millimetres / 25.4 * 96), "height": 900})
+        tab.wait_for_timeout(50)
+        cut = tab.evaluate(
+            """() => [...document.querySelectorAll('.bd-article :is(p, li, dt, th, td, pre, img, svg, mjx-container)')]
+                 .filter(e => e.checkVisibility() && !e.closest('mjx-assistive-mml')
+                              && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+                 .map(e => `<${e.tagName.toLowerCase()}> ${e.textContent.trim().slice(0, 60)}`)"""
+        )
+        faults += [f"is cut on paper: {element}" for element in cut[:3]]
     finally:
         tab.close()
     return faults
