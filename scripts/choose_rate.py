@@ -42,8 +42,11 @@ def main() -> int:
         )
         found[f"{rate:g}"] = [round(100 * accuracy, 2) for accuracy in accuracies]
         print(rate, *found[f"{rate:g}"], flush=True)
-    table = {"seed": 0, "epochs": EPOCHS, "held_out": HELD_OUT, "accuracies": found}
-    write_text(locations.published() / chosen.name / "rates.json", json.dumps(table, indent=1) + "\n")
+    path = locations.published() / chosen.name / "rates.json"
+    table = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"accuracies": {}}
+    accuracies = table["accuracies"] | found  # beside those of other rates, and what is said of them
+    table |= {"seed": 0, "epochs": EPOCHS, "held_out": HELD_OUT, "accuracies": accuracies}
+    write_text(path, json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     return 0
 
 
