@@ -386,6 +386,7 @@ def faults_in_browser(browser, path: Path, page: BeautifulSoup) -> list[str]:
         tab.goto(path.as_uri(), wait_until="load")
         tab.evaluate("async () => { if (window.MathJax?.startup?.promise) await MathJax.startup.promise }")
         tab.evaluate("() => document.fonts.ready.then(() => true)")
+        tab.wait_for_selector("html.fontawesome-i2svg-complete", state="attached")  # drawn in a later frame than load's
         weight = sum(Path(file).stat().st_size for file in loaded if Path(file).is_file()) / 1e6
         if weight > MOST_MB_OF_A_PAGE:
             faults.append(f"weighs {weight:.1f} MB")
